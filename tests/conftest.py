@@ -1,0 +1,53 @@
+"""What every test may ask for: the recordings, both event loops, and reproducible property tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+REPO = Path(__file__).resolve().parent.parent
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+# No deadline in either: a slow machine is not a failed property, and a flaky test teaches people to press retry.
+settings.register_profile("dev", deadline=None, print_blob=True)
+settings.register_profile(
+    "ci",
+    deadline=None,
+    derandomize=True,  # one commit gives one verdict
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],  # wall clock again
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if IN_CI else "dev"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that uses the recordings, so that `-m "not recordings"` needs nobody to remember the mark."""
+    for item in items:
+        if "recordings" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.recordings)
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """Directory of the real recordings; the test is skipped where there are none.
+
+    SOR_RECORDINGS names it, else it is `../shared/data` beside the repository. Where CI has the folder that should
+    hold them, their absence is a failure: a check that quietly stops running is worse than none.
+    """
+    named = os.environ.get("SOR_RECORDINGS")
+    path = Path(named) if named else REPO.parent / "shared" / "data"
+    if path.is_dir():
+        return path
+    if named or (IN_CI and path.parent.is_dir()):
+        pytest.fail(f"no recordings in {path}, where they should be")
+    pytest.skip("needs recordings: set SOR_RECORDINGS to their directory")
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Event loop for the tests marked `anyio`: each runs on asyncio and on trio."""
+    backend = request.param
+    assert isinstance(backend, str)
+    return backend
