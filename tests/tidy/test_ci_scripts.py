@@ -1,0 +1,75 @@
+"""The helper scripts of CI fail when they should: a check that passes by doing nothing is the worst kind."""
+
+import runpy
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.tidy.tree import ROOT
+
+SHIPPED = runpy.run_path(str(ROOT / ".ci" / "shipped.py"))
+
+
+def run_readme(page: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / ".ci" / "readme.py"), *options, str(page)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=page.parent)
+
+
+def block(*lines: str, mark: str = "<!-- run -->") -> str:
+    return "\n".join([mark, "```console", *lines, "```", ""])
+
+
+def test_marked_blocks_run_in_order_and_the_rest_does_not(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_text(
+        "# Title\n\n```console\n$ echo unmarked > order\n```\n\n"
+        + block("$ echo first >> order", "not a command", "$ echo sec\\", "ond >> order")
+        + block("$ cd /", '$ false || echo "it\'s" > /dev/null')
+        + block("$ echo third >> order", "$ cat order")
+    )
+    done = run_readme(page)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "order").read_text() == "first\nsecond\nthird\n"
+    assert "$ cat order\nfirst\n" in done.stdout
+
+
+def test_a_failing_command_stops_everything(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_text(block("$ false", "$ touch after") + block("$ touch later"))
+    assert run_readme(page).returncode == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md"]
+
+
+def test_recordings_are_needed_only_where_the_mark_says(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_text(block("$ echo it ran", mark="<!-- run: recordings -->") + block("$ true"))
+    assert "skipped" in run_readme(page).stdout
+    assert "it ran\n" in run_readme(page, "--recordings", str(tmp_path)).stdout
+    assert "skipped" in run_readme(page, "--recordings", str(tmp_path / "absent")).stdout
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nothing is marked\n```console\n$ true\n```\n",
+        "<!-- run -->\n```sh\n$ true\n```\n",
+        block("no command"),
+        block("$ true", mark="<!-- run: recording -->"),
+    ],
+)
+def test_a_page_that_would_run_nothing_is_refused(tmp_path: Path, text: str) -> None:
+    page = tmp_path / "README.md"
+    page.write_text(text)
+    assert run_readme(page).returncode == 1
+
+
+def test_a_wheel_is_read_without_its_metadata(tmp_path: Path) -> None:
+    wheel = tmp_path / "sor-0.1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("sor/__init__.py", "")
+        archive.writestr("sor-0.1.0.dist-info/METADATA", "")
+    assert SHIPPED["in_wheel"](wheel) == {"sor/__init__.py"}
+    assert not [path for path in SHIPPED["kept_by_git"]() if not path.startswith(("sor/", *SHIPPED["PACKAGES"]))]
