@@ -4,7 +4,7 @@
     pip install --require-hashes -r wanted.txt
 
 There is one lock file for everything, the benchmarks' peers included, so installing it whole would give every
-developer half a gigabyte that only `make bench` needs, and a check of the base alone would not notice a dependency
+developer a gigabyte that only `make bench` needs, and a check of the base alone would not notice a dependency
 that only a tool pulls in. The "via" comments of the lock say who asked for each entry; this follows them down from the
 direct requirements. Hashes and markers are passed on untouched, and pip still refuses anything that is not among them.
 

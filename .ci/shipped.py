@@ -32,14 +32,21 @@ def in_wheel(wheel: Path) -> set[str]:
         return {name for name in archive.namelist() if not name.partition("/")[0].endswith(".dist-info")}
 
 
+def differences(*, shipped: set[str], kept: set[str]) -> list[str]:
+    """What the wheel lacks and what it has too much of, a sentence each."""
+    return [
+        *(f"not in the wheel: {path}" for path in sorted(kept - shipped)),
+        *(f"in the wheel but not in git: {path}" for path in sorted(shipped - kept)),
+    ]
+
+
 def main() -> int:
     """Compare the two and name the differences; the exit code for the shell."""
     shipped, kept = in_wheel(Path(sys.argv[1])), kept_by_git()
-    for path in sorted(kept - shipped):
-        print(f"shipped.py: not in the wheel: {path}", file=sys.stderr)
-    for path in sorted(shipped - kept):
-        print(f"shipped.py: in the wheel but not in git: {path}", file=sys.stderr)
-    if shipped != kept:
+    found = differences(shipped=shipped, kept=kept)
+    for difference in found:
+        print(f"shipped.py: {difference}", file=sys.stderr)
+    if found:
         return 1
     print(f"{len(shipped)} files, each of them kept by git")
     return 0

@@ -66,10 +66,21 @@ def test_a_page_that_would_run_nothing_is_refused(tmp_path: Path, text: str) -> 
     assert run_readme(page).returncode == 1
 
 
-def test_a_wheel_is_read_without_its_metadata(tmp_path: Path) -> None:
+def test_a_wheel_is_held_against_the_tree(tmp_path: Path) -> None:
     wheel = tmp_path / "sor-0.1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("sor/__init__.py", "")
+        archive.writestr("sor/stray.log", "")
         archive.writestr("sor-0.1.0.dist-info/METADATA", "")
-    assert SHIPPED["in_wheel"](wheel) == {"sor/__init__.py"}
-    assert not [path for path in SHIPPED["kept_by_git"]() if not path.startswith(("sor/", *SHIPPED["PACKAGES"]))]
+    shipped = SHIPPED["in_wheel"](wheel)
+    assert SHIPPED["differences"](shipped=shipped, kept=shipped) == []
+    assert SHIPPED["differences"](shipped=shipped, kept={"sor/__init__.py", "paramsets/demo/1.json"}) == [
+        "not in the wheel: paramsets/demo/1.json",
+        "in the wheel but not in git: sor/stray.log",
+    ]
+
+
+def test_the_tree_is_the_four_packages() -> None:
+    kept = SHIPPED["kept_by_git"]()
+    assert "sor/__init__.py" in kept
+    assert {path.partition("/")[0] for path in kept} <= set(SHIPPED["PACKAGES"])
