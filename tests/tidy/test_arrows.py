@@ -26,6 +26,8 @@ VALUES = (
     "sor.market",
     "sor.orders",
     "sor.reasons",
+    "sor.revisit",
+    "sor.tape",
     "sor.units",
 )
 
@@ -34,7 +36,8 @@ VALUES = (
 MAY_SEE = {
     "sor": ("sor",),
     "policies": ("policies", *VALUES, "sor.params", "sor.policy", "sor.snapshot"),
-    "venues": ("venues", *VALUES, "sor.adapter"),
+    # A tape-fed venue reads the vectorised features, the one definition of each beside the live one.
+    "venues": ("venues", *VALUES, "sor.adapter", "sor.lab.columns"),
     "paramsets": ("paramsets",),
 }
 

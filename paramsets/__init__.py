@@ -1,0 +1,1 @@
+"""Published param-sets: data, one file each, append-only."""

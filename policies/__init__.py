@@ -1,0 +1,1 @@
+"""Placement policies and schedules, one idea a file; found through entry points."""

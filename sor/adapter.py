@@ -1,0 +1,309 @@
+"""What a venue is to the router: capabilities as data, commands out, one stream of facts in.
+
+The adapter hides that venues answer over one channel and push over another (D10): whatever it learns of an order, it
+hands to the sink once, in the venue's order, as an `ExecutionReport`. Commands return at once and never raise for
+business reasons: every outcome arrives through the sink as a report or as a `RequestFailed`. Nothing here blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+import msgspec
+
+from sor.ids import ClOrdId, ClOrdIdCodec, Symbol, VenueName, VenueOrderId
+from sor.instruments import Instrument
+from sor.market import MarketEvent, MarketView
+from sor.orders import ExecutionReport, OrdType, PositionSide, Side, Tif
+from sor.revisit import Revisit
+
+
+class AmendModel(StrEnum):
+    """What the venue offers when an order should change."""
+
+    NONE = "none"
+    NATIVE_SAME_ID = "native_same_id"
+    NATIVE_NEW_ID = "native_new_id"
+    CANCEL_REPLACE = "cancel_replace"
+
+
+class AckModel(StrEnum):
+    """What a positive answer to a new order means."""
+
+    ENGINE = "engine"
+    GATEWAY_ONLY = "gateway_only"
+    REPORT_ONLY = "report_only"
+
+
+class ReduceOnly(StrEnum):
+    """How the venue is told that an order may only reduce a position."""
+
+    FLAG = "flag"
+    IMPLIED_BY_MODE = "implied_by_mode"
+    NONE = "none"
+
+
+class DeadMan(StrEnum):
+    """Scope of the venue's dead-man's switch."""
+
+    NONE = "none"
+    PER_SYMBOL = "per_symbol"
+    ACCOUNT = "account"
+    TAG = "tag"
+    CONNECTION = "connection"
+
+
+class SelfTrade(StrEnum):
+    """What the venue does when two orders of one account would trade with each other."""
+
+    ALLOWED = "allowed"
+    CANCEL_TAKER = "cancel_taker"
+    CANCEL_MAKER = "cancel_maker"
+    CANCEL_BOTH = "cancel_both"
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a venue can do, as data, read per session (D11). The router asks these, never the venue's name.
+
+    lookup_lag_ns        a lookup sooner than this after a send may not find a live order yet.
+    receive_window_ns    the venue refuses a request that arrives later than its timestamp plus this; 0: no such bound,
+                         and an order in doubt then stays in doubt until there is positive evidence.
+    market_price_bound   the venue itself bounds the price of a MARKET order.
+    """
+
+    client_ids: ClOrdIdCodec
+    tif: frozenset[Tif] = frozenset({Tif.GTC, Tif.IOC})
+    post_only: bool = True
+    post_only_failure_async: bool = False
+    reduce_only: ReduceOnly = ReduceOnly.FLAG
+    amend: AmendModel = AmendModel.NONE
+    amend_keeps_priority_on_size_down: bool = False
+    ack_model: AckModel = AckModel.ENGINE
+    query_by_client_id: bool = True
+    lookup_lag_ns: int = 0
+    receive_window_ns: int = 0
+    clock_error_ns: int = 0
+    fills_lookup: bool = True
+    dead_man: DeadMan = DeadMan.NONE
+    self_trade: SelfTrade = SelfTrade.ALLOWED
+    position_modes: frozenset[PositionSide] = frozenset({PositionSide.BOTH})
+    market_price_bound: bool = False
+    venue_may_reprice: bool = False
+    venue_may_resize: bool = False
+    orders_per_s: float = 10.0
+    submit_rtt_ns: int = 50_000_000
+    cancel_rtt_ns: int = 50_000_000
+
+
+class NewOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """One order as it goes to a venue. `price_ticks` is 0 for MARKET."""
+
+    cl_ord_id: ClOrdId
+    symbol: Symbol
+    side: Side
+    ord_type: OrdType
+    qty_lots: int
+    price_ticks: int = 0
+    tif: Tif = Tif.GTC
+    post_only: bool = False
+    reduce_only: bool = False
+    position_side: PositionSide = PositionSide.BOTH
+
+
+class OrderRef(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """How an existing order is named to a venue: its own id where known, else ours."""
+
+    cl_ord_id: ClOrdId
+    symbol: Symbol
+    venue_order_id: VenueOrderId = VenueOrderId("")
+
+
+class Request(StrEnum):
+    """Which command an outcome belongs to."""
+
+    PLACE = "place"
+    CANCEL = "cancel"
+    AMEND = "amend"
+    QUERY = "query"
+
+
+class Reach(StrEnum):
+    """How far a failed request got."""
+
+    NOT_SENT = "not_sent"
+    IN_DOUBT = "in_doubt"
+
+
+class RequestFailed(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """A command without an answer from the venue: it never left (`not_sent`), or nobody knows (`in_doubt`)."""
+
+    cl_ord_id: ClOrdId
+    request: Request
+    reach: Reach
+    code: str = ""
+    text: str = ""
+
+
+class Position(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A position as the venue states it; `qty_lots` is signed, long positive."""
+
+    symbol: Symbol
+    qty_lots: int
+    position_side: PositionSide = PositionSide.BOTH
+
+
+class AccountState(msgspec.Struct, frozen=True, kw_only=True):
+    """Account truth: equity and free capital in the settlement asset, and positions."""
+
+    equity: Decimal
+    available: Decimal
+    asset: str
+    positions: tuple[Position, ...]
+    venue_ns: int
+
+
+class OpenOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """An order that the venue says is live."""
+
+    cl_ord_id: ClOrdId
+    venue_order_id: VenueOrderId
+    symbol: Symbol
+    side: Side
+    price_ticks: int
+    leaves_lots: int
+    created_ns: int
+
+
+class Sink(Protocol):
+    """Where an adapter puts what it learns. Plain calls; each returns before anything else happens."""
+
+    def execution(self, event: ExecutionReport | RequestFailed) -> None:
+        """One report or failed request, in the venue's order, each trade once."""
+
+    def market(self, event: MarketEvent) -> None:
+        """One market event."""
+
+    def instrument(self, instrument: Instrument) -> None:
+        """A listed instrument, or a new version of one."""
+
+    def link(self, up: bool, reason: str) -> None:
+        """Whether orders can be sent and reports be trusted to arrive; said on every change."""
+
+
+class Scheduler(Protocol):
+    """Time, handed in: an adapter of ours reads no clock of its own."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds since the epoch."""
+
+    def call_at(self, at_ns: int, action: Callable[[], None]) -> None:
+        """Run `action` at `at_ns` (at once when it has passed), after what was scheduled earlier for that time."""
+
+
+@runtime_checkable
+class VenueAdapter(Protocol):
+    """One venue, one account. `submit`, `cancel`, `amend` and `query` answer through the sink."""
+
+    @property
+    def name(self) -> VenueName:
+        """The venue's name in orders, journals and reports."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this session can do; valid once `connect` has returned."""
+
+    async def connect(self, sink: Sink, scheduler: Scheduler) -> None:
+        """Open the session: instruments are known to the sink and the link is up when this returns.
+
+        Raises `CallerError` for bad options, `NotSent` when the venue cannot be reached. Nothing has been ordered.
+        """
+
+    async def disconnect(self) -> None:
+        """Close the session. Orders that rest stay as they are: the router cancels them before it comes here."""
+
+    def subscribe(self, symbol: Symbol) -> None:
+        """Start market data of one symbol: a snapshot, then updates. Raises `CallerError` for an unknown one."""
+
+    def submit(self, order: NewOrder) -> None:
+        """Send a new order. Afterwards: NEW, TRADE, REJECTED, EXPIRED reports, or `RequestFailed`."""
+
+    def cancel(self, ref: OrderRef) -> None:
+        """Ask for a cancel. Afterwards: CANCELED, CANCEL_REJECTED, a fill that won the race, or `RequestFailed`."""
+
+    def amend(self, ref: OrderRef, *, qty_lots: int, price_ticks: int) -> None:
+        """Ask for new total quantity and price. Afterwards: REPLACED, AMEND_REJECTED, or `RequestFailed`."""
+
+    def query(self, ref: OrderRef) -> None:
+        """Look an order up. Afterwards: its missing trades, then STATUS; or NOT_FOUND; or `RequestFailed`."""
+
+    async def open_orders(self) -> tuple[OpenOrder, ...]:
+        """Every live order of the account, also those that are not ours. Raises `NotSent` or `InDoubt`."""
+
+    async def fills_since(self, venue_ns: int) -> tuple[ExecutionReport, ...]:
+        """TRADE reports of the account from `venue_ns` on, oldest first. Raises `NotSent` or `InDoubt`."""
+
+    async def account(self) -> AccountState:
+        """Equity and positions. Raises `NotSent` or `InDoubt`."""
+
+    async def set_leverage(self, symbol: Symbol, leverage: int) -> None:
+        """Set the account's leverage for a symbol. Raises `CallerError` where the venue has none."""
+
+    async def arm_dead_man(self, timeout_s: float) -> None:
+        """Cancel everything unless called again within `timeout_s`; 0 disarms. `CallerError` where there is none."""
+
+    async def server_time_ns(self) -> int:
+        """The venue's clock."""
+
+
+class Feed(Protocol):
+    """The market of one symbol as it can be looked at: built from pushed events (`sor.feed`), or read off a tape."""
+
+    def view(self, now_ns: int) -> MarketView:
+        """What is known at `now_ns`, which never goes back."""
+
+    def mid_hticks(self, now_ns: int) -> int:
+        """Mid in half-ticks as known at `now_ns`, 0 while unknown or not to be trusted."""
+
+    def watch(self, key: int, revisit: Revisit, seen: MarketView, now_ns: int) -> None:
+        """Call `wake(key)` once, when a market condition of `revisit` comes true against `seen`; replaces an older one.
+
+        A condition that already holds at `now_ns` fires at once only if it did not hold in `seen`.
+        """
+
+    def unwatch(self, key: int) -> None:
+        """Forget a watch; unknown keys are fine."""
+
+
+@runtime_checkable
+class OwnFeed(Protocol):
+    """An adapter that brings its own feeds, because it can skip along a recording instead of pushing every update."""
+
+    def feed(self, symbol: Symbol, wake: Callable[[int], None]) -> Feed:
+        """The feed of one symbol; `wake(key)` is called from the scheduler, never from inside `watch`."""
+
+
+class VenueOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One order as the venue's own books have it: what an independent oracle reads."""
+
+    cl_ord_id: ClOrdId
+    symbol: Symbol
+    side: Side
+    order_lots: int
+    filled_lots: int
+    leaves_lots: int
+    exec_ids: tuple[str, ...]
+
+
+@runtime_checkable
+class Audited(Protocol):
+    """A simulated venue, whose books may be read."""
+
+    def audit(self) -> tuple[VenueOrder, ...]:
+        """Every order it ever accepted, in the order of acceptance."""
+
+
+OpenVenue = Callable[[dict[str, str]], VenueAdapter]
+"""An entry point of group `sor.venues`: options from the configuration in, an unconnected adapter out."""

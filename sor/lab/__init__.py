@@ -1,0 +1,1 @@
+"""The lab: tapes, importers, replay, comparison statistics."""

@@ -1,0 +1,1 @@
+"""Simulation: virtual time, worlds, and the oracle that judges them."""

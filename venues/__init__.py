@@ -1,0 +1,1 @@
+"""Venues: one package each, found through entry points; shared plumbing beside them."""
