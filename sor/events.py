@@ -1,0 +1,197 @@
+"""Facts: the closed union of what the core is told. Each carries its time; nothing else moves a machine.
+
+Every fact is journaled before the core sees it. `now_ns` is the shell's clock when it took the fact in.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from sor.adapter import Capabilities, RequestFailed
+from sor.ids import AccountId, ExecId, Symbol, VenueName
+from sor.instruments import Instrument
+from sor.market import MarketView
+from sor.orders import ExecutionReport, Intent, ParentOrder, PositionSide
+from sor.snapshot import Cause
+
+
+class Fact(msgspec.Struct, frozen=True, gc=False, kw_only=True, array_like=True):
+    """Base of all facts."""
+
+    now_ns: int
+
+
+class SessionStarted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="session"):
+    """A router process opened the journal. `epoch` is the journal's ownership mark, drawn when it was created."""
+
+    epoch: int
+    version: str
+    default_set: str
+
+
+class InstrumentAdopted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="instrument"):
+    """A venue lists an instrument, or a new version of one."""
+
+    instrument: Instrument
+
+
+class ParamsAdopted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="params"):
+    """A param-set is in force from now on under `name`; the whole text, so that the journal stands alone."""
+
+    name: str
+    digest: str
+    text: str
+
+
+class VenueUp(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="up"):
+    """Orders can be sent and reports arrive. `capabilities` are the session's."""
+
+    venue: VenueName
+    capabilities: Capabilities
+
+
+class VenueDown(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="down"):
+    """The link is lost: what was pending is not known."""
+
+    venue: VenueName
+    reason: str
+
+
+class PositionKnown(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="position"):
+    """The venue's word on a position, signed lots; taken while none of our orders could change it."""
+
+    venue: VenueName
+    account: AccountId
+    symbol: Symbol
+    position_side: PositionSide
+    qty_lots: int
+
+
+class Submitted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="submit"):
+    """A parent order at the door, checked against `venue`'s instrument; `intent` when it came as one."""
+
+    order: ParentOrder
+    venue: VenueName
+    intent: Intent | None = None
+
+
+class Looked(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="look"):
+    """The market as asked for by a `Look`."""
+
+    parent_no: int
+    cause: Cause
+    market: MarketView
+
+
+class Reported(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="report"):
+    """An execution report, with our mid at that moment (half-ticks, 0 unknown)."""
+
+    report: ExecutionReport
+    mid_hticks: int
+
+
+class RequestLost(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="lost"):
+    """A request without an answer from the venue."""
+
+    venue: VenueName
+    failed: RequestFailed
+
+
+class Woke(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="woke"):
+    """A parent's time has come, or (`market`) a condition of its revisit has."""
+
+    parent_no: int
+    market: bool
+
+
+class CancelAsked(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="cancel_asked"):
+    """Somebody wants a parent ended: nothing of it may rest any longer."""
+
+    parent_no: int
+    shutdown: bool = False
+
+
+class PauseAsked(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="pause_asked"):
+    """Withdraw what rests and wait; the deadline runs on."""
+
+    parent_no: int
+
+
+class ResumeAsked(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="resume_asked"):
+    """Go on after a pause."""
+
+    parent_no: int
+
+
+class AmendAsked(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="amend_asked"):
+    """New terms for a working parent; None leaves a term alone. `deadline_s` counts from now."""
+
+    parent_no: int
+    quantity: Decimal | None = None
+    limit: Decimal | None = None
+    deadline_s: float | None = None
+    urgency: float | None = None
+
+
+class TradingMode(StrEnum):
+    """The kill switch (R8)."""
+
+    ACTIVE = "active"
+    REDUCE_ONLY = "reduce_only"
+    HALTED = "halted"
+
+
+class ModeSet(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="mode"):
+    """The kill switch was moved. HALTED ends every parent; REDUCE_ONLY ends those that are not reduce-only."""
+
+    mode: TradingMode
+    reason: str
+
+
+class HaltLifted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="lifted"):
+    """Somebody has looked at a halted symbol and takes responsibility."""
+
+    venue: VenueName
+    symbol: Symbol
+
+
+class Marked(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="mark"):
+    """The mid some time after a fill (half-ticks, 0 unknown), for markouts."""
+
+    parent_no: int
+    exec_id: ExecId
+    horizon_ns: int
+    mid_hticks: int
+
+
+class EndMarked(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="endmark"):
+    """The market when a parent ended with something left, for what completing it would have cost."""
+
+    parent_no: int
+    market: MarketView
+
+
+AnyFact = (
+    SessionStarted
+    | InstrumentAdopted
+    | ParamsAdopted
+    | VenueUp
+    | VenueDown
+    | PositionKnown
+    | Submitted
+    | Looked
+    | Reported
+    | RequestLost
+    | Woke
+    | CancelAsked
+    | PauseAsked
+    | ResumeAsked
+    | AmendAsked
+    | ModeSet
+    | HaltLifted
+    | Marked
+    | EndMarked
+)
