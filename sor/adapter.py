@@ -71,7 +71,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     lookup_lag_ns        a lookup sooner than this after a send may not find a live order yet.
     receive_window_ns    the venue refuses a request that arrives later than its timestamp plus this; 0: no such bound,
                          and an order in doubt then stays in doubt until there is positive evidence.
-    market_price_bound   the venue itself bounds the price of a MARKET order.
+    market_bound_bps     how far from the touch the venue itself lets a MARKET order trade; None: no such bound.
+    marks                the venue publishes a mark price, so a parent waits until it is known.
     """
 
     client_ids: ClOrdIdCodec
@@ -90,7 +91,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     dead_man: DeadMan = DeadMan.NONE
     self_trade: SelfTrade = SelfTrade.ALLOWED
     position_modes: frozenset[PositionSide] = frozenset({PositionSide.BOTH})
-    market_price_bound: bool = False
+    market_bound_bps: float | None = None
+    marks: bool = False
     venue_may_reprice: bool = False
     venue_may_resize: bool = False
     orders_per_s: float = 10.0

@@ -43,6 +43,8 @@ class Instrument(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     settle         the asset in which fees and profit are paid.
     money_exp      derived: decimal places of one money atom, so that rate x notional of any fill is whole atoms.
     unit_atoms     derived: atoms per lot-tick (per lot when inverse) and 1e-8 of rate.
+    unit_value     derived: quote units per lot-tick (per lot when inverse), for limits and other estimates.
+    min_value_units    derived: least lots x ticks (lots when inverse) of an order, from `min_notional`.
     """
 
     symbol: Symbol
@@ -62,6 +64,8 @@ class Instrument(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     taker_fee_e8: int = 50_000
     money_exp: int = -1
     unit_atoms: int = 0
+    unit_value: float = 0.0
+    min_value_units: int = 0
 
     def __post_init__(self) -> None:
         """Refuse an instrument whose steps are unknown or senseless: guessing them loses money."""
@@ -76,6 +80,9 @@ class Instrument(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         digits = max(0, -exponent)
         msgspec.structs.force_setattr(self, "money_exp", digits + _RATE_DIGITS)
         msgspec.structs.force_setattr(self, "unit_atoms", int(unit.scaleb(digits)))
+        msgspec.structs.force_setattr(self, "unit_value", float(unit))
+        least = -(-Fraction(self.min_notional) // Fraction(unit))
+        msgspec.structs.force_setattr(self, "min_value_units", least)
 
     def ticks(self, price: Decimal) -> int:
         """Price in ticks. Raises `CallerError` when it is not positive or lies between two ticks."""
@@ -121,12 +128,14 @@ class Instrument(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         """Decimal quote units as whole atoms, rounded half to even where a venue states more digits than are exact."""
         return int((Decimal(amount).scaleb(self.money_exp)).to_integral_value(ROUND_HALF_EVEN))
 
+    def value(self, lots: int, ticks: int) -> float:
+        """Value of `lots` at `ticks` in quote units, as an estimate for limits."""
+        return lots * self.unit_value if self.inverse else lots * ticks * self.unit_value
+
     def min_lots_at(self, ticks: int) -> int:
         """Smallest order at `ticks`, in lots, that satisfies both the minimum quantity and the minimum notional."""
-        if not self.min_notional:
-            return self.min_qty_lots
-        one = Fraction(self.notional(1, ticks))
-        return max(self.min_qty_lots, -int(-Fraction(self.min_notional) // one))
+        units = self.min_value_units
+        return max(self.min_qty_lots, units if self.inverse else -(-units // ticks))
 
 
 def _whole(value: Decimal, step: Decimal, *, what: str, unit: str, symbol: str) -> int:

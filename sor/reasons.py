@@ -50,6 +50,7 @@ class Denial(StrEnum):
     ORDER_RATE = "order_rate"
     SELF_TRADE = "self_trade"
     NOTHING_TO_REDUCE = "nothing_to_reduce"
+    POSITION_UNKNOWN = "position_unknown"
     KILL_SWITCH = "kill_switch"
     REDUCE_ONLY_MODE = "reduce_only_mode"
     SYMBOL_HALTED = "symbol_halted"
@@ -73,4 +74,4 @@ class EndReason(StrEnum):
     VENUE_REJECTS = "venue_rejects"
     NOTHING_LEFT_TO_REDUCE = "nothing_left_to_reduce"
     POLICY_FAULT = "policy_fault"
-    OVERFILLED = "overfilled"
+    HALTED = "halted"

@@ -1,0 +1,361 @@
+"""The desk: every order of ours that is, or may be, at a venue.
+
+It sends, cancels and looks up; it moves each order's life and its parent's ledger together; it settles what is in doubt
+by evidence (D3) and knows what of ours rests where. It decides nothing about parents: `sor.router` does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+import msgspec
+
+from sor.adapter import AmendModel, Capabilities, NewOrder, OrderRef, Reach, Request, RequestFailed
+from sor.child import Child, Go, Happened, Life, Pending, Refuse, happened_of
+from sor.commands import Amend, AnyWish, Cancel, MarkAt, Place, Query
+from sor.ids import AccountId, ClOrdId, Symbol, VenueName
+from sor.limits import Limits
+from sor.market import MarketView
+from sor.orders import ExecType, ExecutionReport, OrdStatus, PositionSide, Side
+from sor.parent import Parent
+from sor.reasons import Why
+from sor.units import NS
+
+BookKey = tuple[VenueName, AccountId, Symbol]
+
+
+class OwnBook:
+    """What is ours on one symbol of one account.
+
+    rests         live or possibly live resting orders by side.
+    open_lots     what all open orders may still fill.
+    positions     signed lots by position side: the venue's word plus our fills since; absent until it has spoken.
+    reducing      lots of open reduce-only orders by position side: the shared budget of exits (P1).
+    crosser       a parent that waits to take while own opposite orders are withdrawn, by side.
+    halted        why nothing may be placed here until somebody has looked, or "".
+    rejects       refusals in a row.
+    """
+
+    __slots__ = ("crosser", "halted", "open_lots", "positions", "reducing", "rejects", "rests")
+
+    def __init__(self) -> None:
+        self.rests: dict[Side, dict[ClOrdId, Child]] = {Side.BUY: {}, Side.SELL: {}}
+        self.open_lots = 0
+        self.positions: dict[PositionSide, int] = {}
+        self.reducing: dict[PositionSide, int] = {}
+        self.crosser: dict[Side, int] = {}
+        self.halted = ""
+        self.rejects = 0
+
+
+class VenueState:
+    """One venue's session."""
+
+    __slots__ = ("capabilities", "sends", "up")
+
+    def __init__(self, capabilities: Capabilities) -> None:
+        self.capabilities = capabilities
+        self.up = True
+        self.sends: deque[int] = deque()
+
+    def rate_full(self, now_ns: int, per_s: float) -> bool:
+        """Whether another order within this second would exceed `per_s`."""
+        sends = self.sends
+        while sends and now_ns - sends[0] >= NS:
+            sends.popleft()
+        return len(sends) >= per_s
+
+
+class Effect(msgspec.Struct, frozen=True, gc=False):
+    """What a report did: newly counted lots, whether the order is newly closed, and what is wrong, if anything."""
+
+    new_lots: int
+    closed: bool
+    fault: str
+    life_moved: bool
+
+
+_LOST: Mapping[tuple[Request, Reach], Happened] = {
+    (Request.PLACE, Reach.NOT_SENT): Happened.NOT_SENT,
+    (Request.PLACE, Reach.IN_DOUBT): Happened.SILENT,
+    (Request.CANCEL, Reach.NOT_SENT): Happened.CANCEL_NOT_SENT,
+    (Request.CANCEL, Reach.IN_DOUBT): Happened.CANCEL_SILENT,
+    (Request.AMEND, Reach.NOT_SENT): Happened.AMEND_REFUSED,
+    (Request.AMEND, Reach.IN_DOUBT): Happened.CANCEL_SILENT,  # a lookup will state the terms in force
+    (Request.QUERY, Reach.NOT_SENT): Happened.QUERY_FAILED,
+    (Request.QUERY, Reach.IN_DOUBT): Happened.QUERY_FAILED,
+}
+
+
+class Desk:
+    """All children of all parents. Wishes are appended to `out`, which the router hands over at the end of a step."""
+
+    def __init__(self, out: list[AnyWish]) -> None:
+        self.out = out
+        self.epoch = 0
+        self.venues: dict[VenueName, VenueState] = {}
+        self.children: dict[ClOrdId, Child] = {}
+        self.books: dict[BookKey, OwnBook] = {}
+
+    def book_of(self, parent: Parent) -> OwnBook:
+        """Our own orders where `parent` trades."""
+        key = (parent.venue, parent.order.account, parent.instrument.symbol)
+        book = self.books.get(key)
+        if book is None:
+            book = self.books[key] = OwnBook()
+        return book
+
+    # --- sending --------------------------------------------------------------------------------------------------
+
+    def place(
+        self,
+        parent: Parent,
+        order: NewOrder,
+        *,
+        expire_ns: int,
+        market: MarketView,
+        now_ns: int,
+        limits: Limits,
+    ) -> Child:
+        """Send a new order; the risk gate has let it through and `order.qty_lots <= free`."""
+        assert order.qty_lots <= parent.ledger.free_lots, (order, parent.ledger)
+        child = Child(
+            parent_no=parent.no,
+            child_no=parent.next_child_no,
+            venue=parent.venue,
+            order=order,
+            sent_ns=now_ns,
+            expire_ns=expire_ns,
+            mid_hticks=market.mid_hticks or 0,
+            mark_ticks=market.mark_ticks,
+        )
+        parent.next_child_no += 1
+        parent.children.append(child)
+        parent.open_children.append(child)
+        self.children[order.cl_ord_id] = child
+        child.check_ns = now_ns + limits.ack_timeout_ns
+        self.venues[parent.venue].sends.append(now_ns)
+        self._enter(parent, child)
+        self.out.append(
+            Place(parent.no, child.child_no, parent.venue, order, expire_ns, child.mid_hticks, child.mark_ticks)
+        )
+        return child
+
+    def next_id(self, parent: Parent, *, closing: bool) -> ClOrdId:
+        """The ClOrdID of the parent's next child: a pure function of epoch, parent and counter (B9)."""
+        codec = self.venues[parent.venue].capabilities.client_ids
+        return codec.encode(self.epoch, parent.no, parent.next_child_no, closing=closing)
+
+    def cancel(self, child: Child, now_ns: int, limits: Limits) -> None:
+        """Withdraw an order: at once if the venue can be asked, else as soon as it can."""
+        child.cancel_wanted = True
+        if child.life is Life.LIVE and child.pending is Pending.NONE:
+            self._send_cancel(child, now_ns, limits)
+
+    def amend(
+        self, parent: Parent, child: Child, *, qty_lots: int, price_ticks: int, now_ns: int, limits: Limits
+    ) -> None:
+        """Ask for another total quantity and price; only where the venue keeps the order's identity."""
+        assert child.life is Life.LIVE
+        assert child.pending is Pending.NONE
+        child.reserve_amend(qty_lots)
+        child.checks = 0
+        child.check_ns = now_ns + limits.ack_timeout_ns
+        self._enter(parent, child)
+        self.out.append(Amend(child.parent_no, child.venue, ref_of(child), qty_lots, price_ticks))
+
+    def can_amend(self, child: Child) -> bool:
+        """Whether the venue changes price and quantity of a live order under the same client id."""
+        state = self.venues[child.venue]
+        return state.up and state.capabilities.amend is AmendModel.NATIVE_SAME_ID and child.life is Life.LIVE
+
+    def _send_cancel(self, child: Child, now_ns: int, limits: Limits) -> None:
+        if not self.venues[child.venue].up:
+            child.check_ns = now_ns + limits.query_first_ns
+            return
+        child.pending = Pending.CANCEL
+        child.check_ns = now_ns + limits.ack_timeout_ns
+        self.out.append(Cancel(child.parent_no, child.venue, ref_of(child)))
+
+    def _send_query(self, child: Child, now_ns: int, limits: Limits) -> None:
+        child.checks += 1
+        child.check_ns = now_ns + limits.backoff_ns(child.checks)
+        if self.venues[child.venue].up:
+            child.queried_ns = now_ns
+            self.out.append(Query(child.parent_no, child.venue, ref_of(child)))
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def tend(self, parent: Parent, child: Child, now_ns: int, limits: Limits) -> None:
+        """Do what is due for one open order: time out, ask again, or gather evidence."""
+        if now_ns < child.check_ns:
+            return
+        if child.life is Life.PENDING_NEW:
+            child.apply(Happened.SILENT)
+            self._enter(parent, child)
+        if child.life is Life.IN_DOUBT:
+            self._gather(child, now_ns, limits)
+        elif child.life is Life.LIVE:
+            if child.pending is not Pending.NONE or not child.rests:
+                self._send_query(child, now_ns, limits)  # an answer, or the end of a taking order, is overdue
+            elif child.cancel_wanted or now_ns >= child.expire_ns:
+                child.timed_out = child.timed_out or not child.cancel_wanted
+                child.cancel_wanted = True
+                self._send_cancel(child, now_ns, limits)
+            else:
+                child.check_ns = child.expire_ns
+
+    def _gather(self, child: Child, now_ns: int, limits: Limits) -> None:
+        """One step of settling an order in doubt: a lookup, and once it was not found, a cancel by its client id."""
+        self._send_query(child, now_ns, limits)
+        if child.checks > 1 and not child.cancel_unknown and self.venues[child.venue].up:
+            child.pending = Pending.CANCEL
+            self.out.append(Cancel(child.parent_no, child.venue, ref_of(child)))
+
+    def proof_ns(self, child: Child) -> int | None:
+        """From when on "not found" proves absence, or None where the venue gives no such bound (D3)."""
+        capabilities = self.venues[child.venue].capabilities
+        if not capabilities.receive_window_ns:
+            return None
+        window = max(capabilities.receive_window_ns + capabilities.clock_error_ns, capabilities.lookup_lag_ns)
+        return child.sent_ns + window
+
+    # --- what venues say ------------------------------------------------------------------------------------------
+
+    def report(
+        self, parent: Parent, child: Child, report: ExecutionReport, *, mid_hticks: int, now_ns: int, limits: Limits
+    ) -> Effect:
+        """Take a report into ledger and life."""
+        if report.exec_type is ExecType.REJECTED and isinstance(child.verdict(Happened.REJECTED), Refuse):
+            return Effect(new_lots=0, closed=False, fault=self._refused(child, Why.REJECT_OF_LIVE), life_moved=False)
+        if report.venue_order_id and not child.venue_order_id:
+            child.venue_order_id = report.venue_order_id
+        new_lots = child.count(report, mid_hticks)
+        if report.exec_type is ExecType.REPLACED or (
+            child.pending is Pending.AMEND and report.exec_type is ExecType.STATUS and report.order_lots
+        ):
+            child.pending = Pending.NONE  # answered, or a lookup that states the terms in force settles it
+            child.replace(
+                qty_lots=report.order_lots or child.qty_lots, price_ticks=report.price_ticks or child.price_ticks
+            )
+        happened = happened_of(report, child)
+        if happened is Happened.CLOSED or happened is Happened.REJECTED:
+            child.status_hint = _end_status(report)
+            child.reject = report if report.code or report.text or report.reject else child.reject
+        effect = self._move(parent, child, happened, new_lots=new_lots, now_ns=now_ns, limits=limits)
+        if new_lots:
+            book = self.book_of(parent)
+            book.rejects = 0
+            side = parent.order.position_side
+            if side in book.positions:
+                book.positions[side] += parent.side * new_lots
+            if report.exec_type is ExecType.TRADE:
+                self.out.append(MarkAt(parent.no, report.exec_id, now_ns))
+        return effect
+
+    def lost(self, parent: Parent, child: Child, failed: RequestFailed, *, now_ns: int, limits: Limits) -> Effect:
+        """Take in that a request of ours has no answer."""
+        happened = _LOST[failed.request, failed.reach]
+        if isinstance(child.verdict(happened), Refuse):
+            fault = self._refused(child, Why.UNSENT_BUT_KNOWN)
+            return Effect(new_lots=0, closed=False, fault=fault, life_moved=False)
+        return self._move(parent, child, happened, new_lots=0, now_ns=now_ns, limits=limits)
+
+    def session_lost(self, parent: Parent, child: Child, now_ns: int) -> None:
+        """The session or the process went away: what was pending is not known, and everything is looked up."""
+        if child.life is Life.PENDING_NEW:
+            child.apply(Happened.SILENT)
+        child.pending = Pending.NONE
+        child.checks = 0
+        child.check_ns = now_ns
+        self._enter(parent, child)
+
+    def _move(
+        self, parent: Parent, child: Child, happened: Happened, *, new_lots: int, now_ns: int, limits: Limits
+    ) -> Effect:
+        before = child.life
+        verdict, revived = child.apply(happened)
+        if happened is Happened.NOT_FOUND and self._proven_absent(child):
+            child.apply(Happened.PROVEN_ABSENT)
+        if isinstance(verdict, Go):
+            self._set_check(child, happened, now_ns, limits)
+        self._enter(parent, child)
+        closed = child.closed and before <= Life.IN_DOUBT
+        if closed:
+            parent.close(child)
+        fault = ""
+        if revived:
+            if not child.closed and child not in parent.open_children:
+                parent.open_children.append(child)
+            child.cancel_wanted = True
+            fault = f"order {child.order.cl_ord_id} is alive although it was proven absent"
+        elif child.over_lots and new_lots:
+            fault = f"order {child.order.cl_ord_id} was filled {child.over_lots} lots beyond its quantity"
+        return Effect(new_lots=new_lots, closed=closed, fault=fault, life_moved=child.life is not before)
+
+    def _set_check(self, child: Child, happened: Happened, now_ns: int, limits: Limits) -> None:
+        """When the order should be looked at next, after an event that counted."""
+        if child.life is Life.IN_DOUBT:
+            if happened is Happened.SILENT or child.checks == 0:
+                lag = self.venues[child.venue].capabilities.lookup_lag_ns
+                child.check_ns = max(now_ns, child.sent_ns + lag) + limits.query_first_ns
+            else:
+                child.check_ns = now_ns + limits.backoff_ns(child.checks)
+        elif child.life is Life.LIVE:
+            if child.pending is not Pending.NONE:
+                child.check_ns = max(child.check_ns, now_ns + limits.query_first_ns)
+            elif happened is Happened.CANCEL_REFUSED or happened is Happened.SEEN_OPEN:
+                # Refused or seen alive: ask again, but never in a tight loop with a venue that keeps saying no.
+                child.checks += 1
+                child.check_ns = now_ns + limits.backoff_ns(child.checks)
+                if child.rests and not child.cancel_wanted:
+                    child.check_ns = child.expire_ns
+            elif child.cancel_wanted:
+                child.check_ns = now_ns
+            elif child.rests:
+                child.check_ns = child.expire_ns
+            else:
+                child.check_ns = now_ns + limits.ack_timeout_ns
+
+    def _proven_absent(self, child: Child) -> bool:
+        """D3: looked up after the bound and not found, a cancel refused as unknown, and nothing ever heard of it."""
+        if child.life is not Life.IN_DOUBT or child.venue_order_id or child.counted_lots or not child.cancel_unknown:
+            return False
+        proof = self.proof_ns(child)
+        return proof is not None and child.queried_ns >= proof
+
+    def _enter(self, parent: Parent, child: Child) -> None:
+        """Ledger, own book and exposure follow every change of a child."""
+        before = child.held_working + child.held_doubt
+        parent.ledger.enter(child)
+        after = child.held_working + child.held_doubt
+        book = self.book_of(parent)
+        book.open_lots += after - before
+        if child.order.reduce_only:
+            side = child.order.position_side
+            book.reducing[side] = book.reducing.get(side, 0) + after - before
+        if child.rests:
+            rests = book.rests[child.order.side]
+            if after:
+                rests[child.order.cl_ord_id] = child
+            else:
+                rests.pop(child.order.cl_ord_id, None)
+
+    @staticmethod
+    def _refused(child: Child, why: Why) -> str:
+        return f"order {child.order.cl_ord_id}: the venue broke its contract ({why.value})"
+
+
+def ref_of(child: Child) -> OrderRef:
+    """How a venue is told which order is meant."""
+    return OrderRef(cl_ord_id=child.order.cl_ord_id, symbol=child.order.symbol, venue_order_id=child.venue_order_id)
+
+
+def _end_status(report: ExecutionReport) -> OrdStatus:
+    """The terminal OrdStatus that a report stands for."""
+    if report.ord_status is not None:
+        return report.ord_status
+    if report.exec_type is ExecType.EXPIRED:
+        return OrdStatus.EXPIRED
+    return OrdStatus.REJECTED if report.exec_type is ExecType.REJECTED else OrdStatus.CANCELED

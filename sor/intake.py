@@ -1,0 +1,185 @@
+"""The door: what is checked before a fact is made of a request. What fails is a `CallerError`: nothing was sent."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from sor.errors import CallerError
+from sor.events import AmendAsked, TradingMode
+from sor.ids import VenueName
+from sor.instruments import Instrument, canonical_symbol
+from sor.orders import Action, Intent, ParentOrder, PositionSide, Side
+from sor.parent import Parent
+from sor.router import Core
+
+INTENT_DEADLINE_S = 60.0
+"""An intent without a price must be done within this."""
+GTC_DEADLINE_S = 30 * 86_400.0
+"""A plain limit order that an intent asks for rests this long at most."""
+_METADATA = ("order_type", "limit_price", "may_rest", "deadline_s", "policy", "param_set")
+
+
+def admit(core: Core, order: ParentOrder) -> VenueName | Parent:
+    """Check an order: the venue it will trade on, or the parent that it already is (P4)."""
+    known = core.by_id.get(order.parent_id)
+    if known is not None:
+        if known.order == order:
+            return known
+        raise CallerError(
+            f"parent {order.parent_id!r} was submitted before with other terms; nothing was sent. "
+            "Use a new parent id, or amend the working parent"
+        )
+    if not order.parent_id or len(order.parent_id) > 64:
+        raise CallerError("a parent id has 1 to 64 characters; nothing was sent")
+    instrument = listed(core, order.symbol, order.venues)
+    lots = instrument.lots(order.quantity)
+    if lots < instrument.min_qty_lots:
+        raise CallerError(
+            f"{instrument.symbol}: quantity {order.quantity} is below {instrument.venue}'s minimum of "
+            f"{instrument.quantity(instrument.min_qty_lots)}; nothing was sent"
+        )
+    if order.limit is not None:
+        instrument.ticks(order.limit)
+    _check_numbers(order)
+    _check_plugins(core, order, instrument)
+    if core.mode is TradingMode.HALTED or (core.mode is TradingMode.REDUCE_ONLY and not order.reduce_only):
+        raise CallerError(f"trading is {core.mode.value} (kill switch); nothing was sent")
+    return instrument.venue
+
+
+def listed(core: Core, spelling: str, venues: tuple[VenueName, ...]) -> Instrument:
+    """The instrument on the first allowed venue that lists it."""
+    symbol = canonical_symbol(spelling)
+    for venue in venues:
+        if venue not in core.desk.venues:
+            known = ", ".join(core.desk.venues) or "none"
+            raise CallerError(f"venue {venue!r} is not connected; nothing was sent. Connected: {known}")
+    for venue in venues or tuple(core.desk.venues):
+        found = core.instruments.get((venue, symbol))
+        if found is not None:
+            return found
+    names = ", ".join(f"{symbol} ({venue})" for venue, symbol in core.instruments) or "none"
+    raise CallerError(f"{spelling!r} is not listed on any allowed venue; nothing was sent. Listed: {names}")
+
+
+def parent_of(core: Core, intent: Intent, *, policy: str) -> ParentOrder:
+    """The parent order that an intent means (P1): LONG enter and SHORT exit buy, every exit only reduces.
+
+    policy    what places it when the metadata does not say.
+    """
+    unknown = [key for key in intent.metadata if key not in _METADATA]
+    if unknown:
+        raise CallerError(
+            f"intent metadata {unknown[0]!r} is not known; nothing was sent. Known: {', '.join(_METADATA)}"
+        )
+    if intent.side is PositionSide.BOTH:
+        raise CallerError("an intent's side is long or short; nothing was sent")
+    instrument = listed(core, intent.asset, ())
+    lots = instrument.floor_lots(intent.size)
+    if lots < instrument.min_qty_lots:
+        raise CallerError(
+            f"{instrument.symbol}: size {intent.size} is {instrument.quantity(lots)} on the step, below the minimum of "
+            f"{instrument.quantity(instrument.min_qty_lots)}; nothing was sent"
+        )
+    entering = intent.action is Action.ENTER
+    long = intent.side is PositionSide.LONG
+    limit = _limit_of(intent)
+    return ParentOrder(
+        parent_id=intent.intent_id,
+        symbol=intent.asset,
+        side=Side.BUY if entering == long else Side.SELL,
+        quantity=instrument.quantity(lots),
+        strategy=intent.strategy,
+        account=intent.account,
+        limit=limit,
+        may_rest=limit is not None or _flag(intent, "may_rest"),
+        deadline_s=_number(intent, "deadline_s", INTENT_DEADLINE_S if limit is None else GTC_DEADLINE_S),
+        policy=intent.metadata.get("policy", policy if limit is None else "plain_limit"),
+        param_set=intent.metadata.get("param_set", ""),
+        reduce_only=not entering,
+    )
+
+
+def check_amend(parent: Parent, asked: AmendAsked) -> None:
+    """Check an amendment of a working parent; nothing is changed when it cannot be."""
+    if not parent.active:
+        raise CallerError(f"parent {parent.id!r} is {parent.status.value}; it cannot be amended")
+    if asked.quantity is not None and parent.instrument.lots(asked.quantity) <= parent.ledger.cum_lots:
+        filled = parent.instrument.quantity(parent.ledger.cum_lots)
+        raise CallerError(f"parent {parent.id!r} has filled {filled} already: cancel it instead")
+    if asked.limit is not None:
+        parent.instrument.ticks(asked.limit)
+    if asked.deadline_s is not None and not 0 < asked.deadline_s <= 1e7:
+        raise CallerError(f"deadline of {asked.deadline_s} s: it must lie ahead; nothing was changed")
+    if asked.urgency is not None and not 0 <= asked.urgency <= 1:
+        raise CallerError(f"urgency {asked.urgency} is not within 0 and 1; nothing was changed")
+
+
+def _check_plugins(core: Core, order: ParentOrder, instrument: Instrument) -> None:
+    policy = core.policies.get(order.policy)
+    if policy is None:
+        known = ", ".join(core.policies)
+        raise CallerError(f"there is no policy {order.policy!r}; nothing was sent. Installed: {known}")
+    schedule = core.schedules.get(order.schedule)
+    if schedule is None:
+        known = ", ".join(core.schedules)
+        raise CallerError(f"there is no schedule {order.schedule!r}; nothing was sent. Installed: {known}")
+    schedule.check(order.schedule_args)
+    name = order.param_set or core.default_set
+    if name not in core.sets:
+        known = ", ".join(core.sets) or "none"
+        raise CallerError(f"there is no param-set {name!r}; nothing was sent. Loaded: {known}")
+    params, _ = core.resolved(name, instrument)
+    missing = [need for need in policy.needs if need not in params]
+    if missing:
+        raise CallerError(
+            f"param-set {name!r} lacks {', '.join(missing)}, which policy {order.policy!r} needs; nothing was sent"
+        )
+
+
+def _check_numbers(order: ParentOrder) -> None:
+    if not 0 < order.deadline_s <= 1e7:
+        raise CallerError(f"deadline of {order.deadline_s} s: it must be positive; nothing was sent")
+    if not 0 <= order.urgency <= 1:
+        raise CallerError(f"urgency {order.urgency} is not within 0 and 1; nothing was sent")
+    for name, value in (("mae_budget_bps", order.mae_budget_bps), ("holding_s", order.holding_s)):
+        if value is not None and not 0 < value < float("inf"):
+            raise CallerError(f"{name} {value} must be positive; nothing was sent")
+    if order.max_participation is not None and not 0 < order.max_participation <= 1:
+        raise CallerError(f"max_participation {order.max_participation} is not within 0 and 1; nothing was sent")
+    if order.decision_price is not None and not order.decision_price > 0:
+        raise CallerError(f"decision_price {order.decision_price} must be positive; nothing was sent")
+
+
+def _limit_of(intent: Intent) -> Decimal | None:
+    kind = intent.metadata.get("order_type", "market")
+    text = intent.metadata.get("limit_price")
+    if kind == "market" and text is None:
+        return None
+    if kind != "limit" or text is None:
+        raise CallerError(
+            f"intent {intent.intent_id!r}: a limit order needs order_type 'limit' and a limit_price; nothing was sent"
+        )
+    try:
+        return Decimal(text)
+    except ArithmeticError as error:
+        raise CallerError(
+            f"intent {intent.intent_id!r}: limit_price {text!r} is not a number; nothing was sent"
+        ) from error
+
+
+def _number(intent: Intent, key: str, default: float) -> float:
+    text = intent.metadata.get(key)
+    if text is None:
+        return default
+    try:
+        return float(text)
+    except ValueError as error:
+        raise CallerError(f"intent {intent.intent_id!r}: {key} {text!r} is not a number; nothing was sent") from error
+
+
+def _flag(intent: Intent, key: str) -> bool:
+    text = intent.metadata.get(key, "false").lower()
+    if text not in ("true", "false"):
+        raise CallerError(f"intent {intent.intent_id!r}: {key} {text!r} is neither true nor false; nothing was sent")
+    return text == "true"

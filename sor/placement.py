@@ -1,0 +1,314 @@
+"""From a decision to orders.
+
+What a policy sees, what the machine decides itself when time is up, and the difference between the placements wanted
+and the orders there are.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from sor.adapter import Capabilities, NewOrder, ReduceOnly
+from sor.child import Child, Life, Pending
+from sor.desk import Desk
+from sor.events import TradingMode
+from sor.limits import Limits
+from sor.market import Levels, MarketView
+from sor.orders import OrdType, Side, Tif
+from sor.parent import Parent
+from sor.policy import Decision, Rest, Take
+from sor.reasons import Denial
+from sor.revisit import Revisit
+from sor.risk import Proposal, collar_ticks, deny, reducible_lots
+from sor.snapshot import Cause, Costs, Resting, View
+from sor.units import BPS, rate_bps
+
+
+class Carried(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What became of a decision: orders placed (and how many take), cancels sent, and what the risk gate denied."""
+
+    placed: int
+    takes: int
+    cancels: int
+    denials: tuple[Denial, ...]
+    nothing_to_reduce: bool
+
+
+def view_of(
+    parent: Parent,
+    *,
+    cause: Cause,
+    market: MarketView,
+    open_lots: int,
+    due_ns: int,
+    capabilities: Capabilities,
+    now_ns: int,
+) -> View:
+    """What the policy sees of a parent."""
+    order = parent.order
+    instrument = parent.instrument
+    arrival = parent.arrival_hticks
+    assert arrival is not None
+    mid = market.mid_hticks
+    adverse = 0.0 if mid is None else BPS * parent.side * (mid - arrival) / arrival
+    resting = tuple(
+        Resting(
+            child.order.cl_ord_id,
+            child.venue,
+            child.price_ticks,
+            child.leaves_lots,
+            child.sent_ns,
+            child.expire_ns,
+        )
+        for child in parent.open_children
+        if child.rests and child.life is Life.LIVE
+    )
+    return View(
+        now_ns=now_ns,
+        cause=cause,
+        side=parent.side,
+        parent_lots=parent.ledger.order_lots,
+        open_lots=open_lots,
+        remaining_lots=parent.remaining_lots,
+        filled_lots=parent.ledger.cum_lots,
+        due_ns=due_ns,
+        deadline_ns=parent.deadline_ns,
+        arrival_hticks=arrival,
+        adverse_bps=adverse,
+        limit_ticks=parent.limit_ticks,
+        may_rest=order.may_rest,
+        urgency=parent.urgency,
+        holding_s=order.holding_s,
+        mae_budget_bps=order.mae_budget_bps,
+        max_participation=order.max_participation,
+        reduce_only=order.reduce_only,
+        resting=resting,
+        timeouts=parent.timeouts,
+        requotes=parent.requotes,
+        market=market,
+        instrument=instrument,
+        costs=Costs(
+            rate_bps(instrument.maker_fee_e8),
+            rate_bps(instrument.taker_fee_e8),
+            capabilities.submit_rtt_ns,
+            capabilities.cancel_rtt_ns,
+        ),
+        memory=parent.memory,
+    )
+
+
+def cross_decision(view: View, limits: Limits) -> Decision:
+    """Time is up: take all that is left, at the risk collar or the limit price, whichever is nearer."""
+    worst = collar_ticks(view.side, view.market, limits.collar_bps)
+    if worst is None:
+        return Decision(placements=(), revisit=Revisit(), reason="time_up", note="Time is up, but the book is empty.")
+    if view.limit_ticks is not None:
+        worst = min(worst, view.limit_ticks) if view.side is Side.BUY else max(worst, view.limit_ticks)
+    take = Take(view.instrument.venue, view.open_lots, worst)
+    return Decision(
+        placements=(take,),
+        revisit=Revisit(),
+        reason="time_up",
+        note="Time is up: take what is left, at the collar or better.",
+        inputs=(("collar_ticks", float(worst)), ("open_lots", float(view.open_lots))),
+    )
+
+
+def carry_out(
+    desk: Desk, parent: Parent, view: View, decision: Decision, *, mode: TradingMode, limits: Limits
+) -> Carried:
+    """Work out what `decision` changes and do it: keep what is as wanted, withdraw the rest, place what is missing.
+
+    Where anything must be withdrawn first, nothing is placed: the policy is asked again once the cancels are known.
+    """
+    now = view.now_ns
+    wanted = list(decision.placements)
+    unmatched: list[Child] = []
+    missing: list[tuple[Rest | Take, int]] = []
+    for child in parent.open_children:
+        if not child.rests or child.life is not Life.LIVE or child.cancel_wanted:
+            continue
+        match = next((w for w in wanted if isinstance(w, Rest) and _fits(w, child)), None)
+        if match is None:
+            unmatched.append(child)
+            continue
+        wanted.remove(match)
+        child.expire_ns = match.expire_ns
+        child.check_ns = min(match.expire_ns, parent.deadline_ns - limits.cross_margin_ns)
+        if match.qty_lots > child.leaves_lots:
+            missing.append((match, match.qty_lots - child.leaves_lots))
+    missing = [(w, w.qty_lots) for w in wanted] + [
+        (w, lots) for w, lots in missing if lots >= parent.instrument.min_qty_lots
+    ]
+    if len(unmatched) == 1 and len(missing) == 1 and desk.can_amend(unmatched[0]):
+        rest, lots = missing[0]
+        if isinstance(rest, Rest) and _move(desk, parent, view, unmatched[0], rest, lots, mode=mode, limits=limits):
+            return Carried(placed=1, takes=0, cancels=0, denials=(), nothing_to_reduce=False)
+    for child in unmatched:
+        desk.cancel(child, now, limits)
+    if unmatched:
+        if any(isinstance(w, Rest) for w, _ in missing):
+            parent.requotes += 1
+        return Carried(placed=0, takes=0, cancels=len(unmatched), denials=(), nothing_to_reduce=False)
+    return _place_all(desk, parent, view, missing, mode=mode, limits=limits)
+
+
+def _fits(rest: Rest, child: Child) -> bool:
+    """Whether a live order can stay for a wanted one: a smaller order keeps its place, a larger one would overfill."""
+    return rest.price_ticks == child.price_ticks and child.leaves_lots <= rest.qty_lots
+
+
+def _move(
+    desk: Desk,
+    parent: Parent,
+    view: View,
+    child: Child,
+    rest: Rest,
+    lots: int,
+    *,
+    mode: TradingMode,
+    limits: Limits,
+) -> bool:
+    """Amend a live order to a wanted one where the gate allows it."""
+    if child.pending is not Pending.NONE:
+        return False
+    lots = min(lots, parent.ledger.free_lots + child.leaves_lots)
+    denied = deny(
+        Proposal(takes=False, lots=lots, ticks=rest.price_ticks),
+        parent=parent,
+        book=desk.book_of(parent),
+        venue=desk.venues[parent.venue],
+        market=view.market,
+        mode=mode,
+        limits=limits,
+        now_ns=view.now_ns,
+    )
+    if denied is not None:
+        return False
+    desk.amend(
+        parent,
+        child,
+        qty_lots=child.counted_lots + lots,
+        price_ticks=rest.price_ticks,
+        now_ns=view.now_ns,
+        limits=limits,
+    )
+    child.expire_ns = rest.expire_ns
+    parent.requotes += 1
+    return True
+
+
+def _place_all(
+    desk: Desk,
+    parent: Parent,
+    view: View,
+    missing: list[tuple[Rest | Take, int]],
+    *,
+    mode: TradingMode,
+    limits: Limits,
+) -> Carried:
+    book = desk.book_of(parent)
+    venue = desk.venues[parent.venue]
+    placed = takes = 0
+    denials: list[Denial] = []
+    nothing_to_reduce = False
+    for want, lots_wanted in missing:
+        lots = min(lots_wanted, parent.ledger.free_lots, parent.instrument.max_qty_lots or lots_wanted)
+        if parent.order.reduce_only:
+            budget = reducible_lots(parent, book)
+            if budget is None or budget <= 0:
+                denials.append(Denial.POSITION_UNKNOWN if budget is None else Denial.NOTHING_TO_REDUCE)
+                nothing_to_reduce = budget is not None and not any(book.reducing.values())
+                continue
+            lots = min(lots, budget)
+        if lots <= 0:
+            continue
+        take = isinstance(want, Take)
+        ticks = want.collar_ticks if isinstance(want, Take) else want.price_ticks
+        denied = deny(
+            Proposal(takes=take, lots=lots, ticks=ticks),
+            parent=parent,
+            book=book,
+            venue=venue,
+            market=view.market,
+            mode=mode,
+            limits=limits,
+            now_ns=view.now_ns,
+        )
+        if denied is not None:
+            denials.append(denied)
+            if denied is Denial.SELF_TRADE and take:
+                _clear_the_way(desk, parent, ticks, view.now_ns, limits)
+            continue
+        order = _order(desk, parent, want, lots, view.market, venue.capabilities)
+        expire_ns = want.expire_ns if isinstance(want, Rest) else 0
+        desk.place(parent, order, expire_ns=expire_ns, market=view.market, now_ns=view.now_ns, limits=limits)
+        if take:
+            takes += 1
+            if book.crosser.get(parent.side) == parent.no:
+                del book.crosser[parent.side]
+        placed += 1
+    return Carried(placed=placed, takes=takes, cancels=0, denials=tuple(denials), nothing_to_reduce=nothing_to_reduce)
+
+
+def _clear_the_way(desk: Desk, parent: Parent, collar: int, now_ns: int, limits: Limits) -> None:
+    """Withdraw own opposite orders that a taking order would meet; their parents are asked again afterwards."""
+    book = desk.book_of(parent)
+    book.crosser.setdefault(parent.side, parent.no)
+    for child in tuple(book.rests[parent.side.opposite].values()):
+        if parent.side * (collar - child.price_ticks) >= 0 and not child.cancel_wanted:
+            desk.cancel(child, now_ns, limits)
+
+
+def _order(
+    desk: Desk, parent: Parent, want: Rest | Take, lots: int, market: MarketView, capabilities: Capabilities
+) -> NewOrder:
+    """The order as the venue gets it."""
+    closing = parent.order.reduce_only
+    flag = closing and capabilities.reduce_only is ReduceOnly.FLAG
+    cl_ord_id = desk.next_id(parent, closing=closing)
+    symbol = parent.instrument.symbol
+    if isinstance(want, Rest):
+        return NewOrder(
+            cl_ord_id=cl_ord_id,
+            symbol=symbol,
+            side=parent.side,
+            ord_type=OrdType.LIMIT,
+            qty_lots=lots,
+            price_ticks=want.price_ticks,
+            tif=Tif.GTC,
+            post_only=True,
+            reduce_only=flag,
+            position_side=parent.order.position_side,
+        )
+    as_market = _market_is_safe(parent, want, lots, market.ladder(parent.side), capabilities)
+    return NewOrder(
+        cl_ord_id=cl_ord_id,
+        symbol=symbol,
+        side=parent.side,
+        ord_type=OrdType.MARKET if as_market else OrdType.LIMIT,
+        qty_lots=lots,
+        price_ticks=0 if as_market else want.collar_ticks,
+        tif=Tif.IOC,
+        reduce_only=flag,
+        position_side=parent.order.position_side,
+    )
+
+
+def _market_is_safe(parent: Parent, take: Take, lots: int, ladder: Levels, capabilities: Capabilities) -> bool:
+    """MARKET only where the book walk and the venue's own price bound both lie inside the collar (design 4)."""
+    bound = capabilities.market_bound_bps
+    if bound is None or not ladder:
+        return False
+    side = parent.side
+    touch = ladder[0][0]
+    if touch * bound / BPS > side * (take.collar_ticks - touch):
+        return False
+    left = lots
+    for ticks, depth in ladder:
+        if side * (ticks - take.collar_ticks) > 0:
+            return False
+        left -= depth
+        if left <= 0:
+            return True
+    return False

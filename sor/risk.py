@@ -1,0 +1,128 @@
+"""The risk gate: the last thing between a placement and a venue, always on (R8). It denies, it never changes a price.
+
+Quantities may be cut (to what is free, to the venue's maximum, to what is left to reduce); prices may not.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from sor.desk import OwnBook, VenueState
+from sor.events import TradingMode
+from sor.limits import Limits
+from sor.market import MarketView
+from sor.orders import Side
+from sor.parent import Parent
+from sor.reasons import Denial
+from sor.units import BPS
+
+
+class Proposal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One order as it would be sent: `ticks` is the limit of one that rests and the collar of one that takes."""
+
+    takes: bool
+    lots: int
+    ticks: int
+
+
+def collar_ticks(side: Side, market: MarketView, collar_bps: float) -> int | None:
+    """The worst price that `collar_bps` from the touch allows, rounded towards the touch; None without a touch."""
+    ladder = market.ladder(side)
+    if not ladder:
+        return None
+    touch = ladder[0][0]
+    reach = int(touch * collar_bps / BPS)
+    return touch + reach if side is Side.BUY else max(1, touch - reach)
+
+
+def reducible_lots(parent: Parent, book: OwnBook) -> int | None:
+    """What a reduce-only parent may still close, open exits of others already taken off; None while unknown (P1)."""
+    side = parent.order.position_side
+    position = book.positions.get(side)
+    if position is None:
+        return None
+    held = -position if parent.side is Side.BUY else position
+    return max(0, held) - book.reducing.get(side, 0)
+
+
+def deny(
+    proposal: Proposal,
+    *,
+    parent: Parent,
+    book: OwnBook,
+    venue: VenueState,
+    market: MarketView,
+    mode: TradingMode,
+    limits: Limits,
+    now_ns: int,
+) -> Denial | None:
+    """Why the proposal may not be sent, or None."""
+    if mode is TradingMode.HALTED:
+        return Denial.KILL_SWITCH
+    if mode is TradingMode.REDUCE_ONLY and not parent.order.reduce_only:
+        return Denial.REDUCE_ONLY_MODE
+    if book.halted:
+        return Denial.SYMBOL_HALTED
+    if not venue.up:
+        return Denial.VENUE_DOWN
+    return (
+        _price(proposal, parent, market, limits)
+        or _size(proposal, parent, book, limits)
+        or _own(proposal, parent, book)
+        or (Denial.ORDER_RATE if venue.rate_full(now_ns, _rate(venue, limits)) else None)
+    )
+
+
+def _rate(venue: VenueState, limits: Limits) -> float:
+    return min(limits.orders_per_s_max, venue.capabilities.orders_per_s)
+
+
+def _price(proposal: Proposal, parent: Parent, market: MarketView, limits: Limits) -> Denial | None:
+    side, ticks = parent.side, proposal.ticks
+    ladder = market.ladder(side)
+    if not ladder or ticks < 1:
+        return Denial.NO_MARKET
+    if parent.limit_ticks is not None and side * (ticks - parent.limit_ticks) > 0:
+        return Denial.LIMIT_PRICE
+    touch = ladder[0][0]
+    if proposal.takes:
+        if side * (touch - ticks) > 0:
+            # The touch is already beyond the worst price allowed: with a limit that is the limit's doing.
+            return Denial.LIMIT_PRICE if ticks == parent.limit_ticks else Denial.COLLAR
+        worst = collar_ticks(side, market, limits.collar_bps)
+        assert worst is not None
+        return Denial.COLLAR if side * (ticks - worst) > 0 else None
+    return Denial.WOULD_TAKE if side * (ticks - touch) >= 0 else None
+
+
+def _size(proposal: Proposal, parent: Parent, book: OwnBook, limits: Limits) -> Denial | None:
+    instrument = parent.instrument
+    lots, ticks = proposal.lots, proposal.ticks
+    if lots < instrument.min_qty_lots:
+        return Denial.MIN_QTY
+    units = lots if instrument.inverse else lots * ticks
+    if units < instrument.min_value_units and not parent.order.reduce_only:
+        return Denial.MIN_NOTIONAL
+    if instrument.max_qty_lots and lots > instrument.max_qty_lots:
+        return Denial.MAX_QTY
+    if instrument.value(lots, ticks) > limits.order_notional_max:
+        return Denial.ORDER_NOTIONAL
+    if instrument.value(book.open_lots + lots, ticks) > limits.open_notional_max:
+        return Denial.OPEN_NOTIONAL
+    if not parent.order.reduce_only:
+        position = book.positions.get(parent.order.position_side, 0)
+        after = abs(position + parent.side * lots)
+        if after > abs(position) and instrument.value(after, ticks) > limits.position_notional_max:
+            return Denial.POSITION_NOTIONAL
+    return None
+
+
+def _own(proposal: Proposal, parent: Parent, book: OwnBook) -> Denial | None:
+    """Opposite parents never trade with each other (P4)."""
+    side = parent.side
+    if not proposal.takes and side.opposite in book.crosser:
+        return Denial.SELF_TRADE  # somebody waits to take from this side: nothing new may be put in the way
+    for child in book.rests[side.opposite].values():
+        if side * (proposal.ticks - child.price_ticks) >= 0:
+            return Denial.SELF_TRADE
+    return None

@@ -1,0 +1,658 @@
+"""The core: facts in, wishes out, for all parents. Pure: no clock, no I/O, no randomness.
+
+Each fact moves at most what it concerns, then the parent is settled: what is due is done, what ended is withdrawn,
+and where a decision is wanted and nothing is on its way to the venue, the market is asked for (`Look`). A decision
+names the placements wanted now; the difference to what is there is worked out here, cancels first: nothing new is
+placed before the outcome of every cancel is known (D4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from sor.child import Child, Life, Pending
+from sor.commands import Alarm, AnyWish, Decided, Ended, EndMark, Happening, Look, Tell, WakeAt, Watch
+from sor.desk import BookKey, Desk, OwnBook, VenueState
+from sor.events import (
+    AmendAsked,
+    AnyFact,
+    CancelAsked,
+    EndMarked,
+    Fact,
+    HaltLifted,
+    InstrumentAdopted,
+    Looked,
+    Marked,
+    ModeSet,
+    ParamsAdopted,
+    PauseAsked,
+    PositionKnown,
+    Reported,
+    RequestLost,
+    ResumeAsked,
+    SessionStarted,
+    Submitted,
+    TradingMode,
+    VenueDown,
+    VenueUp,
+    Woke,
+)
+from sor.ids import ParentId, Symbol, VenueName
+from sor.instruments import Instrument, canonical_symbol
+from sor.limits import Limits, limits_of
+from sor.market import MarketView, Trust
+from sor.orders import ExecType, OnNoMarket, OrdStatus, ParentStatus, RejectKind
+from sor.params import Params, ParamSet, parse
+from sor.parent import GoParent, Parent, ParentEvent, ParentLife
+from sor.placement import Carried, carry_out, cross_decision, view_of
+from sor.policy import Decision, Policy, Schedule
+from sor.reasons import EndReason
+from sor.revisit import Revisit
+from sor.snapshot import Cause, View
+from sor.units import MS, NS
+
+HOLD_POLL_NS = NS
+"""A policy that holds without saying when to ask again is asked after this."""
+MARKET_POLL_NS = 250 * MS
+"""A parent that waits for its market looks again after this, besides being woken when the book becomes sound."""
+
+Ruling = tuple[Decision, tuple[str, ...]]
+Decider = Callable[[Parent, Policy, View, Params], Ruling]
+"""Turns a view into a decision after the invariants; a fold hands in the recorded ones instead."""
+
+
+class Core:
+    """State of the whole router as a fold of its facts."""
+
+    def __init__(self, *, policies: Mapping[str, Policy], schedules: Mapping[str, Schedule], decider: Decider) -> None:
+        self.policies = policies
+        self.schedules = schedules
+        self.decider = decider
+        self.out: list[AnyWish] = []
+        self.desk = Desk(self.out)
+        self.parents: list[Parent] = []
+        self.by_id: dict[ParentId, Parent] = {}
+        self.instruments: dict[tuple[VenueName, Symbol], Instrument] = {}
+        self.sets: dict[str, ParamSet] = {}
+        self.default_set = ""
+        self.mode = TradingMode.ACTIVE
+        self.foreign = 0
+        self.now_ns = 0
+        self._resolved: dict[tuple[str, VenueName, Symbol], tuple[Params, Limits]] = {}
+        self._handlers: dict[type[Fact], Callable[..., None]] = {
+            SessionStarted: self._session,
+            InstrumentAdopted: self._instrument,
+            ParamsAdopted: self._params,
+            VenueUp: self._venue_up,
+            VenueDown: self._venue_down,
+            PositionKnown: self._position,
+            Submitted: self._submitted,
+            Looked: self._looked,
+            Reported: self._reported,
+            RequestLost: self._lost,
+            Woke: self._woke,
+            CancelAsked: self._cancel_asked,
+            PauseAsked: self._pause_asked,
+            ResumeAsked: self._resume_asked,
+            AmendAsked: self._amend_asked,
+            ModeSet: self._mode_set,
+            HaltLifted: self._halt_lifted,
+            Marked: self._marked,
+            EndMarked: self._end_marked,
+        }
+
+    def step(self, fact: AnyFact) -> list[AnyWish]:
+        """Take one fact in; returns the wishes it causes, in the order in which they must be carried out."""
+        self.now_ns = fact.now_ns
+        self._handlers[type(fact)](fact)
+        wishes = self.out.copy()
+        self.out.clear()
+        return wishes
+
+    # --- intake ---------------------------------------------------------------------------------------------------
+
+    def resolved(self, name: str, instrument: Instrument) -> tuple[Params, Limits]:
+        """A param-set and the machine's limits for one instrument."""
+        key = (name, instrument.venue, instrument.symbol)
+        found = self._resolved.get(key)
+        if found is None:
+            params = self.sets[name].resolve(instrument.venue, instrument.symbol, now_ns=self.now_ns)
+            found = self._resolved[key] = (params, limits_of(params))
+        return found
+
+    def limits(self, parent: Parent) -> Limits:
+        """The machine's limits for a parent."""
+        return self.resolved(parent.set_name, parent.instrument)[1]
+
+    def _submitted(self, fact: Submitted) -> None:
+        order = fact.order
+        instrument = self.instruments[fact.venue, canonical_symbol(order.symbol)]
+        parent = Parent(
+            no=len(self.parents) + 1,
+            order=order,
+            intent=fact.intent,
+            venue=fact.venue,
+            instrument=instrument,
+            set_name=order.param_set or self.default_set,
+            now_ns=fact.now_ns,
+        )
+        self.parents.append(parent)
+        self.by_id[order.parent_id] = parent
+        self._ask(parent, Cause.START)
+        self._settle(parent, fact.now_ns)
+
+    # --- the world around -----------------------------------------------------------------------------------------
+
+    def _session(self, fact: SessionStarted) -> None:
+        """A process starts: what the one before had on its way is not known."""
+        self.desk.epoch = fact.epoch
+        self.default_set = fact.default_set
+        for state in self.desk.venues.values():
+            state.up = False
+        for parent in self.parents:
+            parent.looking = None
+            parent.watching = False
+            parent.wake_ns = 0
+            for child in parent.open_children:
+                self.desk.session_lost(parent, child, fact.now_ns)
+            if parent.active:
+                self._ask(parent, Cause.REVISIT)
+            self._settle(parent, fact.now_ns)
+
+    def _instrument(self, fact: InstrumentAdopted) -> None:
+        self.instruments[fact.instrument.venue, fact.instrument.symbol] = fact.instrument
+
+    def _params(self, fact: ParamsAdopted) -> None:
+        self.sets[fact.name] = parse(fact.text, where=f"journal record of {fact.name}")
+        self._resolved.clear()
+
+    def _venue_up(self, fact: VenueUp) -> None:
+        state = self.desk.venues.get(fact.venue)
+        if state is None:
+            state = self.desk.venues[fact.venue] = VenueState(fact.capabilities)
+        state.capabilities = fact.capabilities
+        state.up = True
+        for parent in self.parents:
+            if parent.venue == fact.venue and not (parent.ended and not parent.open_children):
+                for child in parent.open_children:
+                    self.desk.session_lost(parent, child, fact.now_ns)
+                if parent.active:
+                    self._ask(parent, Cause.REVISIT)
+                self._settle(parent, fact.now_ns)
+
+    def _venue_down(self, fact: VenueDown) -> None:
+        state = self.desk.venues.get(fact.venue)
+        if state is not None:
+            state.up = False
+
+    def _position(self, fact: PositionKnown) -> None:
+        key = (fact.venue, fact.account, fact.symbol)
+        book = self.desk.books.get(key)
+        if book is None:
+            book = self.desk.books[key] = OwnBook()
+        book.positions[fact.position_side] = fact.qty_lots
+
+    def _mode_set(self, fact: ModeSet) -> None:
+        self.mode = fact.mode
+        if fact.mode is TradingMode.ACTIVE:
+            return
+        for parent in self.parents:
+            if parent.active and not (fact.mode is TradingMode.REDUCE_ONLY and parent.order.reduce_only):
+                self._stop(parent, ParentStatus.CANCELED, EndReason.KILL_SWITCH, fact.reason)
+                self._settle(parent, fact.now_ns)
+
+    def _halt_lifted(self, fact: HaltLifted) -> None:
+        for (venue, _, symbol), book in self.desk.books.items():
+            if venue == fact.venue and symbol == fact.symbol:
+                book.halted = ""
+                book.rejects = 0
+
+    def _halt(self, key: BookKey, parent_no: int, text: str, now_ns: int) -> None:
+        """Nothing more may be placed on this symbol of this account, and what rests there is withdrawn."""
+        self.desk.books[key].halted = text
+        self.out.append(Alarm(parent_no, key[0], text, halts=True))
+        for other in self.parents:
+            if other.active and (other.venue, other.order.account, other.instrument.symbol) == key:
+                self._stop(other, ParentStatus.HALTED, EndReason.HALTED, text)
+                if other.no != parent_no:
+                    self._settle(other, now_ns)
+
+    # --- one parent: what callers and the clock want ----------------------------------------------------------------
+
+    def _cancel_asked(self, fact: CancelAsked) -> None:
+        parent = self.parents[fact.parent_no - 1]
+        self._stop(parent, ParentStatus.CANCELED, EndReason.SHUTDOWN if fact.shutdown else EndReason.CALLER, "")
+        self._settle(parent, fact.now_ns)
+
+    def _pause_asked(self, fact: PauseAsked) -> None:
+        parent = self.parents[fact.parent_no - 1]
+        if isinstance(parent.apply(ParentEvent.PAUSE), GoParent):
+            self._withdraw(parent, fact.now_ns)
+            parent.replan = None
+            parent.revisit = None
+            self.out.append(Tell(Happening(parent.no, status=parent.status)))
+        self._settle(parent, fact.now_ns)
+
+    def _resume_asked(self, fact: ResumeAsked) -> None:
+        parent = self.parents[fact.parent_no - 1]
+        if isinstance(parent.apply(ParentEvent.RESUME), GoParent):
+            self._ask(parent, Cause.RESUMED)
+        self._settle(parent, fact.now_ns)
+
+    def _amend_asked(self, fact: AmendAsked) -> None:
+        parent = self.parents[fact.parent_no - 1]
+        if not parent.active:
+            parent.absorbed += 1  # it ended between the question and now
+            return
+        if fact.quantity is not None:
+            parent.ledger.resize(max(parent.instrument.lots(fact.quantity), parent.ledger.cum_lots))
+            if parent.ledger.shrink_lots:
+                self._withdraw(parent, fact.now_ns)
+        if fact.limit is not None:
+            parent.limit_ticks = parent.instrument.ticks(fact.limit)
+        if fact.deadline_s is not None:
+            parent.deadline_ns = fact.now_ns + round(fact.deadline_s * NS)
+        if fact.urgency is not None:
+            parent.urgency = fact.urgency
+        self._ask(parent, Cause.AMENDED)
+        self._settle(parent, fact.now_ns)
+
+    def _woke(self, fact: Woke) -> None:
+        parent = self.parents[fact.parent_no - 1]
+        if fact.market:
+            parent.watching = False
+            if parent.active:
+                self._ask(parent, Cause.REVISIT)
+        else:
+            parent.wake_ns = 0
+        self._settle(parent, fact.now_ns)
+
+    def _marked(self, fact: Marked) -> None:
+        if fact.mid_hticks:
+            parent = self.parents[fact.parent_no - 1]
+            parent.markouts.append((fact.exec_id, fact.horizon_ns, fact.mid_hticks))
+
+    def _end_marked(self, fact: EndMarked) -> None:
+        self.parents[fact.parent_no - 1].end_market = fact.market
+
+    # --- one parent: what venues say --------------------------------------------------------------------------------
+
+    def _reported(self, fact: Reported) -> None:
+        report = fact.report
+        child = self.desk.children.get(report.cl_ord_id)
+        if child is None or child.venue != report.venue:
+            self.foreign += 1  # somebody else's order: manual orders are never touched (R5)
+            return
+        parent = self.parents[child.parent_no - 1]
+        now = fact.now_ns
+        limits = self.limits(parent)
+        effect = self.desk.report(parent, child, report, mid_hticks=fact.mid_hticks, now_ns=now, limits=limits)
+        if effect.new_lots:
+            parent.rejects = parent.denials = 0
+        if effect.new_lots or effect.life_moved:
+            self.out.append(Tell(Happening(parent.no, report=report, order_status=child.status)))
+        if effect.fault or parent.ledger.over_lots:
+            text = effect.fault or f"parent {parent.id} is overfilled by {parent.ledger.over_lots} lots"
+            key = (parent.venue, parent.order.account, parent.instrument.symbol)
+            if not self.desk.book_of(parent).halted:
+                self._halt(key, parent.no, text, now)
+        if effect.closed:
+            self._child_closed(parent, child, now, limits)
+        elif effect.new_lots and parent.active:
+            self._ask(parent, Cause.FILL)
+        elif child.pending is Pending.NONE and report.exec_type in (ExecType.REPLACED, ExecType.AMEND_REJECTED):
+            self._ask(parent, Cause.ORDER_EVENT)
+        self._settle(parent, now)
+
+    def _child_closed(self, parent: Parent, child: Child, now: int, limits: Limits) -> None:
+        """An order is known to hold nothing any more: what follows for its parent."""
+        if child.timed_out:
+            parent.timeouts += 1
+        if not parent.active:
+            return
+        if child.status is OrdStatus.REJECTED:
+            self._child_rejected(parent, child, now, limits)
+        elif not child.counted_lots and not child.rests:
+            parent.denials += 1  # took and found nothing: the book was gone, look again but not in a tight loop
+            parent.retry_ns = now + limits.retry_ns(parent.denials)
+        elif child.life is Life.ABSENT:
+            parent.denials += 1
+            parent.retry_ns = now + limits.retry_ns(parent.denials)
+        self._ask(parent, Cause.TIMEOUT if child.timed_out else Cause.FILL if child.counted_lots else Cause.ORDER_EVENT)
+
+    def _child_rejected(self, parent: Parent, child: Child, now: int, limits: Limits) -> None:
+        kind = RejectKind.OTHER if child.reject is None else child.reject.reject
+        said = "" if child.reject is None else f"{child.reject.code} {child.reject.text}".strip()
+        if kind is RejectKind.NOTHING_TO_REDUCE:
+            self._stop(parent, ParentStatus.COMPLETED_BY_OTHERS, EndReason.NOTHING_LEFT_TO_REDUCE, said)
+            return
+        parent.rejects += 1
+        parent.retry_ns = now + limits.retry_ns(parent.rejects)
+        if kind is RejectKind.WOULD_TAKE or kind is RejectKind.RATE_LIMITED:
+            return  # the market moved, or we were too quick: neither says that the order was wrong
+        if parent.rejects >= limits.rejects_max:
+            self._stop(parent, ParentStatus.REJECTED, EndReason.VENUE_REJECTS, said)
+        book = self.desk.book_of(parent)
+        book.rejects += 1
+        if book.rejects >= limits.breaker_rejects and not book.halted:
+            key = (parent.venue, parent.order.account, parent.instrument.symbol)
+            self._halt(key, parent.no, f"{book.rejects} orders in a row were refused, last: {said or kind.value}", now)
+
+    def _lost(self, fact: RequestLost) -> None:
+        child = self.desk.children.get(fact.failed.cl_ord_id)
+        if child is None or child.venue != fact.venue:
+            self.foreign += 1
+            return
+        parent = self.parents[child.parent_no - 1]
+        limits = self.limits(parent)
+        effect = self.desk.lost(parent, child, fact.failed, now_ns=fact.now_ns, limits=limits)
+        if effect.fault and not self.desk.book_of(parent).halted:
+            key = (parent.venue, parent.order.account, parent.instrument.symbol)
+            self._halt(key, parent.no, effect.fault, fact.now_ns)
+        if effect.closed:
+            self._child_closed(parent, child, fact.now_ns, limits)
+        self._settle(parent, fact.now_ns)
+
+    # --- settling ---------------------------------------------------------------------------------------------------
+
+    def _ask(self, parent: Parent, cause: Cause) -> None:
+        """A decision is wanted; a timeout is not forgotten for a lesser cause."""
+        if parent.replan is not Cause.TIMEOUT:
+            parent.replan = cause
+
+    def _withdraw(self, parent: Parent, now: int) -> None:
+        """Cancel everything that rests."""
+        limits = self.limits(parent)
+        for child in parent.open_children:
+            if child.rests and not child.cancel_wanted:
+                self.desk.cancel(child, now, limits)
+
+    def _stop(self, parent: Parent, status: ParentStatus, reason: EndReason, text: str) -> None:
+        """Decide a parent's end; the first reason stands."""
+        if isinstance(parent.apply(ParentEvent.STOP), GoParent):
+            parent.end_status = status
+            parent.end_reason = reason
+            parent.end_text = text
+            parent.replan = None
+            parent.revisit = None
+            parent.retry_ns = 0
+            crosser = self.desk.book_of(parent).crosser
+            if crosser.get(parent.side) == parent.no:
+                del crosser[parent.side]
+
+    def _settle(self, parent: Parent, now: int) -> None:
+        """Do what is due for one parent, then say when to come back."""
+        limits = self.limits(parent)
+        for child in tuple(parent.open_children):
+            if now >= child.check_ns:
+                self._tend(parent, child, now, limits)
+        if parent.active:
+            self._look_at_time(parent, now, limits)
+        if parent.life is ParentLife.STOPPING:
+            for child in parent.open_children:
+                if not child.cancel_wanted:
+                    self.desk.cancel(child, now, limits)
+            if not parent.open_children:
+                self._finish(parent, now)
+        elif self._may_ask(parent, now):
+            assert parent.replan is not None
+            parent.looking = parent.replan
+            parent.replan = None
+            parent.retry_ns = 0
+            self.out.append(Look(parent.no, parent.looking))
+        self._rearm(parent, now, limits)
+
+    def _tend(self, parent: Parent, child: Child, now: int, limits: Limits) -> None:
+        self.desk.tend(parent, child, now, limits)
+        if child.life is Life.IN_DOUBT and child.checks == limits.doubt_alarm_checks:
+            proof = self.desk.proof_ns(child)
+            why = "the venue gives no bound after which absence is proven" if proof is None else "still no evidence"
+            text = f"order {child.order.cl_ord_id} is in doubt after {child.checks} lookups: {why}"
+            self.out.append(Alarm(parent.no, parent.venue, text, halts=False))
+
+    def _look_at_time(self, parent: Parent, now: int, limits: Limits) -> None:
+        """Complete, too late, time to cross, or a time that a decision or schedule named."""
+        if parent.remaining_lots == 0:
+            self._stop(parent, ParentStatus.FILLED, EndReason.COMPLETE, "")
+            return
+        if now >= parent.deadline_ns:
+            self._stop(parent, ParentStatus.EXPIRED, self._expiry_reason(parent), "")
+            return
+        if parent.life is ParentLife.WORKING and now >= parent.deadline_ns - limits.cross_margin_ns:
+            parent.apply(ParentEvent.TIME_UP)
+            self._withdraw(parent, now)
+            self._ask(parent, Cause.DEADLINE)
+        revisit = parent.revisit
+        if revisit is not None and revisit.at_ns is not None and now >= revisit.at_ns:
+            parent.revisit = None
+            self._ask(parent, Cause.REVISIT)
+        if parent.due is not None and parent.due.next_ns is not None and now >= parent.due.next_ns:
+            parent.due = None
+            self._ask(parent, Cause.SLICE)
+        if parent.retry_ns and now >= parent.retry_ns and parent.replan is None:
+            self._ask(parent, Cause.RETRY)
+
+    def _expiry_reason(self, parent: Parent) -> EndReason:
+        if parent.arrival_hticks is None:
+            return EndReason.NO_MARKET
+        market, limit = parent.market, parent.limit_ticks
+        if market is not None and limit is not None:
+            ladder = market.ladder(parent.side)
+            if ladder and parent.side * (ladder[0][0] - limit) > 0:
+                return EndReason.LIMIT_PRICE
+        return EndReason.DEADLINE
+
+    def _may_ask(self, parent: Parent, now: int) -> bool:
+        """Whether a wanted decision can be made now."""
+        return (
+            parent.replan is not None
+            and parent.looking is None
+            and now >= parent.retry_ns
+            and parent.active
+            and parent.life is not ParentLife.PAUSED
+            and not self._busy(parent)
+        )
+
+    def _busy(self, parent: Parent) -> bool:
+        """Whether an answer is on its way that the next decision must not run ahead of (D4)."""
+        crossing = parent.life is ParentLife.CROSSING
+        for child in parent.open_children:
+            if child.life is Life.PENDING_NEW or child.pending is not Pending.NONE:
+                if child.life is not Life.IN_DOUBT:
+                    return True
+            elif child.life is Life.LIVE and (child.cancel_wanted or crossing or not child.rests):
+                return True
+        return False
+
+    def _rearm(self, parent: Parent, now: int, limits: Limits) -> None:
+        """One wake-up per parent: the earliest of everything that has a time."""
+        at = 0
+        for child in parent.open_children:
+            at = _sooner(at, child.check_ns)
+        if parent.active:
+            at = _sooner(at, parent.deadline_ns)
+            if parent.life is ParentLife.WORKING:
+                at = _sooner(at, parent.deadline_ns - limits.cross_margin_ns)
+            if parent.life is not ParentLife.PAUSED:
+                if parent.revisit is not None and parent.revisit.at_ns is not None:
+                    at = _sooner(at, parent.revisit.at_ns)
+                if parent.due is not None and parent.due.next_ns is not None:
+                    at = _sooner(at, parent.due.next_ns)
+                at = _sooner(at, parent.retry_ns)
+        if at and at <= now:
+            at = now + MS  # whatever is due has been done in this step: never wake in a tight loop
+        if at != parent.wake_ns:
+            parent.wake_ns = at
+            self.out.append(WakeAt(parent.no, at))
+
+    def _finish(self, parent: Parent, now: int) -> None:
+        """Nothing of the parent is at the venue any more."""
+        parent.apply(ParentEvent.CLEAR)
+        parent.ended_ns = now
+        if parent.remaining_lots == 0 and parent.end_status is not ParentStatus.HALTED:
+            parent.end_status = ParentStatus.FILLED
+            parent.end_reason = EndReason.COMPLETE
+        assert parent.end_status is not None
+        assert parent.end_reason is not None
+        self._unwatch(parent)
+        self.out.append(Ended(parent.no, parent.end_status, parent.end_reason, parent.ledger.cum_lots, parent.end_text))
+        if parent.remaining_lots and parent.arrival_hticks is not None:
+            self.out.append(EndMark(parent.no))
+        self.out.append(Tell(Happening(parent.no, status=parent.end_status, text=parent.end_text)))
+
+    def _unwatch(self, parent: Parent) -> None:
+        if parent.watching:
+            parent.watching = False
+            self.out.append(Watch(parent.no, None, None))
+
+    # --- deciding ---------------------------------------------------------------------------------------------------
+
+    def _looked(self, fact: Looked) -> None:
+        parent = self.parents[fact.parent_no - 1]
+        parent.looking = None
+        if parent.active and parent.life is not ParentLife.PAUSED:
+            market = fact.market
+            parent.market = market
+            if parent.life is ParentLife.WAITING and not self._market_known(parent, fact):
+                self._settle(parent, fact.now_ns)
+                return
+            self._decide(parent, fact.cause, market, fact.now_ns)
+        self._settle(parent, fact.now_ns)
+
+    def _market_known(self, parent: Parent, fact: Looked) -> bool:
+        """Whether a waiting parent may start working on what it sees (P4)."""
+        market = fact.market
+        capabilities = self.desk.venues[parent.venue].capabilities
+        mid = market.mid_hticks
+        if market.trust is Trust.OK and mid is not None and (market.mark_ticks is not None or not capabilities.marks):
+            parent.apply(ParentEvent.MARKET_KNOWN)
+            if parent.arrival_hticks is None:
+                parent.arrival_hticks = mid
+                parent.arrival_market = market
+            self.out.append(Tell(Happening(parent.no, status=parent.status)))
+            return True
+        if parent.order.on_no_market is OnNoMarket.REFUSE:
+            self._stop(parent, ParentStatus.DENIED, EndReason.NO_MARKET, "book or mark is not known")
+            return False
+        self._watch(parent, Revisit(at_ns=fact.now_ns + MARKET_POLL_NS), market)
+        return False
+
+    def _watch(self, parent: Parent, revisit: Revisit, market: MarketView) -> None:
+        parent.revisit = revisit
+        if revisit.best_moved_ticks is not None or revisit.triggers or revisit.on_untrusted:
+            parent.watching = True
+            self.out.append(Watch(parent.no, revisit, market))
+        else:
+            self._unwatch(parent)
+
+    def _decide(self, parent: Parent, cause: Cause, market: MarketView, now: int) -> None:
+        params, limits = self.resolved(parent.set_name, parent.instrument)
+        ledger = parent.ledger
+        least = parent.instrument.min_qty_lots
+        due = self.schedules[parent.order.schedule].due(
+            qty_lots=ledger.order_lots,
+            start_ns=parent.start_ns,
+            deadline_ns=parent.deadline_ns - limits.cross_margin_ns,
+            now_ns=now,
+            min_lots=least,
+            args=parent.order.schedule_args,
+        )
+        crossing = parent.life is ParentLife.CROSSING
+        parent.due = None if crossing else due
+        target = ledger.order_lots if crossing else due.target_lots
+        open_lots = min(target - ledger.cum_lots - ledger.in_doubt_lots, ledger.free_lots + ledger.working_lots)
+        if not parent.open_children and parent.remaining_lots < least:
+            self._stop(parent, ParentStatus.EXPIRED, EndReason.BELOW_MINIMUM, "what is left is below the minimum")
+            return
+        if open_lots <= 0:
+            parent.revisit = None
+            self._unwatch(parent)
+            return
+        view = view_of(
+            parent,
+            cause=cause,
+            market=market,
+            open_lots=open_lots,
+            due_ns=due.by_ns,
+            capabilities=self.desk.venues[parent.venue].capabilities,
+            now_ns=now,
+        )
+        vetoes: tuple[str, ...] = ()
+        if crossing:
+            by = "deadline"
+            decision = cross_decision(view, limits)
+        else:
+            by = parent.order.policy
+            decision, vetoes = self.decider(parent, self.policies[by], view, params)
+        self._carry_out(parent, view, decision, vetoes, by, params, limits)
+
+    def _carry_out(
+        self,
+        parent: Parent,
+        view: View,
+        decision: Decision,
+        vetoes: tuple[str, ...],
+        by: str,
+        params: Params,
+        limits: Limits,
+    ) -> None:
+        """Record a decision, work out what it changes, and say when to ask again."""
+        now = view.now_ns
+        parent.memory = decision.memory
+        slot = len(self.out)
+        carried = carry_out(self.desk, parent, view, decision, mode=self.mode, limits=limits)
+        if carried.takes and (parent.timeouts or parent.life is ParentLife.CROSSING):
+            parent.fell_back = True
+        self.out.insert(
+            slot,
+            Decided(
+                parent_no=parent.no,
+                cause=view.cause,
+                by=by,
+                set_id=params.set_id,
+                params_digest=params.digest,
+                open_lots=view.open_lots,
+                remaining_lots=view.remaining_lots,
+                decision=decision,
+                vetoes=vetoes,
+                denials=carried.denials,
+                fallback=parent.fell_back,
+            ),
+        )
+        self._after(parent, view, decision, carried, limits, now)
+
+    def _after(
+        self, parent: Parent, view: View, decision: Decision, carried: Carried, limits: Limits, now: int
+    ) -> None:
+        if carried.cancels:
+            self._ask(parent, Cause.ORDER_EVENT)  # ... once the cancels are known
+        if parent.life is ParentLife.CROSSING:
+            parent.cross_attempts += 1
+            parent.revisit = None
+            self._unwatch(parent)
+            if parent.cross_attempts >= limits.cross_attempts_max and carried.denials:
+                reason = self._expiry_reason(parent)
+                self._stop(parent, ParentStatus.EXPIRED, reason, f"could not cross: {carried.denials[-1].value}")
+                return
+        else:
+            revisit = decision.revisit
+            if revisit.at_ns is None and not carried.placed and not parent.open_children:
+                revisit = msgspec.structs.replace(revisit, at_ns=now + HOLD_POLL_NS)
+            self._watch(parent, revisit, view.market)
+        if carried.denials:
+            if carried.nothing_to_reduce and not parent.open_children:
+                self._stop(parent, ParentStatus.COMPLETED_BY_OTHERS, EndReason.NOTHING_LEFT_TO_REDUCE, "")
+                return
+            parent.denials += 1
+            parent.retry_ns = now + limits.retry_ns(parent.denials)
+        elif carried.placed:
+            parent.denials = 0
+
+
+def _sooner(one: int, other: int) -> int:
+    """The earlier of two times, of which 0 means never."""
+    if not one or not other:
+        return one or other
+    return min(one, other)
