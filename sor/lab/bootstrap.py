@@ -1,0 +1,183 @@
+"""How sure a mean over parents is, when parents that overlap in time share the same market.
+
+Design
+- Blocks are fixed, disjoint, equally long stretches of start time; a parent belongs to the block it starts in. Parents
+  start at random times, so there is no ordered series for a moving or stationary bootstrap (Politis, Romano 1994) to
+  cut up, and disjoint blocks also give the randomisation test its units.
+- A block is four deadlines long, on short recordings down to two, and longer where that would give more than
+  `BLOCKS_MAX` blocks. Parents are dependent while they overlap, so blocks of length L miss about deadline / (3 L) of
+  the variance at their seams. Over 60 deadlines, 30 blocks of two cover 93 % and reject a true null at 5 % in 6 to 8 %
+  of runs; 15 blocks of four cover 95 % and reject in 5 to 6 %, with an interval a tenth wider.
+- The interval is a bootstrap-t over whole blocks (Efron 1981; Hall 1988): the mean, studentised by the spread between
+  blocks, is drawn again. With 6 to 30 blocks percentile intervals are too narrow, and costs are skewed, which a
+  t-interval does not see. tests/unit/test_bootstrap.py measures what this one covers.
+- With fewer than `BLOCKS_MIN` blocks there is no interval and no p-value: not even all signs alike would then be
+  evidence at 5 %. They are None, the number of blocks is always said.
+
+Not promised: dependence that lasts longer than a block (a trend over the whole recording) is not seen.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from sor.errors import CallerError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+BLOCKS_MAX = 30
+"""More blocks than this make an interval hardly narrower (the factor of the t-distribution is then 4 % off), longer
+blocks make it truer."""
+_BLOCKS_ENOUGH = 10
+"""As long as a recording gives fewer blocks of four deadlines than this, shorter ones are made."""
+BLOCKS_MIN = 6
+"""2 of the 2**6 sign patterns are as one-sided as can be: 3 %. With 5 blocks it would be 6 %."""
+LEVEL = 0.95
+DRAWS = 2_000
+_FLIPS = 9_999
+_EXACT_BLOCKS = 13
+"""Up to this many blocks all 2**blocks sign patterns are gone through, beyond it `_FLIPS` are drawn."""
+_NOTHING = 1e-9
+"""A spread of this part of what it is compared with is rounding."""
+
+
+class Interval(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Mean over parents with a `LEVEL` interval. `blocks` counts those that hold a parent.
+
+    low, high   None with fewer than BLOCKS_MIN blocks, or when so many blocks cost the same that the resamples show
+                no spread to judge by.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    blocks: int
+    parents: int
+
+
+class Difference(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Mean of paired differences with a `LEVEL` interval, as in `Interval`.
+
+    p_value   two-sided, by flipping the signs of whole blocks; it tests that a block's difference is as likely to be
+              x as -x. None with fewer than BLOCKS_MIN blocks.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    blocks: int
+    parents: int
+
+
+def block_of(start_ns: Ints, *, deadline_ns: int) -> Ints:
+    """Block number of each parent.
+
+    start_ns      (n,) int64, n > 0, in any order: when each parent starts.
+    deadline_ns   > 0: how long a parent may live.
+    Returns       (n,) int64 from 0, blocks of equal length between the first and the last start, >= 2 x deadline.
+    Raises        CallerError for no parents or a deadline that is not positive.
+    """
+    if start_ns.ndim != 1 or not start_ns.size or deadline_ns <= 0:
+        raise CallerError(
+            f"blocks of {start_ns.size} parents with a deadline of {deadline_ns} ns; nothing was computed. "
+            "Give the start times of at least one parent, and a positive deadline"
+        )
+    first = int(start_ns.min())
+    span = int(start_ns.max()) - first + 1
+    count = max(span // (4 * deadline_ns), min(_BLOCKS_ENOUGH, span // (2 * deadline_ns)), 1)
+    count = min(count, BLOCKS_MAX)
+    return (start_ns - first) * count // span
+
+
+def interval(values: Floats, block: Ints, rng: np.random.Generator) -> Interval:
+    """Mean of one value per parent, and its interval.
+
+    values   (n,) float64, finite: the cost of each parent. block: (n,) int64, from `block_of`.
+    rng      seeded by the caller; one call draws DRAWS x blocks integers from it.
+    Raises   CallerError for no, unequal or not finite values.
+    """
+    sizes, sums = _by_block(values, block)
+    mean = float(sums.sum() / sizes.sum())
+    low, high = _bootstrap_t(sizes, sums, rng)
+    return Interval(mean=mean, low=low, high=high, blocks=sizes.size, parents=values.size)
+
+
+def difference(*, ours: Floats, theirs: Floats, block: Ints, rng: np.random.Generator) -> Difference:
+    """Mean of `ours` - `theirs` over the same parents in the same order, its interval and a p-value.
+
+    ours, theirs   (n,) float64, finite; leave out parents for which either is unknown. Positive: ours costs more.
+    """
+    if ours.shape != theirs.shape:
+        raise CallerError(
+            f"{ours.size} parents of one policy beside {theirs.size} of another; nothing was computed. "
+            "Pair them: the same parents in the same order"
+        )
+    sizes, sums = _by_block(ours - theirs, block)
+    mean = float(sums.sum() / sizes.sum())
+    low, high = _bootstrap_t(sizes, sums, rng)
+    p_value = _sign_flip(sums, rng)
+    return Difference(mean=mean, low=low, high=high, p_value=p_value, blocks=sizes.size, parents=ours.size)
+
+
+def _by_block(values: Floats, block: Ints) -> tuple[Floats, Floats]:
+    """Number of parents and sum of values of each block that holds any, both (blocks,) float64."""
+    if values.ndim != 1 or values.shape != block.shape or not values.size or not np.isfinite(values).all():
+        raise CallerError(
+            f"{values.size} values for {block.size} parents, or one of them is not finite; nothing was computed. "
+            "Give one finite value for each of at least one parent"
+        )
+    sizes = np.bincount(block).astype(np.float64)
+    sums = np.bincount(block, weights=values).astype(np.float64)
+    held = sizes > 0
+    return sizes[held], sums[held]
+
+
+def _bootstrap_t(sizes: Floats, sums: Floats, rng: np.random.Generator) -> tuple[float | None, float | None]:
+    """Ends of the interval of sum(sums) / sum(sizes); None where there is none to give."""
+    blocks = sizes.size
+    if blocks < BLOCKS_MIN:
+        return None, None
+    mean, error = _ratio(sizes[np.newaxis], sums[np.newaxis])
+    if error[0] <= _NOTHING * abs(mean[0]):
+        return float(mean[0]), float(mean[0])
+    drawn = rng.integers(0, blocks, (DRAWS, blocks))
+    means, errors = _ratio(sizes[drawn], sums[drawn])
+    # A resample without spread says nothing of how far off the mean may be: it counts as infinitely far.
+    flat = errors <= _NOTHING * error
+    away = means - mean
+    pivots = np.where(flat, np.copysign(np.inf, away), away / np.where(flat, 1.0, errors))
+    pivots[flat & (np.abs(away) <= _NOTHING * error)] = 0.0
+    tail = (1 - LEVEL) / 2
+    # The outer neighbour rather than an interpolation, which would mix infinities.
+    low = mean[0] - np.quantile(pivots, 1 - tail, method="higher") * error[0]
+    high = mean[0] - np.quantile(pivots, tail, method="lower") * error[0]
+    return (float(low), float(high)) if np.isfinite(low) and np.isfinite(high) else (None, None)
+
+
+def _ratio(sizes: Floats, sums: Floats) -> tuple[Floats, Floats]:
+    """Mean over parents and its standard error between blocks, for each row of (rows, blocks)."""
+    blocks, parents = sizes.shape[1], sizes.sum(axis=1)
+    means = sums.sum(axis=1) / parents
+    off = sums - means[:, np.newaxis] * sizes
+    return means, np.sqrt(blocks / (blocks - 1) * (off * off).sum(axis=1)) / parents
+
+
+def _sign_flip(sums: Floats, rng: np.random.Generator) -> float | None:
+    """Share of sign patterns over blocks whose total is as far from 0 as the one seen; exact for few blocks."""
+    blocks = sums.size
+    if blocks < BLOCKS_MIN:
+        return None
+    if blocks <= _EXACT_BLOCKS:
+        bits = np.arange(2**blocks)[:, np.newaxis] >> np.arange(blocks) & 1
+        seen = 0
+    else:
+        bits = rng.integers(0, 2, (_FLIPS, blocks))
+        seen = 1  # the pattern that was seen is one of the possible ones
+    totals = np.abs((1 - 2 * bits) @ sums)
+    rounding = _NOTHING * float(np.abs(sums).sum())
+    as_far = int(np.count_nonzero(totals >= abs(float(sums.sum())) - rounding))
+    return (as_far + seen) / (len(totals) + seen)
