@@ -57,6 +57,10 @@ class Alternative(msgspec.Struct, frozen=True, gc=False, array_like=True):
     note: str = ""
 
 
+POLICY_FAULT = "policy_fault"
+"""Reason of the decision that stands in for one a policy failed to make; it ends the parent."""
+
+
 class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """What a policy answers.
 

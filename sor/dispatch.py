@@ -1,0 +1,313 @@
+"""The dispatcher: takes facts in, lets the core step, journals the turn, then carries the wishes out.
+
+One turn: every fact that waits is stepped, and what a step wants to look at is looked at within it; then one write to
+the journal; only then does anything leave for a venue (D9). Plain calls throughout: the same dispatcher runs under
+asyncio, trio and virtual time, which differ only in the `Scheduler`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from sor.adapter import Feed, OwnFeed, RequestFailed, Scheduler, VenueAdapter
+from sor.commands import (
+    Alarm,
+    Amend,
+    AnyWish,
+    Cancel,
+    Decided,
+    Ended,
+    EndMark,
+    Happening,
+    Look,
+    MarkAt,
+    Place,
+    Query,
+    Recorded,
+    Tell,
+    WakeAt,
+    Watch,
+)
+from sor.desk import ref_of
+from sor.errors import JournalFault
+from sor.events import (
+    AnyFact,
+    EndMarked,
+    InstrumentAdopted,
+    Looked,
+    Marked,
+    Reported,
+    RequestLost,
+    VenueDown,
+    VenueUp,
+    Woke,
+)
+from sor.feed import LiveFeed
+from sor.ids import ExecId, Symbol, VenueName
+from sor.instruments import Instrument
+from sor.market import MarketEvent
+from sor.orders import ExecutionReport
+from sor.router import Core
+from sor.tca import HORIZONS_NS
+
+TURN_FACTS_MAX = 1_000
+"""More waiting facts than this go into the next turn, so that a flood cannot hold back what must be sent."""
+
+
+class Recorder(Protocol):
+    """What the dispatcher writes turns to."""
+
+    def append(self, records: list[AnyFact | Recorded]) -> int:
+        """Put one turn on disk; raises `JournalFault` when it cannot."""
+
+
+class Dispatcher:
+    """Core, journal, venues and feeds of one router."""
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        scheduler: Scheduler,
+        recorder: Recorder,
+        tell: Callable[[Happening], None] | None = None,
+        alarm: Callable[[Alarm], None] | None = None,
+        horizons_ns: tuple[int, ...] = HORIZONS_NS,
+    ) -> None:
+        self.core = core
+        self.scheduler = scheduler
+        self.recorder = recorder
+        self.venues: dict[VenueName, VenueAdapter] = {}
+        self.fault: JournalFault | None = None
+        self.turns = 0
+        self._tell = tell
+        self._alarm = alarm
+        self._horizons_ns = horizons_ns
+        self._feeds: dict[tuple[VenueName, Symbol], Feed] = {}
+        self._live: dict[tuple[VenueName, Symbol], LiveFeed] = {}
+        self._queue: deque[AnyFact] = deque()
+        self._running = False
+        self._armed: dict[int, int] = {}
+        self._scheduled: dict[int, int] = {}
+        self._marks: tuple[deque[tuple[int, int, ExecId]], ...] = tuple(deque() for _ in horizons_ns)
+
+    # --- facts in --------------------------------------------------------------------------------------------------
+
+    def post(self, fact: AnyFact) -> None:
+        """Take a fact in; returns when the turn it started has been carried out, or at once inside a running turn."""
+        self._queue.append(fact)
+        if not self._running:
+            self._drain()
+
+    def sink(self, adapter: VenueAdapter) -> VenueSink:
+        """Where `adapter` puts what it learns."""
+        self.venues[adapter.name] = adapter
+        return VenueSink(self, adapter)
+
+    def market(self, venue: VenueName, event: MarketEvent) -> None:
+        """A market event of a subscribed symbol; others are nobody's business."""
+        feed = self._live.get((venue, event.symbol))
+        if feed is not None:
+            feed.on_event(event)
+
+    def feed(self, venue: VenueName, symbol: Symbol) -> Feed:
+        """The feed of a symbol, subscribing to it the first time it is wanted."""
+        feed = self._feeds.get((venue, symbol))
+        if feed is None:
+            adapter = self.venues[venue]
+            if isinstance(adapter, OwnFeed):
+                feed = adapter.feed(symbol, self._wake_by_market)
+            else:
+                feed = self._live[venue, symbol] = LiveFeed(
+                    venue=venue, symbol=symbol, wake=self._wake_by_market, scheduler=self.scheduler
+                )
+            self._feeds[venue, symbol] = feed
+            adapter.subscribe(symbol)
+        return feed
+
+    def _wake_by_market(self, key: int) -> None:
+        self.post(Woke(now_ns=self.scheduler.now_ns(), parent_no=key, market=True))
+
+    # --- one turn after another ------------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        self._running = True
+        try:
+            while self._queue and self.fault is None:
+                self._turn()
+        finally:
+            self._running = False
+
+    def _turn(self) -> None:
+        queue, step = self._queue, self.core.step
+        records: list[AnyFact | Recorded] = []
+        outward: list[AnyWish] = []
+        facts = 0
+        while queue and (facts < TURN_FACTS_MAX or isinstance(queue[0], Looked | EndMarked)):
+            fact = queue.popleft()
+            facts += 1
+            records.append(fact)
+            for wish in step(fact):
+                if isinstance(wish, Place | Cancel | Amend | Query | Decided | Ended | Alarm):
+                    records.append(wish)
+                    outward.append(wish)
+                elif isinstance(wish, Look | EndMark):
+                    queue.appendleft(self._look(wish))
+                elif isinstance(wish, WakeAt):
+                    self._arm(wish)
+                elif isinstance(wish, Watch):
+                    self._watch(wish)
+                else:
+                    outward.append(wish)
+        try:
+            self.turns = self.recorder.append(records)
+        except JournalFault as fault:
+            self._stop_sending(fault)
+            raise
+        for wish in outward:
+            self._carry_out(wish)
+
+    def _carry_out(self, wish: AnyWish) -> None:
+        match wish:
+            case Place():
+                self.venues[wish.venue].submit(wish.order)
+            case Cancel():
+                self.venues[wish.venue].cancel(wish.ref)
+            case Amend():
+                self.venues[wish.venue].amend(wish.ref, qty_lots=wish.qty_lots, price_ticks=wish.price_ticks)
+            case Query():
+                self.venues[wish.venue].query(wish.ref)
+            case Tell():
+                if self._tell is not None:
+                    self._tell(wish.happening)
+            case MarkAt():
+                if self._horizons_ns:
+                    self._mark_at(0, wish.fill_ns, wish.parent_no, wish.exec_id)
+            case Alarm():
+                if self._alarm is not None:
+                    self._alarm(wish)
+            case _:
+                pass  # records, and what the turn has answered already
+
+    def _stop_sending(self, fault: JournalFault) -> None:
+        """What cannot be recorded is not sent; cancels are the exception, they can only take risk away."""
+        self.fault = fault
+        for parent in self.core.parents:
+            for child in parent.open_children:
+                self.venues[child.venue].cancel(ref_of(child))
+
+    # --- looks, times, watches, marks ------------------------------------------------------------------------------
+
+    def _look(self, wish: Look | EndMark) -> Looked | EndMarked:
+        parent = self.core.parents[wish.parent_no - 1]
+        now = self.scheduler.now_ns()
+        view = self.feed(parent.venue, parent.instrument.symbol).view(now)
+        if isinstance(wish, Look):
+            return Looked(now_ns=now, parent_no=parent.no, cause=wish.cause, market=view)
+        return EndMarked(now_ns=now, parent_no=parent.no, market=view)
+
+    def _watch(self, wish: Watch) -> None:
+        parent = self.core.parents[wish.parent_no - 1]
+        feed = self.feed(parent.venue, parent.instrument.symbol)
+        if wish.revisit is None or wish.seen is None:
+            feed.unwatch(parent.no)
+        else:
+            feed.watch(parent.no, wish.revisit, wish.seen, self.scheduler.now_ns())
+
+    def _arm(self, wish: WakeAt) -> None:
+        """Keep at most the next wake-up of each parent with the scheduler; a later wish reuses an earlier call."""
+        self._armed[wish.parent_no] = wish.at_ns
+        scheduled = self._scheduled.get(wish.parent_no, 0)
+        if wish.at_ns and (not scheduled or wish.at_ns < scheduled):
+            self._schedule(wish.parent_no, wish.at_ns)
+
+    def _schedule(self, parent_no: int, at_ns: int) -> None:
+        self._scheduled[parent_no] = at_ns
+        self.scheduler.call_at(at_ns, lambda: self._wake(parent_no, at_ns))
+
+    def _wake(self, parent_no: int, scheduled_ns: int) -> None:
+        if self._scheduled.get(parent_no) != scheduled_ns:
+            return  # an earlier call has taken its place
+        del self._scheduled[parent_no]
+        armed = self._armed.get(parent_no, 0)
+        now = self.scheduler.now_ns()
+        if not armed:
+            del self._armed[parent_no]
+        elif armed <= now:
+            del self._armed[parent_no]
+            self.post(Woke(now_ns=now, parent_no=parent_no, market=False))
+        else:
+            self._schedule(parent_no, armed)
+
+    def _mark_at(self, horizon: int, fill_ns: int, parent_no: int, exec_id: ExecId) -> None:
+        """Queue a fill for one horizon; when it is marked there it moves to the next, so a fill waits in one place."""
+        queue = self._marks[horizon]
+        queue.append((fill_ns, parent_no, exec_id))
+        if len(queue) == 1:
+            self.scheduler.call_at(fill_ns + self._horizons_ns[horizon], lambda: self._mark(horizon))
+
+    def _mark(self, horizon: int) -> None:
+        queue = self._marks[horizon]
+        now = self.scheduler.now_ns()
+        while queue and queue[0][0] + self._horizons_ns[horizon] <= now:
+            fill_ns, parent_no, exec_id = queue.popleft()
+            parent = self.core.parents[parent_no - 1]
+            mid = self.feed(parent.venue, parent.instrument.symbol).mid_hticks(now)
+            self._queue.append(
+                Marked(
+                    now_ns=now,
+                    parent_no=parent_no,
+                    exec_id=exec_id,
+                    horizon_ns=self._horizons_ns[horizon],
+                    mid_hticks=mid,
+                )
+            )
+            if horizon + 1 < len(self._horizons_ns):
+                self._mark_at(horizon + 1, fill_ns, parent_no, exec_id)
+        if queue:
+            self.scheduler.call_at(queue[0][0] + self._horizons_ns[horizon], lambda: self._mark(horizon))
+        if not self._running:
+            self._drain()
+
+
+class VenueSink:
+    """One venue's way into the dispatcher."""
+
+    __slots__ = ("_adapter", "_dispatcher")
+
+    def __init__(self, dispatcher: Dispatcher, adapter: VenueAdapter) -> None:
+        self._dispatcher = dispatcher
+        self._adapter = adapter
+
+    def execution(self, event: ExecutionReport | RequestFailed) -> None:
+        """A report, with our mid of this moment, or a request that has no answer."""
+        dispatcher = self._dispatcher
+        now = dispatcher.scheduler.now_ns()
+        if isinstance(event, RequestFailed):
+            dispatcher.post(RequestLost(now_ns=now, venue=self._adapter.name, failed=event))
+            return
+        mid = 0
+        if event.last_lots:
+            mid = dispatcher.feed(event.venue, event.symbol).mid_hticks(now)
+        dispatcher.post(Reported(now_ns=now, report=event, mid_hticks=mid))
+
+    def market(self, event: MarketEvent) -> None:
+        """Books, trades and marks: not facts, they only change what a look will show."""
+        self._dispatcher.market(self._adapter.name, event)
+
+    def instrument(self, instrument: Instrument) -> None:
+        """A listed instrument; told to the core only when it is new or changed."""
+        dispatcher = self._dispatcher
+        if dispatcher.core.instruments.get((instrument.venue, instrument.symbol)) != instrument:
+            dispatcher.post(InstrumentAdopted(now_ns=dispatcher.scheduler.now_ns(), instrument=instrument))
+
+    def link(self, up: bool, reason: str) -> None:
+        """The session is there, or gone."""
+        dispatcher = self._dispatcher
+        now = dispatcher.scheduler.now_ns()
+        if up:
+            dispatcher.post(VenueUp(now_ns=now, venue=self._adapter.name, capabilities=self._adapter.capabilities))
+        else:
+            dispatcher.post(VenueDown(now_ns=now, venue=self._adapter.name, reason=reason))

@@ -1,0 +1,521 @@
+"""The shell: the only module with tasks, timers and files. Runs on asyncio (uvloop too) and on trio.
+
+    async with Router(settings, venues=[adapter]) as router:
+        handle = await router.submit(ParentOrder(...))
+        print(await handle.result())
+
+A parent is on disk before `submit` returns. Leaving the block cancels every parent and waits until nothing of ours
+rests any more; what could not be confirmed in time is named in the error, never passed over.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from secrets import randbelow
+from types import TracebackType
+
+import anyio
+import anyio.abc
+import msgspec
+
+from sor import __version__
+from sor.adapter import AccountState, OrderRef, VenueAdapter
+from sor.commands import Alarm, Happening
+from sor.decide import Recorded as RecordedDecisions
+from sor.decide import decide
+from sor.dispatch import Dispatcher
+from sor.errors import CallerError, InDoubt, NotSent
+from sor.events import (
+    AmendAsked,
+    AnyFact,
+    CancelAsked,
+    HaltLifted,
+    ModeSet,
+    ParamsAdopted,
+    PauseAsked,
+    PositionKnown,
+    ResumeAsked,
+    SessionStarted,
+    Submitted,
+    TradingMode,
+)
+from sor.ids import EPOCH_BOUND, AccountId, ClOrdId, ParentId, VenueName
+from sor.instruments import canonical_symbol
+from sor.intake import admit, check_amend, parent_of
+from sor.journal import Durability, Environment, Journal, turns
+from sor.orders import ExecutionReceipt, Intent, ParentOrder, ParentStatus, PositionSide
+from sor.params import Adopted, ParamStore, Refused
+from sor.parent import Parent
+from sor.plugins import policies as installed_policies
+from sor.plugins import schedules as installed_schedules
+from sor.records import receipt_of, record_of
+from sor.recovery import fold
+from sor.router import Core
+from sor.tca import ParentReport, report
+
+HAPPENINGS_MAX = 10_000
+"""What a handle keeps for a listener that does not read; then the oldest go, and the listener is told how many."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a router runs.
+
+    journal           directory of the journal; made when it is not there.
+    environment       what the venues are; a journal belongs to one and is refused by another.
+    durability        KERNEL: every turn is handed to the kernel (survives `kill -9`); SYNCED: to the disk (power loss).
+    default_set       param-set of parents that name none.
+    param_dirs        further directories of param-sets, searched after the packaged ones.
+    intent_policy     policy of intents whose metadata names none.
+    shutdown_s        how long leaving waits until everything is withdrawn.
+    params_poll_s     how often param-set files are looked at for changes; 0 for never.
+    """
+
+    journal: Path
+    environment: Environment = Environment.SIMULATED
+    durability: Durability = Durability.KERNEL
+    default_set: str = "baseline"
+    param_dirs: tuple[Path, ...] = ()
+    intent_policy: str = "cross"
+    shutdown_s: float = 30.0
+    params_poll_s: float = 2.0
+
+
+class LoopScheduler:
+    """Real time: a heap of calls and one task that runs them when they are due."""
+
+    def __init__(self) -> None:
+        # Wall time that never goes back: the wall clock is read once, the monotonic one carries it on.
+        self._base_ns = time.time_ns() - time.monotonic_ns()
+        self._heap: list[tuple[int, int, Callable[[], None]]] = []
+        self._no = 0
+        self._poke = anyio.Event()
+
+    def now_ns(self) -> int:
+        """Nanoseconds since the epoch."""
+        return self._base_ns + time.monotonic_ns()
+
+    def call_at(self, at_ns: int, action: Callable[[], None]) -> None:
+        """Run `action` at `at_ns` in the router's own task."""
+        self._no += 1
+        heapq.heappush(self._heap, (at_ns, self._no, action))
+        if self._heap[0][1] == self._no:
+            self._poke.set()
+
+    async def run(self) -> None:
+        """Run what is due, for ever."""
+        while True:
+            self._poke = anyio.Event()
+            while self._heap and self._heap[0][0] <= self.now_ns():
+                heapq.heappop(self._heap)[2]()
+            if self._heap:
+                with anyio.move_on_after(max(0.0, (self._heap[0][0] - self.now_ns()) / 1e9)):
+                    await self._poke.wait()
+            else:
+                await self._poke.wait()
+
+
+class ParentHandle:
+    """What a strategy holds of a parent it submitted."""
+
+    def __init__(self, router: Router, parent: Parent) -> None:
+        self._router = router
+        self.parent = parent
+        self._ended = anyio.Event()
+        self._answered = anyio.Event()
+        self._news = anyio.Event()
+        self._happenings: deque[Happening] = deque(maxlen=HAPPENINGS_MAX)
+        self._told = 0
+        if parent.ended:
+            self._answered.set()
+            self._ended.set()
+
+    @property
+    def parent_id(self) -> ParentId:
+        """The caller's id."""
+        return self.parent.id
+
+    @property
+    def status(self) -> ParentStatus:
+        """Where it stands."""
+        return self.parent.status
+
+    @property
+    def filled(self) -> Decimal:
+        """Filled quantity so far."""
+        return self.parent.instrument.quantity(self.parent.ledger.cum_lots)
+
+    @property
+    def report(self) -> ParentReport:
+        """What it has cost so far."""
+        return report(record_of(self.parent, self._router.core))
+
+    async def result(self) -> ParentReport:
+        """Wait until it has ended: from then on the venue holds none of its orders."""
+        await self.ended()
+        return self.report
+
+    async def ended(self) -> None:
+        """Wait until the venue holds none of its orders."""
+        await self._ended.wait()
+
+    async def answered(self) -> None:
+        """Wait until a venue has answered one of its orders, or it has ended."""
+        await self._answered.wait()
+
+    def cancel(self) -> None:
+        """Ask for its end; `result()` returns once nothing of it rests any more."""
+        self._router.cancel(self.parent.id)
+
+    async def __aiter__(self) -> AsyncIterator[Happening]:
+        """Everything that happens to it, from the submission on, until it has ended."""
+        read = 0
+        while True:
+            missed = self._told - len(self._happenings) - read
+            if missed > 0:
+                read += missed
+                yield Happening(self.parent.no, text=f"{missed} happenings were not read in time and are gone")
+            while read < self._told:
+                happening = self._happenings[len(self._happenings) - (self._told - read)]
+                read += 1
+                yield happening
+            if self._ended.is_set():
+                return
+            await self._news.wait()
+
+    def tell(self, happening: Happening) -> None:
+        """The router's way in."""
+        self._happenings.append(happening)
+        self._told += 1
+        news, self._news = self._news, anyio.Event()
+        news.set()
+        if happening.report is not None:
+            self._answered.set()
+        if self.parent.ended:
+            self._answered.set()
+            self._ended.set()
+
+
+class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reconciliation found: our live orders, orders of ours that nobody knew (canceled), and others' orders."""
+
+    ours: tuple[ClOrdId, ...]
+    strays: tuple[ClOrdId, ...]
+    foreign: int
+
+
+class Router:
+    """A running router. Use it as an async context manager; its methods belong to the loop that entered it."""
+
+    def __init__(self, settings: Settings, *, venues: Sequence[VenueAdapter]) -> None:
+        if not venues:
+            raise CallerError("a router needs at least one venue; nothing was started")
+        self._settings = settings
+        self._adapters = tuple(venues)
+        self._handles: dict[int, ParentHandle] = {}
+        self._alarms: deque[Alarm] = deque(maxlen=1_000)
+        self._store = ParamStore(*settings.param_dirs)
+        self._journal: Journal | None = None
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._dispatcher: Dispatcher | None = None
+        self.core = Core(policies={}, schedules={}, decider=decide)
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Router:
+        settings = self._settings
+        journal = _open_journal(settings)
+        tasks = anyio.create_task_group()
+        await tasks.__aenter__()
+        try:
+            await self._start(journal, tasks)
+        except BaseException:
+            tasks.cancel_scope.cancel()
+            await tasks.__aexit__(None, None, None)
+            journal.close()
+            raise
+        self._tasks = tasks
+        return self
+
+    async def _start(self, journal: Journal, tasks: anyio.abc.TaskGroup) -> None:
+        settings = self._settings
+        self._journal = journal
+        self.core = fold(
+            (turn.records for turn in turns(journal.path)),
+            policies=installed_policies(),
+            schedules=installed_schedules(),
+            decisions=RecordedDecisions(),
+        )
+        self.core.decider = decide
+        scheduler = LoopScheduler()
+        dispatcher = self._dispatcher = Dispatcher(
+            self.core, scheduler=scheduler, recorder=journal, tell=self._tell, alarm=self._alarms.append
+        )
+        for parent in self.core.parents:
+            self._handles[parent.no] = ParentHandle(self, parent)
+        for adapter in self._adapters:
+            dispatcher.venues[adapter.name] = adapter
+        self._adopt_sets()
+        dispatcher.post(
+            SessionStarted(
+                now_ns=scheduler.now_ns(),
+                epoch=journal.epoch,
+                version=__version__,
+                default_set=settings.default_set,
+            )
+        )
+        tasks.start_soon(scheduler.run)
+        for adapter in self._adapters:
+            await adapter.connect(dispatcher.sink(adapter), scheduler)
+            await self._learn_positions(adapter)
+        await self.reconcile()
+        if settings.params_poll_s:
+            tasks.start_soon(self._watch_params)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Cancel every parent, wait until nothing of ours rests, close.
+
+        Raises `InDoubt`, naming the orders, when that could not be confirmed within `shutdown_s`.
+        """
+        assert self._tasks is not None
+        assert self._journal is not None
+        left: list[str] = []
+        # Shielded: a cancelled caller (Ctrl-C) must not leave orders behind.
+        with anyio.CancelScope(shield=True):
+            dispatcher = self._running()
+            if dispatcher.fault is None:
+                for parent in self.core.parents:
+                    if not parent.ended:
+                        self._post(CancelAsked(now_ns=self._now(), parent_no=parent.no, shutdown=True))
+                with anyio.move_on_after(self._settings.shutdown_s):
+                    for handle in tuple(self._handles.values()):
+                        await handle.ended()
+            left = [child.order.cl_ord_id for parent in self.core.parents for child in parent.open_children]
+            for adapter in self._adapters:
+                await adapter.disconnect()
+            self._tasks.cancel_scope.cancel()
+            await self._tasks.__aexit__(None, None, None)
+            self._tasks = None
+            self._journal.close()
+        if left:
+            raise InDoubt(
+                f"left with {len(left)} orders not confirmed gone: {', '.join(left)}. Start the router again on the "
+                "same journal to settle them, or cancel them at the venue"
+            )
+
+    # --- what strategies call -----------------------------------------------------------------------------------
+
+    async def submit(self, order: ParentOrder) -> ParentHandle:
+        """Hand a parent order in; it is on disk when this returns. The same order again is the same parent (P4).
+
+        Raises `CallerError`, with nothing sent, for one that makes no sense; `JournalFault` when it cannot be recorded.
+        """
+        return self._submit(order, None)
+
+    async def submit_intent(self, intent: Intent) -> ExecutionReceipt:
+        """Carry an intent out and answer with its receipt (P2). Raises as `submit`.
+
+        A plain limit order that an intent asks for is answered once it rests; everything else once it has ended.
+        """
+        order = parent_of(self.core, intent, policy=self._settings.intent_policy)
+        handle = self._submit(order, intent)
+        if order.limit is None:
+            await handle.ended()
+        else:
+            await handle.answered()
+        return receipt_of(handle.parent, intent, self.core, now_ns=self._now())
+
+    def cancel(self, parent_id: ParentId) -> None:
+        """Ask for a parent's end. Raises `CallerError` when there is none of that id."""
+        self._post(CancelAsked(now_ns=self._now(), parent_no=self._parent(parent_id).no))
+
+    def pause(self, parent_id: ParentId) -> None:
+        """Withdraw what rests and wait; the deadline runs on."""
+        self._post(PauseAsked(now_ns=self._now(), parent_no=self._parent(parent_id).no))
+
+    def resume(self, parent_id: ParentId) -> None:
+        """Go on after a pause."""
+        self._post(ResumeAsked(now_ns=self._now(), parent_no=self._parent(parent_id).no))
+
+    def amend(
+        self,
+        parent_id: ParentId,
+        *,
+        quantity: Decimal | None = None,
+        limit: Decimal | None = None,
+        deadline_s: float | None = None,
+        urgency: float | None = None,
+    ) -> None:
+        """New terms for a working parent (P5); None leaves a term alone. Raises `CallerError`, nothing changed."""
+        parent = self._parent(parent_id)
+        asked = AmendAsked(
+            now_ns=self._now(),
+            parent_no=parent.no,
+            quantity=quantity,
+            limit=limit,
+            deadline_s=deadline_s,
+            urgency=urgency,
+        )
+        check_amend(parent, asked)
+        self._post(asked)
+
+    def set_mode(self, mode: TradingMode, reason: str) -> None:
+        """Move the kill switch: HALTED ends every parent and withdraws everything of ours."""
+        self._post(ModeSet(now_ns=self._now(), mode=mode, reason=reason))
+
+    def lift_halt(self, venue: VenueName, symbol: str) -> None:
+        """Somebody has looked at a halted symbol and takes responsibility for trading on."""
+        self._post(HaltLifted(now_ns=self._now(), venue=venue, symbol=canonical_symbol(symbol)))
+
+    def parents(self) -> tuple[ParentHandle, ...]:
+        """Handles of all parents of the journal, also those from before a restart."""
+        return tuple(self._handles.values())
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        """What somebody should look at, oldest first, of this process."""
+        return tuple(self._alarms)
+
+    async def state(self, venue: VenueName) -> AccountState:
+        """The venue's word on capital and positions. Raises `CallerError`, `NotSent` or `InDoubt`."""
+        return await self._adapter(venue).account()
+
+    async def reconcile(self) -> Reconciled:
+        """Set the venues' open orders beside ours: strays of our own epoch are canceled, others are not touched."""
+        ours: list[ClOrdId] = []
+        strays: list[ClOrdId] = []
+        foreign = 0
+        self._running()
+        for adapter in self._adapters:
+            codec = adapter.capabilities.client_ids
+            for order in await adapter.open_orders():
+                child = self.core.desk.children.get(order.cl_ord_id)
+                owned = codec.decode(order.cl_ord_id)
+                if child is not None and child.venue == adapter.name:
+                    ours.append(order.cl_ord_id)
+                elif owned is not None and owned.epoch == self.core.desk.epoch:
+                    # Our mark, and yet not in our journal: turns were lost with the power. Nobody works it any more.
+                    strays.append(order.cl_ord_id)
+                    adapter.cancel(
+                        OrderRef(cl_ord_id=order.cl_ord_id, symbol=order.symbol, venue_order_id=order.venue_order_id)
+                    )
+                else:
+                    foreign += 1
+        return Reconciled(ours=tuple(ours), strays=tuple(strays), foreign=foreign)
+
+    def reload_params(self) -> list[Adopted | Refused]:
+        """Look for changed param-set files now; a bad one is refused whole and the old set stays."""
+        news = self._store.reload()
+        if any(isinstance(one, Adopted) for one in news):
+            self._adopt_sets()
+        return news
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _submit(self, order: ParentOrder, intent: Intent | None) -> ParentHandle:
+        self._running()
+        venue = admit(self.core, order)
+        if isinstance(venue, Parent):
+            return self._handles[venue.no]
+        # The handle must be there before the parent can end, which may happen within the turn.
+        self._post(Submitted(now_ns=self._now(), order=order, venue=venue, intent=intent))
+        return self._handle(self.core.by_id[order.parent_id])
+
+    def _handle(self, parent: Parent) -> ParentHandle:
+        handle = self._handles.get(parent.no)
+        if handle is None:
+            handle = self._handles[parent.no] = ParentHandle(self, parent)
+        return handle
+
+    def _tell(self, happening: Happening) -> None:
+        self._handle(self.core.parents[happening.parent_no - 1]).tell(happening)
+
+    def _running(self) -> Dispatcher:
+        dispatcher = self._dispatcher
+        if dispatcher is None:
+            raise CallerError("the router is not running; nothing was sent. Use it as `async with Router(...)`")
+        if dispatcher.fault is not None:
+            raise dispatcher.fault
+        return dispatcher
+
+    def _post(self, fact: AnyFact) -> None:
+        self._running().post(fact)
+
+    def _now(self) -> int:
+        return self._running().scheduler.now_ns()
+
+    def _parent(self, parent_id: ParentId) -> Parent:
+        parent = self.core.by_id.get(parent_id)
+        if parent is None:
+            raise CallerError(f"there is no parent {parent_id!r}; nothing was changed")
+        return parent
+
+    def _adapter(self, venue: VenueName) -> VenueAdapter:
+        for adapter in self._adapters:
+            if adapter.name == venue:
+                return adapter
+        known = ", ".join(adapter.name for adapter in self._adapters)
+        raise CallerError(f"venue {venue!r} is not configured. Configured: {known}")
+
+    async def _learn_positions(self, adapter: VenueAdapter) -> None:
+        """The venue's word on positions, as long as none of our orders may be changing them."""
+        try:
+            account = await adapter.account()
+        except (NotSent, InDoubt):
+            return  # reduce-only parents wait until it is known
+        if any(parent.open_children for parent in self.core.parents if parent.venue == adapter.name):
+            return
+        stated = {(position.symbol, position.position_side): position.qty_lots for position in account.positions}
+        accounts = dict.fromkeys([AccountId("default"), *(parent.order.account for parent in self.core.parents)])
+        for venue, symbol in tuple(self.core.instruments):
+            if venue == adapter.name:
+                for side in PositionSide:
+                    for account_id in accounts:
+                        self._post(
+                            PositionKnown(
+                                now_ns=self._now(),
+                                venue=venue,
+                                account=account_id,
+                                symbol=symbol,
+                                position_side=side,
+                                qty_lots=stated.get((symbol, side), 0),
+                            )
+                        )
+
+    def _adopt_sets(self) -> None:
+        """Tell the core every set whose content is not in force yet: by full name, and by family for the newest."""
+        now = self._now()
+        names = self._store.names()
+        families = dict.fromkeys(name.partition("/")[0] for name in names)
+        wanted = {name: self._store.get(name, now_ns=now) for name in (*names, *families)}
+        if self._settings.default_set not in wanted:
+            self._store.get(self._settings.default_set, now_ns=now)
+        for name, param_set in wanted.items():
+            current = self.core.sets.get(name)
+            if current is None or current.digest != param_set.digest:
+                self._post(ParamsAdopted(now_ns=now, name=name, digest=param_set.digest, text=param_set.text))
+
+    async def _watch_params(self) -> None:
+        while True:
+            await anyio.sleep(self._settings.params_poll_s)
+            for news in self.reload_params():
+                if isinstance(news, Refused):
+                    text = f"param-set {news.where}:{news.line} is refused, the old one stays: {news.reason}"
+                    self._alarms.append(Alarm(0, VenueName(""), text, halts=False))
+
+
+def _open_journal(settings: Settings) -> Journal:
+    """The journal of these settings, made if there is none."""
+    if (settings.journal / "journal.json").exists():
+        return Journal.open(settings.journal, environment=settings.environment, durability=settings.durability)
+    return Journal.create(
+        settings.journal,
+        epoch=randbelow(EPOCH_BOUND),
+        environment=settings.environment,
+        durability=settings.durability,
+    )
