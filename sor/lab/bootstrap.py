@@ -159,11 +159,14 @@ def _bootstrap_t(sizes: Floats, sums: Floats, rng: np.random.Generator) -> tuple
 
 
 def _ratio(sizes: Floats, sums: Floats) -> tuple[Floats, Floats]:
-    """Mean over parents and its standard error between blocks, for each row of (rows, blocks)."""
-    blocks, parents = sizes.shape[1], sizes.sum(axis=1)
+    """Mean over parents and how far blocks spread it, for each row of (rows, blocks).
+
+    The spread is the standard error but for sqrt(blocks / (blocks - 1)), which cancels in a studentised mean.
+    """
+    parents = sizes.sum(axis=1)
     means = sums.sum(axis=1) / parents
     off = sums - means[:, np.newaxis] * sizes
-    return means, np.sqrt(blocks / (blocks - 1) * (off * off).sum(axis=1)) / parents
+    return means, np.sqrt((off * off).sum(axis=1)) / parents
 
 
 def _sign_flip(sums: Floats, rng: np.random.Generator) -> float | None:
