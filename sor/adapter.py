@@ -201,7 +201,7 @@ class Scheduler(Protocol):
     def now_ns(self) -> int:
         """Nanoseconds since the epoch."""
 
-    def call_at(self, at_ns: int, action: Callable[[], None]) -> None:
+    def call_at(self, at_ns: int, action: Callable[[], object]) -> None:
         """Run `action` at `at_ns` (at once when it has passed), after what was scheduled earlier for that time."""
 
 

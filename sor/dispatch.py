@@ -8,7 +8,7 @@ asyncio, trio and virtual time, which differ only in the `Scheduler`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from sor.adapter import Feed, OwnFeed, RequestFailed, Scheduler, VenueAdapter
@@ -59,7 +59,7 @@ TURN_FACTS_MAX = 1_000
 class Recorder(Protocol):
     """What the dispatcher writes turns to."""
 
-    def append(self, records: list[AnyFact | Recorded]) -> int:
+    def append(self, records: Sequence[AnyFact | Recorded]) -> int:
         """Put one turn on disk; raises `JournalFault` when it cannot."""
 
 

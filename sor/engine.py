@@ -51,8 +51,7 @@ from sor.journal import Durability, Environment, Journal, turns
 from sor.orders import ExecutionReceipt, Intent, ParentOrder, ParentStatus, PositionSide
 from sor.params import Adopted, ParamStore, Refused
 from sor.parent import Parent
-from sor.plugins import policies as installed_policies
-from sor.plugins import schedules as installed_schedules
+from sor.plugins import Plugins
 from sor.records import receipt_of, record_of
 from sor.recovery import fold
 from sor.router import Core
@@ -91,7 +90,7 @@ class LoopScheduler:
     def __init__(self) -> None:
         # Wall time that never goes back: the wall clock is read once, the monotonic one carries it on.
         self._base_ns = time.time_ns() - time.monotonic_ns()
-        self._heap: list[tuple[int, int, Callable[[], None]]] = []
+        self._heap: list[tuple[int, int, Callable[[], object]]] = []
         self._no = 0
         self._poke = anyio.Event()
 
@@ -99,7 +98,7 @@ class LoopScheduler:
         """Nanoseconds since the epoch."""
         return self._base_ns + time.monotonic_ns()
 
-    def call_at(self, at_ns: int, action: Callable[[], None]) -> None:
+    def call_at(self, at_ns: int, action: Callable[[], object]) -> None:
         """Run `action` at `at_ns` in the router's own task."""
         self._no += 1
         heapq.heappush(self._heap, (at_ns, self._no, action))
@@ -244,10 +243,11 @@ class Router:
     async def _start(self, journal: Journal, tasks: anyio.abc.TaskGroup) -> None:
         settings = self._settings
         self._journal = journal
+        plugins = Plugins.installed()
         self.core = fold(
             (turn.records for turn in turns(journal.path)),
-            policies=installed_policies(),
-            schedules=installed_schedules(),
+            policies=plugins.policies,
+            schedules=plugins.schedules,
             decisions=RecordedDecisions(),
         )
         self.core.decider = decide

@@ -30,14 +30,14 @@ class VirtualScheduler:
 
     def __init__(self, now_ns: int) -> None:
         self._now_ns = now_ns
-        self._heap: list[tuple[int, int, Callable[[], None]]] = []
+        self._heap: list[tuple[int, int, Callable[[], object]]] = []
         self._no = 0
 
     def now_ns(self) -> int:
         """Virtual time."""
         return self._now_ns
 
-    def call_at(self, at_ns: int, action: Callable[[], None]) -> None:
+    def call_at(self, at_ns: int, action: Callable[[], object]) -> None:
         """Run `action` at `at_ns`, or next when that has passed."""
         self._no += 1
         heapq.heappush(self._heap, (max(at_ns, self._now_ns), self._no, action))

@@ -1,0 +1,1 @@
+"""The command line: tables and progress for people, `--json` for programs, one clear sentence for what went wrong."""

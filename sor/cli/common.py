@@ -1,0 +1,78 @@
+"""What every command shares: the `--json` switch, the consoles, progress, and how errors end a command.
+
+Results go to stdout, everything else (progress, notes, errors) to stderr, so that a pipe gets only the result.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+RUNS = Path(".sor") / "runs"
+"""Where demo and replay put the journals of their runs, so that `sor explain` finds them."""
+
+
+class Output:
+    """How this invocation wants its answer."""
+
+    def __init__(self) -> None:
+        self.json = False
+
+    @property
+    def out(self) -> Console:
+        """For results."""
+        return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+    @property
+    def err(self) -> Console:
+        """For notes."""
+        return Console(stderr=True, highlight=False)
+
+
+def say_json(document: object) -> None:
+    """One JSON document on stdout; the same value always gives the same bytes."""
+    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+
+
+def _switch_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.ensure_object(Output).json = True
+
+
+def add_json(group: click.Group) -> None:
+    """Give every command under `group` its own `--json`, so that it may stand before or after the command's name."""
+    for command in group.commands.values():
+        if isinstance(command, click.Group):
+            add_json(command)
+        elif not any(parameter.name == "json" for parameter in command.params):
+            command.params.append(
+                click.Option(
+                    ["--json"],
+                    is_flag=True,
+                    expose_value=False,
+                    callback=_switch_json,
+                    help="Print one JSON document instead of tables.",
+                )
+            )
+
+
+@contextmanager
+def progress_of(output: Output, totals: dict[str, int]) -> Iterator[dict[str, tuple[Progress, int]]]:
+    """A progress bar for each name on stderr; nothing where nobody is watching."""
+    with Progress(
+        TextColumn("{task.description:>14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=output.err,
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    ) as bars:
+        yield {name: (bars, int(bars.add_task(name, total=total))) for name, total in totals.items()}

@@ -1,0 +1,95 @@
+"""`sor replay`: compare policies on a recording."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import click
+
+from sor.cli.common import RUNS, Output
+from sor.errors import CallerError
+
+
+@click.command()
+@click.argument("tape", type=click.Path(path_type=Path))
+@click.option("--policies", "policy_list", default="cross,maker_first", show_default=True, metavar="NAMES")
+@click.option("--parents", default=200, show_default=True, help="Parent orders for each policy.")
+@click.option("--seed", default=7, show_default=True, help="Decides start times, sides and latencies.")
+@click.option("--qty", "quantity", help="Quantity of each parent; default: a tenth of the median size at the touch.")
+@click.option("--deadline", default="15s", show_default=True, help="Time each parent has, like 15s or 2m.")
+@click.option(
+    "--queue",
+    type=click.Choice(["risk_averse", "moderate"]),
+    default="risk_averse",
+    show_default=True,
+    help="How own place in a queue moves when others cancel.",
+)
+@click.option("--schedule", default="immediate", show_default=True, help="How a parent is spread over its time.")
+@click.option("--schedule-arg", "schedule_args", multiple=True, metavar="NAME=NUMBER", help="Such as slices=5.")
+@click.option("--param-set", default="baseline", show_default=True)
+@click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where journals go.")
+@click.pass_context
+def replay(
+    ctx: click.Context,
+    tape: Path,
+    policy_list: str,
+    parents: int,
+    seed: int,
+    quantity: str | None,
+    deadline: str,
+    queue: str,
+    schedule: str,
+    schedule_args: tuple[str, ...],
+    param_set: str,
+    runs: Path,
+) -> None:
+    """Run the same parent orders on TAPE under each policy and compare what they cost.
+
+    Parents start at random times on random sides, the same for every policy, each on an account of its own. Costs are
+    against the mid at arrival, with fees and with the cost of completing what was left. Own orders do not move the
+    recording: a small quantity keeps that harmless.
+    """
+    from sor.cli.run import compare, exit_code, names, seconds, show
+    from sor.lab.replay import Plan, tape_ground
+    from sor.tape import open_tape
+
+    output = ctx.ensure_object(Output)
+    plan = Plan(
+        policies=names(policy_list, what="--policies"),
+        parents=parents,
+        seed=seed,
+        quantity=None if quantity is None else _decimal(quantity),
+        deadline_s=seconds(deadline),
+        queue=queue,
+        schedule=schedule,
+        schedule_args=_arguments(schedule_args),
+        param_set=param_set,
+    )
+    comparison = compare(output, plan, tape_ground(open_tape(tape), tape, plan), runs)
+    show(output, comparison)
+    if not output.json:
+        example = comparison.outcomes[-1].reports[0].parent_id
+        output.err.print(f"Journals are in {comparison.outcomes[0].journal.parent}. Try: sor explain {example}")
+    ctx.exit(exit_code(comparison))
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation as error:
+        raise CallerError(f"--qty {text!r} is not a number; nothing was replayed") from error
+    if not value.is_finite() or value <= 0:
+        raise CallerError(f"--qty {text!r} must be positive; nothing was replayed")
+    return value
+
+
+def _arguments(pairs: tuple[str, ...]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for pair in pairs:
+        name, _, number = pair.partition("=")
+        try:
+            found[name] = float(number)
+        except ValueError as error:
+            raise CallerError(f"--schedule-arg {pair!r}: write it like slices=5; nothing was replayed") from error
+    return found

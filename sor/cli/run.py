@@ -1,0 +1,87 @@
+"""What demo and replay share: set-up of a run, its progress, and how its outcome is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sor.cli.common import Output, progress_of, say_json
+from sor.cli.tables import comparison_table, difference_lines, setting_line, verdict_line
+from sor.errors import CallerError
+from sor.lab.replay import Comparison, Ground, Plan, Replayer, document
+from sor.params import ParamStore
+from sor.plugins import Plugins
+
+EXIT_BROKEN = 3
+"""A run in which the venue's books contradict the router."""
+
+
+def compare(output: Output, plan: Plan, ground: Ground, runs: Path) -> Comparison:
+    """Run a plan with a progress bar for each policy."""
+    store = ParamStore()
+    plugins = Plugins.installed()
+    replayer = Replayer(
+        plan,
+        ground,
+        open_venue=plugins.venue("simulated"),
+        policies=plugins.policies,
+        schedules=plugins.schedules,
+        sets={plan.param_set: store.get(plan.param_set, now_ns=ground.first_ns)},
+        runs=runs,
+    )
+    with progress_of(output, dict.fromkeys(plan.policies, plan.parents)) as bars:
+
+        def progress(policy: str, ended: int) -> None:
+            bar, task = bars[policy]
+            bar.update(task, completed=ended)  # type: ignore[arg-type]
+
+        return replayer.run(progress=progress)
+
+
+def show(output: Output, comparison: Comparison) -> None:
+    """Tables for people, or the document for programs."""
+    if output.json:
+        say_json(document(comparison))
+        return
+    out = output.out
+    out.print(setting_line(comparison))
+    out.print()
+    out.print(comparison_table(comparison))
+    out.print()
+    for line in difference_lines(comparison):
+        out.print(line)
+    out.print(verdict_line(comparison.outcomes))
+    for outcome in comparison.outcomes:
+        for detail in outcome.verdict.details:
+            out.print(f"  {outcome.policy}: {detail}")
+
+
+def exit_code(comparison: Comparison) -> int:
+    """0, or `EXIT_BROKEN` when a promise was broken: no figure of such a run means anything."""
+    broken = any(
+        one.verdict.overfills or one.verdict.orphans or one.verdict.double_fills or one.verdict.missed_fills
+        for one in comparison.outcomes
+    )
+    return EXIT_BROKEN if broken else 0
+
+
+def names(text: str, *, what: str) -> tuple[str, ...]:
+    """A comma-separated list without repetitions. Raises `CallerError` for an empty or repeated name."""
+    found: Sequence[str] = [name.strip() for name in text.split(",")]
+    if not all(found) or len(dict.fromkeys(found)) != len(found):
+        raise CallerError(f"{what} {text!r}: give each name once, separated by commas; nothing was run")
+    return tuple(found)
+
+
+def seconds(text: str) -> float:
+    """A duration such as `15s`, `2m`, `500ms` or plain seconds. Raises `CallerError` for anything else."""
+    for unit, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)):
+        number = text.removesuffix(unit) if unit else text
+        if text.endswith(unit):
+            try:
+                value = float(number) * factor
+            except ValueError:
+                continue
+            if 0 < value < 1e7:
+                return value
+    raise CallerError(f"duration {text!r}: write it like 15s, 500ms or 2m, and positive; nothing was run")

@@ -1,0 +1,425 @@
+"""Replay: the same parents on a recording, once per policy, judged by the venue's books and priced by TCA.
+
+Every parent trades on an account of its own, so parents do not meet each other: what is compared is how a policy
+places one order, not how many orders share a market. Starts and sides are drawn once and are the same for every
+policy. Own orders move nothing on the recording; docs/replay.md states the bias.
+
+Same tape, arguments and version: same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from sor import __version__
+from sor.adapter import Audited, OpenVenue, VenueOrder
+from sor.commands import Happening, Recorded
+from sor.decide import decide
+from sor.errors import CallerError
+from sor.events import AnyFact
+from sor.ids import EPOCH_BOUND, AccountId, ClOrdId, ParentId
+from sor.instruments import Instrument
+from sor.journal import Environment, Journal
+from sor.lab.bootstrap import Difference, Interval, block_of, difference, interval
+from sor.orders import ParentOrder, Side
+from sor.params import ParamSet
+from sor.parent import Parent
+from sor.policy import Policy, Schedule
+from sor.records import record_of
+from sor.router import Core
+from sor.sim.oracle import Asked, Claimed, Verdict, judge
+from sor.sim.world import World
+from sor.tape import Tape
+from sor.tca import HORIZONS_NS, ParentReport, PolicyReport, report, summary
+from sor.units import NS
+
+WARM_UP_NS = 60 * NS
+"""Features need this much of the recording before the first parent starts."""
+HORIZON_SHARE = 10
+"""Markouts look ahead by at most this part (a tenth) of the recording: longer ones would leave no room for parents."""
+QUANTITY_SHARE = Decimal("0.1")
+"""The default quantity, as a share of the median size at the touch."""
+PROBE_LOOKS = 100
+PROBE_NS = 60 * NS
+SYNTHETIC_MARKOUT_NS = 30 * NS
+"""Time a made-up market goes on after the last deadline, for markouts."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What is replayed. `quantity` None: `QUANTITY_SHARE` of the median touch size, rounded down to the step."""
+
+    policies: tuple[str, ...]
+    parents: int = 200
+    seed: int = 7
+    quantity: Decimal | None = None
+    deadline_s: float = 15.0
+    queue: str = "risk_averse"
+    schedule: str = "immediate"
+    schedule_args: dict[str, float] = msgspec.field(default_factory=dict)
+    param_set: str = "baseline"
+
+
+class Start(msgspec.Struct, frozen=True, gc=False):
+    """When and on which side one parent starts; the same for every policy."""
+
+    no: int
+    at_ns: int
+    side: Side
+
+
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """What parents are run on: a simulated venue's options, and which stretch of its time may be used.
+
+    name, digest     of the market; both go into the name of the run.
+    first_ns, end_ns     where it begins and ends. ready_ns: from when on features have enough data behind them.
+    """
+
+    name: str
+    digest: str
+    options: dict[str, str]
+    first_ns: int
+    ready_ns: int
+    end_ns: int
+
+
+class Drawn(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plan came to on one ground."""
+
+    starts: tuple[Start, ...]
+    quantity: Decimal
+    horizons_ns: tuple[int, ...]
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """One policy's run."""
+
+    policy: str
+    params_digest: str
+    reports: tuple[ParentReport, ...]
+    summary: PolicyReport
+    cost: Interval | None
+    cost_p95: float | None
+    verdict: Verdict
+    journal: Path
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """All policies of a plan, and each against the first."""
+
+    ground: Ground
+    plan: Plan
+    drawn: Drawn
+    instrument: Instrument
+    outcomes: tuple[Outcome, ...]
+    differences: tuple[Difference | None, ...]
+
+
+def tape_ground(tape: Tape, path: Path, plan: Plan) -> Ground:
+    """A recording as a ground. Raises `CallerError` for one without a book."""
+    if not tape.group_recv_ns.size:
+        raise CallerError(f"tape {tape.name} holds no book; nothing was replayed")
+    first, end = int(tape.group_recv_ns[0]), int(tape.group_recv_ns[-1])
+    warm_up = max(min(WARM_UP_NS, (end - first) // HORIZON_SHARE), tape.warm_up_ns)
+    options = {"market": "tape", "tape": str(path), "queue": plan.queue, "seed": str(plan.seed), "owners": "parents"}
+    return Ground(
+        name=tape.name, digest=tape.digest, options=options, first_ns=first, ready_ns=first + warm_up, end_ns=end
+    )
+
+
+def synthetic_ground(plan: Plan, *, start_ns: int, spacing_s: float) -> Ground:
+    """A seeded zero-intelligence market long enough for the plan's parents at one every `spacing_s` on average."""
+    horizon_ns = round(plan.parents * spacing_s * NS)
+    ready_ns = start_ns + WARM_UP_NS
+    end_ns = ready_ns + horizon_ns + round(plan.deadline_s * NS) + SYNTHETIC_MARKOUT_NS
+    options = {"market": "zi", "seed": str(plan.seed)}
+    return Ground(name="synthetic", digest="zi", options=options, first_ns=start_ns, ready_ns=ready_ns, end_ns=end_ns)
+
+
+def draw(plan: Plan, ground: Ground, *, quantity: Decimal) -> Drawn:
+    """Starts uniform in [warm-up, end - deadline - longest markout], sides by a fair coin, in order of time.
+
+    Raises `CallerError` when the plan makes no sense or the ground is too short for it.
+    """
+    if not 1 <= plan.parents <= 100_000:
+        raise CallerError(f"{plan.parents} parents: give 1 to 100000; nothing was replayed")
+    if not 0 < plan.deadline_s <= 86_400:
+        raise CallerError(f"deadline of {plan.deadline_s} s: give a positive one; nothing was replayed")
+    span = ground.end_ns - ground.first_ns
+    horizons = tuple(horizon for horizon in HORIZONS_NS if horizon * HORIZON_SHARE <= span)
+    high = ground.end_ns - round(plan.deadline_s * NS) - (horizons[-1] if horizons else 0)
+    if high <= ground.ready_ns:
+        raise CallerError(
+            f"{ground.name} lasts {span / NS:.1f} s, too short for a deadline of {plan.deadline_s} s; "
+            "nothing was replayed. Give a shorter deadline or a longer recording"
+        )
+    rng = np.random.default_rng([plan.seed, 1])
+    times = np.sort(rng.integers(ground.ready_ns, high, plan.parents, endpoint=True))
+    coins = rng.integers(0, 2, plan.parents)
+    starts = tuple(
+        Start(no, int(at_ns), Side.BUY if coin else Side.SELL)
+        for no, (at_ns, coin) in enumerate(zip(times, coins, strict=True), start=1)
+    )
+    return Drawn(starts=starts, quantity=quantity, horizons_ns=horizons)
+
+
+class _Nowhere:
+    """A recorder for looks that decide nothing."""
+
+    def append(self, records: Sequence[AnyFact | Recorded]) -> int:
+        """Forget a turn."""
+        del records
+        return 0
+
+
+class Replayer:
+    """Runs the policies of one plan on one ground.
+
+    open_venue    the simulated venue's entry point.
+    sets          param-sets by the names that parents may use.
+    runs          directory for the journals, one for each policy; an older run of the same plan is replaced.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        ground: Ground,
+        *,
+        open_venue: OpenVenue,
+        policies: Mapping[str, Policy],
+        schedules: Mapping[str, Schedule],
+        sets: Mapping[str, ParamSet],
+        runs: Path,
+    ) -> None:
+        for policy in plan.policies:
+            if policy not in policies:
+                known = ", ".join(policies)
+                raise CallerError(f"there is no policy {policy!r}; nothing was replayed. Installed: {known}")
+        if plan.schedule not in schedules:
+            known = ", ".join(schedules)
+            raise CallerError(f"there is no schedule {plan.schedule!r}; nothing was replayed. Installed: {known}")
+        self.plan = plan
+        self.ground = ground
+        self._open_venue = open_venue
+        self._policies = policies
+        self._schedules = schedules
+        self._sets = dict(sets)
+        self._runs = runs
+        self.instrument, touch_lots = self._probe()
+        self.drawn = draw(plan, ground, quantity=self._quantity(touch_lots))
+
+    def run(self, *, progress: Callable[[str, int], None]) -> Comparison:
+        """All policies, one after the other. `progress(policy, ended)` is called as parents end."""
+        outcomes = tuple(self._run(policy, progress) for policy in self.plan.policies)
+        return Comparison(
+            ground=self.ground,
+            plan=self.plan,
+            drawn=self.drawn,
+            instrument=self.instrument,
+            outcomes=outcomes,
+            differences=tuple(self._difference(outcomes[0], other) for other in outcomes),
+        )
+
+    def _probe(self) -> tuple[Instrument, int]:
+        """The instrument that the venue lists, and the median size at the touch over a hundred regular looks."""
+        ground = self.ground
+        core = Core(policies=self._policies, schedules=self._schedules, decider=decide)
+        world = World(core, start_ns=ground.first_ns, recorder=_Nowhere(), horizons_ns=())
+        adapter = self._open_venue(ground.options)
+        world.connect(adapter)
+        (instrument,) = core.instruments.values()
+        feed = world.dispatcher.feed(adapter.name, instrument.symbol)
+        sizes: list[int] = []
+        # A hundredth of a recording each, but of a market made up as it goes only the first minutes.
+        span = (
+            min(ground.end_ns - ground.ready_ns, PROBE_NS) if ground.digest == "zi" else ground.end_ns - ground.ready_ns
+        )
+        for look in range(PROBE_LOOKS):
+            at_ns = ground.ready_ns + span * look // PROBE_LOOKS
+            world.scheduler.run_until(at_ns)
+            view = feed.view(at_ns)
+            sizes += [levels[0][1] for levels in (view.bids, view.asks) if levels]
+        return instrument, int(np.median(np.array(sizes))) if sizes else 0
+
+    def _quantity(self, touch_lots: int) -> Decimal:
+        """What each parent trades. Raises `CallerError` for a quantity off the step or below the minimum."""
+        instrument = self.instrument
+        if self.plan.quantity is None:
+            return instrument.quantity(max(int(touch_lots * QUANTITY_SHARE), instrument.min_qty_lots, 1))
+        if instrument.lots(self.plan.quantity) < instrument.min_qty_lots:
+            least = instrument.quantity(instrument.min_qty_lots)
+            raise CallerError(f"quantity {self.plan.quantity} is below the minimum of {least}; nothing was replayed")
+        return self.plan.quantity
+
+    def _run(self, policy: str, progress: Callable[[str, int], None]) -> Outcome:
+        plan, ground, drawn = self.plan, self.ground, self.drawn
+        home = self._runs / self._name() / policy
+        if home.exists():
+            shutil.rmtree(home)
+        epoch = int.from_bytes(hashlib.sha256(self._name().encode()).digest()[:8], "big") % EPOCH_BOUND
+        core = Core(policies=self._policies, schedules=self._schedules, decider=decide)
+        ended = 0
+
+        def count(happening: Happening) -> None:
+            nonlocal ended
+            if happening.status is not None and core.parents[happening.parent_no - 1].ended:
+                ended += 1
+                progress(policy, ended)
+
+        with Journal.create(home, epoch=epoch, environment=Environment.SIMULATED) as journal:
+            world = World(core, start_ns=ground.first_ns, recorder=journal, horizons_ns=drawn.horizons_ns, tell=count)
+            world.open(epoch=epoch, version=__version__, sets=self._sets, default_set=plan.param_set)
+            adapter = self._open_venue(ground.options)
+            world.connect(adapter)
+            for start in drawn.starts:
+                world.scheduler.call_at(start.at_ns, partial(world.submit, self._order(policy, start)))
+            world.scheduler.run_until(ground.end_ns)
+        assert isinstance(adapter, Audited)
+        return self._outcome(policy, core, adapter.audit(), home)
+
+    def _order(self, policy: str, start: Start) -> ParentOrder:
+        plan = self.plan
+        parent_id = ParentId(f"{policy}-{start.no:04d}")
+        return ParentOrder(
+            parent_id=parent_id,
+            symbol=self.instrument.symbol,
+            side=start.side,
+            quantity=self.drawn.quantity,
+            account=AccountId(parent_id),
+            deadline_s=plan.deadline_s,
+            schedule=plan.schedule,
+            schedule_args=plan.schedule_args,
+            policy=policy,
+            param_set=plan.param_set,
+        )
+
+    def _outcome(self, policy: str, core: Core, books: tuple[VenueOrder, ...], home: Path) -> Outcome:
+        reports = tuple(report(record_of(parent, core)) for parent in core.parents)
+        costs = [(i, one.arrival_cost_bps) for i, one in enumerate(reports) if one.arrival_cost_bps is not None]
+        starts = np.array([start.at_ns for start in self.drawn.starts], dtype=np.int64)
+        block = block_of(starts, deadline_ns=round(self.plan.deadline_s * NS))
+        values = np.array([cost for _, cost in costs], dtype=np.float64)
+        kept = np.array([i for i, _ in costs], dtype=np.int64)
+        params, _ = core.resolved(self.plan.param_set, self.instrument)
+        return Outcome(
+            policy=policy,
+            params_digest=params.digest,
+            reports=reports,
+            summary=summary(reports),
+            cost=interval(values, block[kept], self._rng(2)) if costs else None,
+            cost_p95=float(np.quantile(values, 0.95)) if costs else None,
+            verdict=verdict_of(core.parents, books),
+            journal=home,
+        )
+
+    def _difference(self, first: Outcome, other: Outcome) -> Difference | None:
+        """Another policy's cost minus the first's, over the parents that both could be costed for."""
+        if first is other:
+            return None
+        starts = np.array([start.at_ns for start in self.drawn.starts], dtype=np.int64)
+        block = block_of(starts, deadline_ns=round(self.plan.deadline_s * NS))
+        pairs = [
+            (i, one.arrival_cost_bps, two.arrival_cost_bps)
+            for i, (one, two) in enumerate(zip(other.reports, first.reports, strict=True))
+            if one.arrival_cost_bps is not None and two.arrival_cost_bps is not None
+        ]
+        if not pairs:
+            return None
+        kept = np.array([i for i, _, _ in pairs], dtype=np.int64)
+        return difference(
+            ours=np.array([one for _, one, _ in pairs], dtype=np.float64),
+            theirs=np.array([two for _, _, two in pairs], dtype=np.float64),
+            block=block[kept],
+            rng=self._rng(3),
+        )
+
+    def _rng(self, stream: int) -> np.random.Generator:
+        return np.random.default_rng([self.plan.seed, stream])
+
+    def _name(self) -> str:
+        """Names the run by everything that decides its outcome, so that runs do not replace each other by chance."""
+        digests = {name: one.digest for name, one in sorted(self._sets.items())}
+        content = msgspec.json.encode([__version__, self.ground.digest, self.plan, digests])
+        return f"{self.ground.name}-{hashlib.sha256(content).hexdigest()[:10]}"
+
+
+def verdict_of(parents: Sequence[Parent], books: tuple[VenueOrder, ...]) -> Verdict:
+    """What the oracle says of all parents, given the venue's own books."""
+    owners: dict[ClOrdId, ParentId] = {}
+    for parent in parents:
+        for child in parent.children:
+            owners[child.order.cl_ord_id] = parent.id
+    return judge(
+        asked=[
+            Asked(
+                parent_id=parent.id,
+                symbol=parent.instrument.symbol,
+                side=parent.side,
+                qty_lots=parent.instrument.lots(parent.order.quantity),
+                terminal=parent.ended,
+            )
+            for parent in parents
+        ],
+        claimed=[
+            Claimed(
+                parent_id=parent.id,
+                filled_lots=parent.ledger.cum_lots,
+                exec_ids=tuple(trade.exec_id for child in parent.children for trade, _ in child.trades),
+            )
+            for parent in parents
+        ],
+        owners=owners,
+        books=books,
+    )
+
+
+def document(comparison: Comparison) -> dict[str, object]:
+    """The `--json` document that programs rely on."""
+    plan, drawn = comparison.plan, comparison.drawn
+    return {
+        "tape": comparison.ground.name,
+        "seed": plan.seed,
+        "queue": plan.queue,
+        "quantity": str(drawn.quantity),
+        "deadline_s": plan.deadline_s,
+        "schedule": plan.schedule,
+        "param_set": plan.param_set,
+        "horizons_s": [horizon / NS for horizon in drawn.horizons_ns],
+        "policies": [
+            _policy_document(one, diff) for one, diff in zip(comparison.outcomes, comparison.differences, strict=True)
+        ],
+    }
+
+
+def _policy_document(outcome: Outcome, diff: Difference | None) -> dict[str, object]:
+    summed, cost = outcome.summary, outcome.cost
+    return {
+        "policy": outcome.policy,
+        "params_digest": outcome.params_digest,
+        "parents": summed.parents,
+        "filled_share": summed.filled_share,
+        "cost_bps": {
+            "mean": None if cost is None else cost.mean,
+            "low": None if cost is None else cost.low,
+            "high": None if cost is None else cost.high,
+            "p95": outcome.cost_p95,
+        },
+        "blocks": 0 if cost is None else cost.blocks,
+        "against_first_bps": None if diff is None else msgspec.to_builtins(diff),
+        "fees_bps": summed.fees_bps,
+        "passive_share": summed.passive_share,
+        "timeouts": summed.timeouts,
+        "fallbacks": summed.fallbacks,
+        "overfills": outcome.verdict.overfills,
+        "orphans": outcome.verdict.orphans,
+        "double_fills": outcome.verdict.double_fills,
+        "missed_fills": outcome.verdict.missed_fills,
+        "summary": msgspec.to_builtins(summed),
+    }
