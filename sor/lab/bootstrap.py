@@ -42,13 +42,16 @@ _EXACT_BLOCKS = 13
 """Up to this many blocks all 2**blocks sign patterns are gone through, beyond it `_FLIPS` are drawn."""
 _NOTHING = 1e-9
 """A spread of this part of what it is compared with is rounding."""
+_ERROR_SHARE_MIN = 0.25
+"""A resample's own error is not believed below this part of the sample's: one that happens to miss the few blocks that
+differ would otherwise count as almost infinitely far off. On costs that are alike in four blocks of five, 15 blocks
+then cover as often (94 %) with an interval a thirtieth as long; on normal and skewed costs nothing changes."""
 
 
 class Interval(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Mean over parents with a `LEVEL` interval. `blocks` counts those that hold a parent.
 
-    low, high   None with fewer than BLOCKS_MIN blocks, or when so many blocks cost the same that the resamples show
-                no spread to judge by.
+    low, high   None with fewer than BLOCKS_MIN blocks.
     """
 
     mean: float
@@ -146,16 +149,12 @@ def _bootstrap_t(sizes: Floats, sums: Floats, rng: np.random.Generator) -> tuple
         return float(mean[0]), float(mean[0])
     drawn = rng.integers(0, blocks, (DRAWS, blocks))
     means, errors = _ratio(sizes[drawn], sums[drawn])
-    # A resample without spread says nothing of how far off the mean may be: it counts as infinitely far.
-    flat = errors <= _NOTHING * error
-    away = means - mean
-    pivots = np.where(flat, np.copysign(np.inf, away), away / np.where(flat, 1.0, errors))
-    pivots[flat & (np.abs(away) <= _NOTHING * error)] = 0.0
+    pivots = (means - mean) / np.maximum(errors, _ERROR_SHARE_MIN * error)
     tail = (1 - LEVEL) / 2
-    # The outer neighbour rather than an interpolation, which would mix infinities.
+    # The outer neighbour rather than an interpolation: with few blocks the pivots lie far apart.
     low = mean[0] - np.quantile(pivots, 1 - tail, method="higher") * error[0]
     high = mean[0] - np.quantile(pivots, tail, method="lower") * error[0]
-    return (float(low), float(high)) if np.isfinite(low) and np.isfinite(high) else (None, None)
+    return float(low), float(high)
 
 
 def _ratio(sizes: Floats, sums: Floats) -> tuple[Floats, Floats]:
