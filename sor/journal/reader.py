@@ -1,0 +1,248 @@
+"""Reading a journal, also one that another process is writing: nothing here locks or changes anything.
+
+The end of the last segment is where the writer may be at work, so an unfinished turn there is no fault.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from sor.errors import CallerError, JournalFault
+from sor.journal.layout import Meta, read_meta, segment_paths
+from sor.journal.records import Record, decode, fingerprint
+from sor.journal.segment import HEADER_SIZE, Frames, Header, damage, read_header
+
+
+class Turn(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One turn of the loop as it was recorded.
+
+    no                 from 1, without gaps.
+    records            facts in the order the core took them, each followed by the wishes it caused.
+    segment, offset    where its frame begins.
+    chain              chain value up to and with this turn.
+    """
+
+    no: int
+    records: list[Record]
+    segment: int
+    offset: int
+    chain: bytes
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """What checking a whole journal found.
+
+    last_chain         hexadecimal, empty after a fault. Kept elsewhere, it shows later that nothing up to here was
+                       changed or left off.
+    torn_tail_bytes    an unfinished turn at the end: of a writer at work, or of one that was killed. No fault.
+    faults             what does not check; empty when the journal verifies. Counts are of what does check.
+    """
+
+    epoch: int | None
+    environment: str | None
+    turns: int
+    records: int
+    segments: int
+    last_chain: str
+    torn_tail_bytes: int
+    faults: tuple[str, ...]
+
+
+class Scan:
+    """Segments of a journal from first to last, each checked against the one before; what open, read and verify share.
+
+    turn_no    of the last turn that checked. chain: its chain value. torn: bytes of a torn tail.
+    """
+
+    __slots__ = ("_previous", "chain", "directory", "meta", "paths", "torn", "turn_no")
+
+    def __init__(self, directory: Path, meta: Meta, paths: list[Path]) -> None:
+        self.directory = directory
+        self.meta = meta
+        self.paths = paths
+        self.turn_no = 0
+        self.chain = meta.chain
+        self.torn = 0
+        self._previous = 0
+        if not paths:
+            raise JournalFault(f"{directory} has no segment, so turns are missing. Put the segments back from a copy")
+
+    def enter(self, path: Path, content: bytes, *, trust: bool = False) -> tuple[Header, Frames] | None:
+        """Header and frames of the next segment; None for a last one whose header is torn, `torn` is then set.
+
+        trust    believe the header about what came before: for who begins to read in the middle.
+        Raises `JournalFault` when the header does not follow the segment before, or names another journal.
+        """
+        is_last = path == self.paths[-1]
+        if is_last and len(self.paths) > 1 and (len(content) < HEADER_SIZE or not any(content)):
+            self.torn = len(content)
+            return None
+        header = read_header(content, path)
+        if trust:
+            self._previous, self.chain, self.turn_no = header.number - 1, header.chain_before, header.first_turn - 1
+        if header.epoch != self.meta.epoch or path.stem != f"{header.number:06}":
+            raise damage(path, 0, "the segment belongs elsewhere, its header says so")
+        if header.number != self._previous + 1:
+            raise damage(path, 0, f"segment {self._previous + 1:06} is missing before it")
+        if header.chain_before != self.chain or header.first_turn != self.turn_no + 1:
+            raise damage(path, 0, "the segment does not follow from what is before it")
+        self._previous = header.number
+        self.chain = header.chain
+        return header, Frames(content, header, path, is_last=is_last)
+
+    def check(self) -> tuple[Header, Frames] | None:
+        """Check everything without decoding; returns the last segment, None when its header is torn."""
+        entered = None
+        for path in self.paths:
+            entered = self.enter(path, read(path))
+            if entered is not None:
+                frames = entered[1]
+                for _ in frames:
+                    self.turn_no += 1
+                self.chain = frames.chain
+                self.torn = frames.torn
+        return entered
+
+    def turns(
+        self, path: Path, header: Header, frames: Frames, *, from_turn: int = 1, only: frozenset[int] | None = None
+    ) -> Iterator[Turn]:
+        """The turns of one segment from `from_turn` on, or of these the ones in `only`; others are checked, no more."""
+        offset = HEADER_SIZE
+        for body in frames:
+            self.turn_no += 1
+            if self.turn_no >= from_turn and (only is None or self.turn_no in only):
+                yield Turn(
+                    no=self.turn_no,
+                    records=decode_body(body, path, offset, header),
+                    segment=header.number,
+                    offset=offset,
+                    chain=frames.chain,
+                )
+            offset = frames.offset
+        self.chain = frames.chain
+        self.torn = frames.torn
+
+
+def decode_body(body: bytes, path: Path, offset: int, header: Header) -> list[Record]:
+    """Records of a frame whose chain value is right."""
+    try:
+        return decode(body)
+    except (ValueError, CallerError) as exc:
+        # A record that was whole when it was written and is none of ours: another program wrote it.
+        hint = "" if header.schema == fingerprint() else ", a version of sor with other record types wrote it"
+        raise damage(
+            path, offset, f"the turn checks but holds no records that this program knows{hint} ({exc})"
+        ) from exc
+
+
+def read(path: Path, size: int = -1) -> bytes:
+    """Content of a segment, or its first `size` bytes; how long a segment gets is the writer's choice."""
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError as exc:
+        raise JournalFault(f"{path} cannot be read: {exc.strerror}. Nothing was changed and nothing was sent") from exc
+
+
+def turns(path: Path, *, from_turn: int = 1) -> Iterator[Turn]:
+    """The turns of a journal in order, checked one by one; an unfinished one at the end is left out.
+
+    from_turn    first turn wanted; whole segments before it are not read.
+    Raises       `CallerError` when there is no journal, `JournalFault` where one does not check: after the turns
+                 before it were handed out.
+    """
+    meta = read_meta(path)
+    paths = segment_paths(path)
+    first = bisect_right(_first_turns(paths), from_turn) - 1 if from_turn > 1 else 0
+    scan = Scan(path, meta, paths)
+    trust = first > 0
+    for segment in paths[first:]:
+        entered = scan.enter(segment, read(segment), trust=trust)
+        trust = False
+        if entered is not None:
+            yield from scan.turns(segment, *entered, from_turn=from_turn)
+
+
+def pick(path: Path, numbers: Iterable[int]) -> Iterator[Turn]:
+    """Some turns of a journal by number, in order; numbers that it does not have are left out.
+
+    Reads and checks the segments that hold one of them, each as far as the last turn wanted, and no others.
+    Raises as `turns` does.
+    """
+    meta = read_meta(path)
+    paths = segment_paths(path)
+    firsts = _first_turns(paths)
+    scan = Scan(path, meta, paths)
+    groups: dict[int, list[int]] = {}
+    for number in sorted(set(numbers)):
+        if number > 0:
+            groups.setdefault(bisect_right(firsts, number) - 1, []).append(number)
+    for at, group in groups.items():
+        entered = scan.enter(paths[at], read(paths[at]), trust=at > 0)
+        if entered is not None:
+            for turn in scan.turns(paths[at], *entered, only=frozenset(group)):
+                yield turn
+                if turn.no == group[-1]:
+                    break
+
+
+def _first_turns(paths: list[Path]) -> list[int]:
+    """Number of the first turn of each segment, as its header says; a last header that is torn is left out."""
+    firsts = [1]
+    for path in paths[1:]:
+        head = read(path, HEADER_SIZE)
+        if path == paths[-1] and (len(head) < HEADER_SIZE or not any(head)):
+            break
+        firsts.append(read_header(head, path).first_turn)
+    return firsts
+
+
+def verify(path: Path) -> Verification:
+    """Check every byte of a journal and decode every record.
+
+    After a fault the next segment is checked on its own, so that one damaged segment does not hide the others.
+    Raises `CallerError` when there is no journal at `path`.
+    """
+    faults: list[str] = []
+    records = 0
+    turns_read = 0
+    try:
+        meta = read_meta(path)
+        scan = Scan(path, meta, segment_paths(path))
+    except JournalFault as fault:
+        return Verification(
+            epoch=None,
+            environment=None,
+            turns=0,
+            records=0,
+            segments=len(segment_paths(path)),
+            last_chain="",
+            torn_tail_bytes=0,
+            faults=(str(fault),),
+        )
+    trust = False
+    for segment in scan.paths:
+        try:
+            entered = scan.enter(segment, read(segment), trust=trust)
+            trust = False
+            if entered is not None:
+                for turn in scan.turns(segment, *entered):
+                    turns_read += 1
+                    records += len(turn.records)
+        except JournalFault as fault:
+            faults.append(str(fault))
+            trust = True
+    return Verification(
+        epoch=meta.epoch,
+        environment=meta.environment.value,
+        turns=turns_read,
+        records=records,
+        segments=len(scan.paths),
+        last_chain="" if faults else scan.chain.hex(),
+        torn_tail_bytes=scan.torn,
+        faults=tuple(faults),
+    )

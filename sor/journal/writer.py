@@ -1,0 +1,357 @@
+"""The journal as its one writer sees it: a turn is recorded before any of its wishes is carried out (D9).
+
+`append` is the hot path: encode, chain, one write. Frames are put together from bytes objects: filling a reused buffer
+was measured and is slower, since a bytearray slice costs more to assign than these sizes cost to copy.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from enum import StrEnum
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+
+from sor.errors import CallerError, JournalFault
+from sor.ids import EPOCH_BOUND
+from sor.journal.layout import (
+    META_NAME,
+    SEGMENT_MAX,
+    Environment,
+    Meta,
+    check_free,
+    read_meta,
+    segment_name,
+    segment_paths,
+    sync_directory,
+    write_durably,
+)
+from sor.journal.lock import take_lock
+from sor.journal.reader import Scan
+from sor.journal.records import Record, encode, fingerprint
+from sor.journal.segment import (
+    CHAIN_SIZE,
+    COMPLEMENT,
+    FORMAT,
+    FRAME_HEAD,
+    HEADER_SIZE,
+    MAX_BODY,
+    Header,
+    pack_frame_head,
+)
+
+SEGMENT_BYTES = 1 << 26
+"""Size in bytes at which the next segment is begun, unless the caller names another."""
+
+
+class Durability(StrEnum):
+    """What `append` waits for."""
+
+    KERNEL = "kernel"
+    """Handed to the kernel: survives the death of the process."""
+    SYNCED = "synced"
+    """On stable storage: survives power loss. One sync for each turn, so what happens together is synced together."""
+
+
+class Journal:
+    """An open journal: this process is its only writer until `close`.
+
+    Made by `create` or `open`, not directly. Use it as a context manager, or close it. After a `JournalFault` it takes
+    nothing more, since what is on disk is then behind what the core knows: end the process and open it again.
+
+    After power loss under `Durability.KERNEL` the last turns may be missing although they were acted upon. Recovery
+    finds such orders at the venue by the epoch in their ids (B9). Not for use from several threads.
+    """
+
+    __slots__ = (
+        "_chain",
+        "_directory",
+        "_end",
+        "_fault",
+        "_fd",
+        "_limit",
+        "_lock_fd",
+        "_meta",
+        "_number",
+        "_segment_bytes",
+        "_synced",
+        "_synced_number",
+        "_turn",
+        "torn_tail_bytes",
+    )
+
+    def __init__(self, directory: Path, lock_fd: int, meta: Meta, durability: Durability, segment_bytes: int) -> None:
+        self._directory = directory
+        self._lock_fd = lock_fd
+        self._meta = meta
+        self._synced = durability is Durability.SYNCED
+        self._segment_bytes = segment_bytes
+        self._fault = ""
+        self._fd = -1
+        self._number = 0
+        self._synced_number = 1
+        self._end = 0
+        self._limit = 0
+        self._turn = 0
+        self._chain = meta.chain
+        self.torn_tail_bytes = 0
+        """Bytes of an unfinished turn that opening cut off; it was never acknowledged."""
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        *,
+        epoch: int,
+        environment: Environment,
+        durability: Durability = Durability.KERNEL,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> Journal:
+        """Make a journal in a new or empty directory and open it.
+
+        epoch            ownership mark of its client order ids, in [0, EPOCH_BOUND); drawn at random by the caller,
+                         never used twice on one account.
+        segment_bytes    size at which the next segment is begun, > 0.
+        Raises `CallerError` when there is something at `path` already, `JournalFault` when the disk does not take it.
+        """
+        if not 0 <= epoch < EPOCH_BOUND:
+            raise CallerError(f"epoch {epoch} is not in [0, {EPOCH_BOUND}); no journal was made. Draw one below it")
+        check_free(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise CallerError(f"journal {path} cannot be made: {exc.strerror}; nothing was changed") from exc
+        lock_fd = take_lock(path)
+        try:
+            check_free(path)  # again: another process may have been quicker
+            meta = Meta(format=FORMAT, epoch=epoch, environment=environment)
+            journal = cls(path, lock_fd, meta, durability, segment_bytes)
+            try:
+                (path / segment_name(1)).unlink(missing_ok=True)
+                journal._begin_segment()
+                journal.sync()
+                # Last and in one step: a directory without it is no journal yet.
+                write_durably(path / f"{META_NAME}.new", meta.encode())
+                os.replace(path / f"{META_NAME}.new", path / META_NAME)
+                sync_directory(path)
+            except OSError as exc:
+                raise JournalFault(f"journal {path} cannot be made: {exc.strerror}; nothing was sent") from exc
+        except BaseException:
+            os.close(lock_fd)
+            raise
+        return journal
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        environment: Environment | None = None,
+        durability: Durability = Durability.KERNEL,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> Journal:
+        """Lock a journal, check all of it, cut an unfinished turn off its end, and go on where it stops.
+
+        environment    what the caller means to trade in: a journal of another one is refused (B7). None: any.
+        Raises `CallerError` when there is none, another process has it, it is of another environment or of a newer
+        program; `JournalFault` when it does not check. Nothing was changed then.
+        """
+        read_meta(path)  # before the lock, which would leave a file where no journal is
+        lock_fd = take_lock(path)
+        try:
+            meta = read_meta(path)
+            if environment is not None and environment is not meta.environment:
+                raise CallerError(
+                    f"journal {path} is of the {meta.environment} environment, not {environment}; nothing was changed "
+                    "and nothing was sent. Name another journal"
+                )
+            journal = cls(path, lock_fd, meta, durability, segment_bytes)
+            journal._recover(Scan(path, meta, segment_paths(path)))
+        except BaseException:
+            os.close(lock_fd)
+            raise
+        return journal
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def path(self) -> Path:
+        """The journal's directory."""
+        return self._directory
+
+    @property
+    def epoch(self) -> int:
+        """Ownership mark of the client order ids made under this journal."""
+        return self._meta.epoch
+
+    @property
+    def environment(self) -> Environment:
+        """What its orders are."""
+        return self._meta.environment
+
+    @property
+    def last_turn(self) -> int:
+        """Number of the last recorded turn, 0 when there is none."""
+        return self._turn
+
+    @property
+    def last_chain(self) -> str:
+        """Chain value of everything recorded so far, hexadecimal."""
+        return self._chain.hex()
+
+    def append(self, records: Sequence[Record]) -> int:
+        """Record one turn; what it says may be acted upon when this returns.
+
+        records    facts in the order the core took them, each followed by the wishes it caused. Nothing is written
+                   for none.
+        Returns    the turn's number, from 1; the last turn's for no records.
+        Raises     `JournalFault` when it could not be recorded whole, and ever after; `CallerError` when closed.
+        """
+        if not records:
+            return self._turn
+        try:
+            body = encode(records)
+        except (TypeError, ValueError, OverflowError) as exc:
+            raise self._stop(f"a record cannot be encoded: {exc}") from exc
+        size = len(body)
+        if self._end + size > self._limit:
+            self._make_room(size)
+        chain = blake2b(self._chain + body, digest_size=CHAIN_SIZE).digest()
+        frame = pack_frame_head(size, size ^ COMPLEMENT, chain) + body
+        try:
+            written = os.write(self._fd, frame)
+            if self._synced:
+                os.fdatasync(self._fd)
+            if written == len(frame):
+                self._chain = chain
+                self._end += written
+                self._turn += 1
+                return self._turn
+        except OSError as exc:
+            raise self._stop(f"the disk does not take the turn: {exc.strerror}") from exc
+        except BaseException:
+            # Ctrl-C may come between the write and what we remember of it; the next turn would not follow then.
+            self._stop("it was interrupted in the middle of a turn")
+            raise
+        raise self._stop(f"the disk took {written} of {len(frame)} bytes of a turn, most likely it is full")
+
+    def sync(self) -> None:
+        """Bring everything recorded so far to stable storage. Raises `JournalFault`, and ever after."""
+        self._check_usable()
+        try:
+            # The kernel may have dropped what it could not write, so a failed sync is never tried again.
+            for number in range(self._synced_number, self._number):
+                fd = os.open(self._directory / segment_name(number), os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fdatasync(fd)
+                finally:
+                    os.close(fd)
+            os.fdatasync(self._fd)
+            if self._synced_number < self._number:
+                sync_directory(self._directory)
+        except OSError as exc:
+            raise self._stop(f"the disk does not sync: {exc.strerror}") from exc
+        self._synced_number = self._number
+
+    def close(self) -> None:
+        """Sync, let the lock go and take nothing more; again is fine. Raises `JournalFault` when the sync fails."""
+        if self._lock_fd < 0:
+            return
+        try:
+            if not self._fault:
+                self.sync()
+        finally:
+            self._limit = -1
+            os.close(self._fd)
+            os.close(self._lock_fd)
+            self._fd = self._lock_fd = -1
+
+    def _recover(self, scan: Scan) -> None:
+        """Take over where the last writer stopped."""
+        checked = scan.check()
+        path = scan.paths[-1]
+        self._number = len(scan.paths)
+        self._turn = scan.turn_no
+        self._chain = scan.chain
+        self.torn_tail_bytes = scan.torn
+        try:
+            if checked is None:
+                # It stopped while it began a segment, so nothing is in there: begin it again.
+                path.unlink()
+                self._number -= 1
+                self._begin_segment()
+            else:
+                header, frames = checked
+                self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+                if scan.torn:
+                    os.ftruncate(self._fd, frames.offset)
+                self._end = frames.offset
+                self._limit = self._segment_bytes - FRAME_HEAD
+                if header.schema != fingerprint():
+                    self._begin_segment()  # one segment, one set of record types
+        except OSError as exc:
+            raise JournalFault(f"journal {self._directory} cannot be opened for writing: {exc.strerror}") from exc
+        # What is done from here on rests on turns that the writer before may not have synced.
+        self.sync()
+
+    def _make_room(self, size: int) -> None:
+        """Begin the next segment for a body of `size` bytes; where no turn can be taken any more, say why."""
+        self._check_usable()
+        if size > MAX_BODY:
+            raise self._stop(f"a turn of {size} bytes is longer than {MAX_BODY}")
+        if self._end == HEADER_SIZE:
+            return  # longer than a segment should be: it gets one for itself
+        try:
+            self._begin_segment()
+        except OSError as exc:
+            raise self._stop(f"the disk does not take another segment: {exc.strerror}") from exc
+
+    def _begin_segment(self) -> None:
+        number = self._number + 1
+        if number > SEGMENT_MAX:
+            raise self._stop(f"it has {SEGMENT_MAX} segments, which is the most")
+        header = Header(
+            number=number,
+            epoch=self._meta.epoch,
+            first_turn=self._turn + 1,
+            schema=fingerprint(),
+            chain_before=self._chain,
+        )
+        content = header.pack()
+        path = self._directory / segment_name(number)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        if os.write(fd, content) != len(content):
+            os.close(fd)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        if self._synced:
+            sync_directory(self._directory)
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = fd
+        self._number = number
+        self._chain = header.chain
+        self._end = len(content)
+        self._limit = self._segment_bytes - FRAME_HEAD
+
+    def _check_usable(self) -> None:
+        if self._fault:
+            raise JournalFault(self._fault)
+        if self._lock_fd < 0:
+            raise CallerError(f"journal {self._directory} is closed; nothing was recorded. Open it again")
+
+    def _stop(self, what: str) -> JournalFault:
+        """Take nothing more from here on, and say why."""
+        self._limit = -1
+        self._fault = (
+            f"journal {self._directory}, turn {self._turn + 1}: {what}. None of the turn's wishes may be carried out. "
+            "Stop, and start again once the cause is gone: opening the journal repairs its end"
+        )
+        return JournalFault(self._fault)
