@@ -1,0 +1,78 @@
+"""When the market conditions of a `Revisit` come true on a recording.
+
+What was looked up is remembered with the recording: the many parents of a replay ask for the same few levels again and
+again, and a level that is never reached would otherwise be searched for to the end each time.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+import numpy as np
+
+from sor.lab.columns import FeatureColumns
+from sor.market import MarketView
+from sor.revisit import Trigger
+
+NEVER = 1 << 62
+"""Later than every event."""
+_REMEMBERED = 1 << 10
+"""Conditions whose times are kept; all are forgotten when there are more."""
+
+
+class _Hits:
+    """Times at which one condition came true, as far as they have been asked for.
+
+    Between from_ns[i] and until_ns[i] the answer is until_ns[i]; both ascend, and the stretches do not overlap.
+    """
+
+    __slots__ = ("from_ns", "until_ns")
+
+    def __init__(self) -> None:
+        self.from_ns: list[int] = []
+        self.until_ns: list[int] = []
+
+
+class TapeConditions:
+    """When the conditions of a `Revisit` come true on one recording; shared by all feeds of it."""
+
+    __slots__ = ("_columns", "_hits", "_trust_ns")
+
+    def __init__(self, columns: FeatureColumns) -> None:
+        self._columns = columns
+        self._hits: dict[tuple[Trigger, bool], _Hits] = {}
+        self._trust_ns: list[int] = columns.group_local_ns[np.flatnonzero(np.diff(columns.trust)) + 1].tolist()
+
+    def next_trust_change(self, after_ns: int) -> int:
+        """Local time of the next change of trust after `after_ns`, `NEVER` when there is none."""
+        at = bisect_right(self._trust_ns, after_ns)
+        return self._trust_ns[at] if at < len(self._trust_ns) else NEVER
+
+    def next_best_move(self, after_ns: int, *, seen: MarketView, at_least_ticks: int) -> int:
+        """Local time of the first sound book after `after_ns` with a best price so far from those in `seen`."""
+        if not seen.bids or not seen.asks:
+            return NEVER
+        found = self._columns.next_best_move(
+            after_ns, bid_ticks=seen.bids[0][0], ask_ticks=seen.asks[0][0], at_least_ticks=at_least_ticks
+        )
+        return NEVER if found is None else found
+
+    def next_trigger(self, after_ns: int, trigger: Trigger, *, holds: bool) -> int:
+        """Local time of the first event after `after_ns` at which `trigger` holds, or does not."""
+        hits = self._hits.get((trigger, holds))
+        if hits is None:
+            if len(self._hits) >= _REMEMBERED:
+                self._hits.clear()
+            hits = self._hits[trigger, holds] = _Hits()
+        at = bisect_right(hits.until_ns, after_ns)
+        known = at < len(hits.until_ns)
+        if known and hits.from_ns[at] <= after_ns:
+            return hits.until_ns[at]
+        found = self._columns.next_trigger(after_ns, trigger, holds=holds)
+        until_ns = NEVER if found is None else found
+        if known and hits.until_ns[at] == until_ns:
+            hits.from_ns[at] = after_ns
+        else:
+            hits.from_ns.insert(at, after_ns)
+            hits.until_ns.insert(at, until_ns)
+        return until_ns

@@ -1,0 +1,149 @@
+"""What a recorded venue keeps of its owners, orders and money; plain state, changed by `venues.simulated.tape`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from sor.adapter import NewOrder
+from sor.ids import ClOrdId, VenueOrderId
+from sor.instruments import Instrument
+from sor.orders import OrdStatus, Side
+from sor.units import RATE_E8
+from venues.simulated.tape_latency import Line
+from venues.simulated.tape_level import OwnLevel
+from venues.simulated.tape_market import FAR
+
+
+class Owner:
+    """What is kept per owner.
+
+    levels      its resting orders, by price and side.
+    taken       what it took from a recorded level: the level's version then, and lots.
+    reducing    its resting reduce-only orders.
+    entry       the way of its requests; response: that of its reports.
+    """
+
+    __slots__ = ("entry", "levels", "position_lots", "reducing", "response", "taken")
+
+    def __init__(self, position_lots: int, *, entry: Line, response: Line) -> None:
+        self.position_lots = position_lots
+        self.entry = entry
+        self.response = response
+        self.levels: dict[int, OwnLevel[OwnOrder]] = {}
+        self.taken: dict[int, tuple[int, int]] = {}
+        self.reducing: dict[ClOrdId, OwnOrder] = {}
+
+    def taken_lots(self, signed: int, version: int) -> int:
+        """Lots already taken from a recorded level since it last changed; `signed` in the taker's terms."""
+        taken = self.taken.get(signed)
+        return taken[1] if taken is not None and taken[0] == version else 0
+
+    def nearest(self, side: Side) -> int:
+        """Price of the own order that one of `side` would meet first, in its signed terms; beyond `FAR` for none."""
+        return min((-level.signed for level in self.levels.values() if level.side is not side), default=FAR + 1)
+
+
+class OwnOrder:
+    """One order that the venue accepted, numbered from 1; `level` is where it rests."""
+
+    __slots__ = (
+        "cl_ord_id",
+        "cost_lot_ticks",
+        "created_ns",
+        "exec_ids",
+        "filled_lots",
+        "leaves_lots",
+        "level",
+        "number",
+        "order_lots",
+        "owner",
+        "post_only",
+        "price_ticks",
+        "reduce_only",
+        "side",
+        "status",
+    )
+
+    def __init__(self, order: NewOrder, owner: Owner, *, number: int, created_ns: int) -> None:
+        self.cl_ord_id = order.cl_ord_id
+        self.number = number
+        self.owner = owner
+        self.side = order.side
+        self.price_ticks = order.price_ticks
+        self.post_only = order.post_only
+        self.reduce_only = order.reduce_only
+        self.created_ns = created_ns
+        self.order_lots = order.qty_lots
+        self.leaves_lots = order.qty_lots
+        self.filled_lots = 0
+        self.cost_lot_ticks = 0
+        self.level: OwnLevel[OwnOrder] | None = None
+        self.status = OrdStatus.NEW
+        self.exec_ids: list[str] = []
+
+    @property
+    def venue_order_id(self) -> VenueOrderId:
+        """Its number, as told."""
+        return VenueOrderId(str(self.number))
+
+    @property
+    def avg_hticks(self) -> int:
+        """Average fill price in half-ticks, 0 while there is none."""
+        return round(2 * self.cost_lot_ticks / self.filled_lots) if self.filled_lots else 0
+
+
+class Take(msgspec.Struct, frozen=True, gc=False):
+    """What an order takes from one recorded level."""
+
+    price_ticks: int
+    lots: int
+    version: int
+
+
+class Ledger:
+    """What the trades of a venue's owners have come to together, exact.
+
+    lots            signed sum of what was traded.
+    cost_lot_ticks  paid less received, fees apart.
+    fees_atoms      paid, in the instrument's money atoms.
+    """
+
+    __slots__ = ("_coins", "_instrument", "cost_lot_ticks", "fees_atoms", "last_ticks", "lots")
+
+    def __init__(self, instrument: Instrument) -> None:
+        self._instrument = instrument
+        self.lots = 0
+        self.cost_lot_ticks = 0
+        self.fees_atoms = 0
+        self.last_ticks = 0
+        self._coins = Decimal(0)
+
+    def trade(self, side: Side, *, lots: int, ticks: int, maker: bool) -> int:
+        """Book one trade. Returns its fee in atoms."""
+        instrument = self._instrument
+        fee_atoms = instrument.fee_atoms(lots, ticks, instrument.maker_fee_e8 if maker else instrument.taker_fee_e8)
+        self.lots += side * lots
+        self.cost_lot_ticks += side * lots * ticks
+        self.fees_atoms += fee_atoms
+        self.last_ticks = ticks
+        if instrument.inverse:
+            paid = side * instrument.notional(lots, ticks) - instrument.money(fee_atoms)
+            self._coins += paid / instrument.price(ticks)
+        return fee_atoms
+
+    def profit(self, mid_hticks: int) -> Decimal:
+        """What the trades have made at a mid, fees paid, in the settlement asset; exact unless inverse.
+
+        mid_hticks    0 while there is none: the last price traded at stands in.
+        """
+        instrument = self._instrument
+        mid_hticks = mid_hticks or 2 * self.last_ticks
+        if not mid_hticks:
+            return Decimal(0)
+        if instrument.inverse:
+            held = self.lots * instrument.notional(1, 1)
+            return self._coins - 2 * held / (mid_hticks * instrument.tick_size)
+        value_lot_hticks = self.lots * mid_hticks - 2 * self.cost_lot_ticks
+        return instrument.money(value_lot_hticks * instrument.unit_atoms * RATE_E8 // 2 - self.fees_atoms)

@@ -1,0 +1,113 @@
+"""How a recording is traded on, and how that is read from configuration."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+import msgspec
+
+from sor.errors import CallerError
+from sor.ids import VenueName
+from sor.instruments import Instrument
+from venues.simulated.queues import queue_model
+from venues.simulated.tape_latency import Delay, read_delay
+
+DEFAULT_DELAY = "5ms"
+
+
+class TapeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a recording is traded on.
+
+    queue            name of a queue model, see `venues.simulated.queues.QUEUES`.
+    seed             of every delay that is drawn.
+    entry, response  delay of requests on their way in, and of reports on their way back.
+    opening_lots     position that every owner starts with, signed.
+    equity           what the account starts with, in the settlement asset.
+    """
+
+    queue: str = "risk_averse"
+    seed: int = 0
+    entry: Delay = read_delay(DEFAULT_DELAY)
+    response: Delay = read_delay(DEFAULT_DELAY)
+    opening_lots: int = 0
+    equity: Decimal = Decimal(1_000_000)
+
+
+_OPTIONS = (
+    "tape",
+    "queue",
+    "seed",
+    "feed",
+    "entry",
+    "response",
+    "maker_fee_bps",
+    "taker_fee_bps",
+    "name",
+    "opening_lots",
+    "equity",
+)
+
+
+def read_settings(options: dict[str, str]) -> TapeSettings:
+    """The settings that options ask for. Raises `CallerError` for an unknown option or one that does not read."""
+    for option in options:
+        if option not in _OPTIONS:
+            raise CallerError(
+                f"{option!r} is no option of a recorded venue; nothing was opened. Use {', '.join(_OPTIONS)}"
+            )
+    settings = TapeSettings(
+        queue=options.get("queue", "risk_averse"),
+        seed=_whole(options, "seed", 0),
+        entry=read_delay(options.get("entry", DEFAULT_DELAY)),
+        response=read_delay(options.get("response", DEFAULT_DELAY)),
+        opening_lots=_whole(options, "opening_lots", 0),
+        equity=_decimal(options, "equity", Decimal(1_000_000)),
+    )
+    queue_model(settings.queue)
+    return settings
+
+
+def read_feed(options: dict[str, str]) -> Delay | None:
+    """The delay of market data that options ask for; None for the times at which it was recorded."""
+    feed = options.get("feed", DEFAULT_DELAY)
+    return None if feed == "recorded" else read_delay(feed)
+
+
+def read_instrument(options: dict[str, str], recorded: Instrument) -> Instrument:
+    """The recorded instrument under the name and the fees that options ask for."""
+    return msgspec.structs.replace(
+        recorded,
+        venue=VenueName(options.get("name", recorded.venue)),
+        maker_fee_e8=_rate_e8(options, "maker_fee_bps", recorded.maker_fee_e8),
+        taker_fee_e8=_rate_e8(options, "taker_fee_bps", recorded.taker_fee_e8),
+    )
+
+
+def _decimal(options: dict[str, str], name: str, default: Decimal) -> Decimal:
+    text = options.get(name)
+    if text is None:
+        return default
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite():
+        raise CallerError(f"option {name}: {text!r} is not a number; nothing was opened")
+    return value
+
+
+def _whole(options: dict[str, str], name: str, default: int) -> int:
+    value = _decimal(options, name, Decimal(default))
+    if value != int(value):
+        raise CallerError(f"option {name}: {value} is not a whole number; nothing was opened")
+    return int(value)
+
+
+def _rate_e8(options: dict[str, str], name: str, default: int) -> int:
+    """A fee rate in bps as 1e-8 of notional."""
+    if name not in options:
+        return default
+    rate_e8 = _decimal(options, name, Decimal(0)) * 10_000
+    if rate_e8 != int(rate_e8):
+        raise CallerError(f"option {name}: {options[name]} has more than four decimals; nothing was opened")
+    return int(rate_e8)
