@@ -1,0 +1,484 @@
+"""The order book of one symbol, live: levels, trust, and the market features of `sor.features` kept up as events come.
+
+Trust   EMPTY before the first snapshot and while a side has no level; GAP from a broken chain or a reset until the
+        next snapshot; CROSSED while the best bid is not below the best ask; else OK. In a gap nothing is applied:
+        the last levels stay to be seen, `view` says that they are not to be trusted.
+Chain   an update whose `prev_seq` is the last `seq` continues; one whose `seq` is not newer is dropped; the first one
+        after a snapshot may begin before it and end after it (a snapshot fetched over REST falls where it falls). Any
+        other leaves a gap, and so does a chained update after a snapshot without an id. Where a venue has no chain,
+        ids may skip; one that goes back is dropped if it is older than a snapshot just loaded, and is a gap otherwise,
+        as nobody knows what it belongs to.
+Windows start afresh with the first sound state after a gap, a reset, or a snapshot of nothing, which is how a tape
+        says that its recorder had lost the book.
+Clock   `recv_ns` and `now_ns`, both ours, which do not go back; an event stamped before a look that was taken sooner
+        counts from that look. Exchange time is carried, never judged. Staleness is not a trust: the reader holds the
+        age, now - `recv_ns`, against its own bound. Only what was applied renews `recv_ns`.
+
+Work is bounded by what changes: an update costs its own levels, one comparison of the best prices and the events that
+leave the windows; the ten best levels and the depth near the mid are made up when somebody looks. Every window holds
+what came within its length and nothing else.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Callable, Mapping
+from math import sqrt
+
+from sor.features import (
+    FLOW_FLOOR_NS,
+    FLOW_WINDOW_NS,
+    VOL_SAMPLE_NS,
+    VOL_SAMPLES,
+    Features,
+    imbalance,
+    micro_ticks,
+    near_ask_ticks,
+    near_bid_ticks,
+    spread_bps,
+    volatility,
+)
+from sor.ids import Symbol, VenueName
+from sor.market import VIEW_DEPTH, BookReset, BookUpdate, Level, Levels, MarketView, MarkUpdate, TradePrint, Trust
+from sor.orders import Side
+from sor.units import NS
+
+_NEVER = 1 << 62
+"""Beyond every price and every time."""
+_WINDOW_S = FLOW_WINDOW_NS / NS
+_FLOOR_S = FLOW_FLOOR_NS / NS
+
+
+class _Ladder:
+    """One side of a book. A key is the price in ticks, negated for asks, so that on both sides the largest is best.
+
+    held          level by key; only levels that hold something.
+    keys          the same keys in ascending order: what happens near the best happens near the end, where a list
+                  is cheap.
+    near_key      keys from here on count into `near_lots`.
+    best_levels   the best `VIEW_DEPTH` levels as a view carries them, None when one of them has changed since; a
+                  change below `best_key` cannot touch them.
+    """
+
+    __slots__ = ("best_key", "best_levels", "held", "keys", "near_key", "near_lots", "sign")
+
+    def __init__(self, sign: int) -> None:
+        self.sign = sign
+        self.load(())
+
+    def load(self, levels: Levels) -> None:
+        """Replace everything."""
+        sign = self.sign
+        held = {sign * level[0]: level for level in levels}  # of a price named twice, the last word counts
+        self.held: dict[int, Level] = {key: level for key, level in held.items() if level[1]}
+        self.keys = sorted(self.held)
+        self.near_key = _NEVER
+        self.near_lots = 0
+        self.best_key = _NEVER
+        self.best_levels: Levels | None = None
+
+    def change(self, levels: Levels) -> None:
+        """Set each level to its new size; 0 removes it."""
+        sign = self.sign
+        held = self.held
+        keys = self.keys
+        near_key = self.near_key
+        best_key = self.best_key
+        read_key = min(near_key, best_key)
+        for level in levels:
+            price_ticks, qty_lots = level
+            key = sign * price_ticks
+            if qty_lots:
+                old = held.get(key)
+                held[key] = level
+                if old is None:
+                    insort(keys, key)
+            else:
+                old = held.pop(key, None)
+                if old is None:
+                    continue
+                del keys[bisect_left(keys, key)]
+            if key >= read_key:
+                if key >= near_key:
+                    self.near_lots += qty_lots - (old[1] if old else 0)
+                if key >= best_key:
+                    self.best_levels = None
+
+    def levels(self) -> Levels:
+        """Up to `VIEW_DEPTH` levels, best first."""
+        levels = self.best_levels
+        if levels is None:
+            keys = self.keys[-VIEW_DEPTH:]
+            self.best_key = keys[0] if len(keys) == VIEW_DEPTH else -_NEVER
+            keys.reverse()
+            levels = self.best_levels = tuple(map(self.held.__getitem__, keys))
+        return levels
+
+    def near_from(self, near_key: int) -> None:
+        """Let `near_lots` count from another key on; walks only the levels between the last one and this."""
+        last = self.near_key
+        keys = self.keys
+        held = self.held
+        if near_key < last:
+            self.near_lots += sum([held[key][1] for key in keys[bisect_left(keys, near_key) : bisect_left(keys, last)]])
+        elif near_key > last:
+            self.near_lots -= sum([held[key][1] for key in keys[bisect_left(keys, last) : bisect_left(keys, near_key)]])
+        self.near_key = near_key
+
+
+class Book:
+    """The book of one symbol at one venue; feed it each event once, in the order of arrival.
+
+    trust        see the module.
+    bid_ticks    best bid, 0 while there is none; ask_ticks likewise.
+    """
+
+    __slots__ = (
+        "_ask_lots",
+        "_asks",
+        "_bid_lots",
+        "_bids",
+        "_buy_lots",
+        "_clock_ns",
+        "_counting",
+        "_flow",
+        "_fresh",
+        "_mark_ticks",
+        "_moves",
+        "_near_hticks",
+        "_next_sample_ns",
+        "_ofi_lots",
+        "_recv_ns",
+        "_returns",
+        "_sample_hticks",
+        "_sell_lots",
+        "_seq",
+        "_since_ns",
+        "_sound",
+        "_squares",
+        "_symbol",
+        "_synced",
+        "_touch",
+        "_venue",
+        "_venue_ns",
+        "_view",
+        "ask_ticks",
+        "bid_ticks",
+        "trust",
+    )
+
+    def __init__(self, *, venue: VenueName, symbol: Symbol) -> None:
+        self._venue = venue
+        self._symbol = symbol
+        self.trust = Trust.EMPTY
+        self.bid_ticks = 0
+        self.ask_ticks = 0
+        self._bid_lots = 0
+        self._ask_lots = 0
+        self._bids = _Ladder(1)
+        self._asks = _Ladder(-1)
+        self._near_hticks = 0
+        self._synced = False
+        self._counting = False
+        self._fresh = False
+        self._seq = -1
+        self._clock_ns = 0
+        self._venue_ns = 0
+        self._recv_ns = 0
+        self._mark_ticks: float | None = None
+        self._view: MarketView | None = None
+        self._start(0)
+
+    def _start(self, now_ns: int) -> None:
+        """Forget the windows: what they held does not join up with what comes from now on."""
+        self._since_ns = now_ns
+        self._sound = (0, 0, 0, 0)
+        self._flow: deque[tuple[int, int, int]] = deque()
+        self._buy_lots = 0
+        self._sell_lots = 0
+        self._touch: deque[tuple[int, int, int]] = deque()
+        self._ofi_lots = 0
+        self._moves = 0
+        self._next_sample_ns = _NEVER
+        self._sample_hticks = 0
+        self._returns: deque[int] = deque()
+        self._squares = 0
+
+    # --- what comes in ------------------------------------------------------------------------------------------
+
+    def apply(self, update: BookUpdate) -> None:
+        """Take a snapshot or an update, unless it is old or the book has a gap."""
+        now_ns = max(update.recv_ns, self._clock_ns)
+        if update.snapshot:
+            self._step(now_ns)
+            self._synced = True
+            self._fresh = True
+            self._seq = update.seq
+            self._bids.load(update.bids)
+            self._asks.load(update.asks)
+            self._near_hticks = 0
+            if not self._bids.keys and not self._asks.keys:
+                self._counting = False  # a snapshot of nothing: whoever made it had lost the book
+        else:
+            if not self._synced or not self._continues(update):
+                return
+            self._step(now_ns)
+            if update.bids:
+                self._bids.change(update.bids)
+            if update.asks:
+                self._asks.change(update.asks)
+        self._venue_ns = update.venue_ns
+        self._recv_ns = update.recv_ns
+        self._view = None
+        self._settle(now_ns)
+
+    def trade(self, trade: TradePrint) -> None:
+        """Take a public trade: it counts into the flow, and does not touch the levels."""
+        if not self._counting:
+            return
+        now_ns = max(trade.recv_ns, self._clock_ns)
+        self._step(now_ns)
+        lots = trade.qty_lots
+        if trade.side is Side.BUY:
+            self._buy_lots += lots
+            self._flow.append((now_ns, lots, 0))
+        else:
+            self._sell_lots += lots
+            self._flow.append((now_ns, 0, lots))
+        self._view = None
+
+    def mark(self, update: MarkUpdate) -> None:
+        """Take the venue's mark price."""
+        self._mark_ticks = update.mark_ticks
+        self._view = None
+
+    def reset(self, reset: BookReset) -> None:
+        """The feed was lost: nothing is to be trusted until the next snapshot, and an old mark is no mark."""
+        self._clock_ns = max(self._clock_ns, reset.recv_ns)
+        self._mark_ticks = None
+        self._lose()
+
+    # --- what can be seen ---------------------------------------------------------------------------------------
+
+    def view(self, now_ns: int) -> MarketView:
+        """The market as known at `now_ns`; the same view again while nothing has changed and no time has passed."""
+        if now_ns > self._clock_ns:
+            self._step(now_ns)
+        elif self._view is not None:
+            return self._view
+        view = self._view = MarketView(
+            self._venue,
+            self._symbol,
+            self.trust,
+            self._venue_ns,
+            self._recv_ns,
+            self._bids.levels(),
+            self._asks.levels(),
+            self._mark_ticks,
+            self._features() if self.trust is Trust.OK else None,
+        )
+        return view
+
+    def mid_hticks(self) -> int:
+        """Mid in half-ticks, 0 while it is unknown or not to be trusted."""
+        return self.bid_ticks + self.ask_ticks if self.trust is Trust.OK else 0
+
+    def feature(self, name: str, now_ns: int) -> float | None:
+        """One feature, equal to the one in `view(now_ns)`, without the others; None while the book is not OK.
+
+        name    one of `FEATURE_NAMES`; another one is the caller's bug and raises KeyError.
+        """
+        read = _READ[name]
+        if now_ns > self._clock_ns:
+            self._view = None
+            self._step(now_ns)
+        return read(self) if self.trust is Trust.OK else None
+
+    # --- how it is kept -----------------------------------------------------------------------------------------
+
+    def _continues(self, update: BookUpdate) -> bool:
+        """Whether an update that is no snapshot may be applied; a break of the chain opens the gap."""
+        seq = update.seq
+        prev_seq = update.prev_seq
+        last = self._seq
+        if prev_seq >= 0:
+            if prev_seq != last:
+                if seq <= last:
+                    return False
+                if last < 0 or prev_seq > last or not self._fresh:
+                    self._lose()
+                    return False
+        elif 0 <= seq <= last:
+            if not self._fresh:
+                self._lose()
+            return False
+        self._fresh = False
+        if seq >= 0:
+            self._seq = seq
+        return True
+
+    def _lose(self) -> None:
+        """Open a gap; before the first snapshot the book stays EMPTY."""
+        if self._synced:
+            self._synced = False
+            self._counting = False
+            self.trust = Trust.GAP
+        self._view = None
+
+    def _step(self, now_ns: int) -> None:
+        """Advance the clock to `now_ns`: take the mids at the seconds passed, and let events leave the windows."""
+        self._clock_ns = now_ns
+        if now_ns >= self._next_sample_ns:
+            self._sample(now_ns)
+        horizon_ns = now_ns - FLOW_WINDOW_NS
+        queue = self._flow
+        while queue and queue[0][0] <= horizon_ns:
+            _, buy_lots, sell_lots = queue.popleft()
+            self._buy_lots -= buy_lots
+            self._sell_lots -= sell_lots
+        queue = self._touch
+        while queue and queue[0][0] <= horizon_ns:
+            _, ofi_lots, moves = queue.popleft()
+            self._ofi_lots -= ofi_lots
+            self._moves -= moves
+
+    def _sample(self, now_ns: int) -> None:
+        """Sample the last sound mid at every whole second up to `now_ns`; all but the first are without a change."""
+        mid_hticks = self._sound[0] + self._sound[2]
+        passed = (now_ns - self._next_sample_ns) // VOL_SAMPLE_NS + 1
+        self._next_sample_ns += passed * VOL_SAMPLE_NS
+        returns = self._returns
+        if self._sample_hticks:
+            change = mid_hticks - self._sample_hticks
+            returns.append(change * change)
+            self._squares += change * change
+        self._sample_hticks = mid_hticks
+        returns.extend([0] * min(passed - 1, VOL_SAMPLES))
+        while len(returns) > VOL_SAMPLES:
+            self._squares -= returns.popleft()
+
+    def _settle(self, now_ns: int) -> None:
+        """After a change of the levels: the best prices, trust, and what the touch says against the last sound one."""
+        bids = self._bids
+        asks = self._asks
+        if not bids.keys or not asks.keys:
+            self.bid_ticks = bids.keys[-1] if bids.keys else 0
+            self.ask_ticks = -asks.keys[-1] if asks.keys else 0
+            self.trust = Trust.EMPTY
+            return
+        bid_key = bids.keys[-1]
+        ask_key = asks.keys[-1]
+        bid = self.bid_ticks = bid_key
+        ask = self.ask_ticks = -ask_key
+        if bid >= ask:
+            self.trust = Trust.CROSSED
+            return
+        self.trust = Trust.OK
+        bid_lots = self._bid_lots = bids.held[bid_key][1]
+        ask_lots = self._ask_lots = asks.held[ask_key][1]
+        before = self._sound
+        now = (bid, bid_lots, ask, ask_lots)
+        if not self._counting:
+            self._counting = True
+            self._start(now_ns)
+            self._sound = now
+            self._next_sample_ns = (now_ns // VOL_SAMPLE_NS + 1) * VOL_SAMPLE_NS
+            return
+        if now == before:
+            return
+        self._sound = now
+        bid_before, bid_lots_before, ask_before, ask_lots_before = before
+        ofi_lots = 0
+        moves = 0
+        if bid == bid_before:
+            ofi_lots = bid_lots - bid_lots_before
+        else:
+            ofi_lots = bid_lots if bid > bid_before else -bid_lots_before
+            moves = 1
+        if ask == ask_before:
+            ofi_lots += ask_lots_before - ask_lots
+        else:
+            ofi_lots += ask_lots_before if ask > ask_before else -ask_lots
+            moves += 1
+        if ofi_lots or moves:
+            self._ofi_lots += ofi_lots
+            self._moves += moves
+            self._touch.append((now_ns, ofi_lots, moves))
+
+    def _features(self) -> Features:
+        """Every feature, as of the clock; the book is OK."""
+        bid = self.bid_ticks
+        ask = self.ask_ticks
+        bid_lots = self._bid_lots
+        ask_lots = self._ask_lots
+        mid_hticks = bid + ask
+        spread_ticks = ask - bid
+        if mid_hticks != self._near_hticks:
+            self._look_near(mid_hticks)
+        window_s, rate_s = self._windows()
+        return Features(
+            mid_hticks,
+            spread_ticks,
+            spread_bps(spread_ticks, mid_hticks),
+            bid_lots,
+            ask_lots,
+            self._bids.near_lots,
+            self._asks.near_lots,
+            imbalance(bid_lots, ask_lots),
+            micro_ticks(bid, spread_ticks, bid_lots, ask_lots),
+            self._buy_lots / rate_s,
+            self._sell_lots / rate_s,
+            self._ofi_lots,
+            self._moves / rate_s,
+            volatility(self._rms_hticks(), mid_hticks),
+            window_s,
+        )
+
+    def _look_near(self, mid_hticks: int) -> None:
+        """Let the depth near the mid be that of `mid_hticks`."""
+        self._bids.near_from(near_bid_ticks(mid_hticks))
+        self._asks.near_from(-near_ask_ticks(mid_hticks))
+        self._near_hticks = mid_hticks
+
+    def _windows(self) -> tuple[float, float]:
+        """Seconds that the flow windows hold, and what rates divide by."""
+        window_ns = self._clock_ns - self._since_ns
+        if window_ns >= FLOW_WINDOW_NS:
+            return _WINDOW_S, _WINDOW_S
+        window_s = window_ns / NS
+        return window_s, max(window_s, _FLOOR_S)
+
+    def _rms_hticks(self) -> float:
+        """Root mean square one-second change of the mid, 0.0 until there is one."""
+        returns = self._returns
+        return sqrt(self._squares / len(returns)) if returns else 0.0
+
+    def _near(self, ladder: _Ladder) -> int:
+        """Depth of one side near the mid."""
+        mid_hticks = self.bid_ticks + self.ask_ticks
+        if mid_hticks != self._near_hticks:
+            self._look_near(mid_hticks)
+        return ladder.near_lots
+
+
+# `FEATURE_NAMES` one by one, by the same formulas.
+_READ: Mapping[str, Callable[[Book], float]] = {
+    "mid_hticks": lambda book: book.bid_ticks + book.ask_ticks,
+    "spread_ticks": lambda book: book.ask_ticks - book.bid_ticks,
+    "spread_bps": lambda book: spread_bps(book.ask_ticks - book.bid_ticks, book.bid_ticks + book.ask_ticks),
+    "bid_touch_lots": lambda book: book._bid_lots,
+    "ask_touch_lots": lambda book: book._ask_lots,
+    "bid_near_lots": lambda book: book._near(book._bids),
+    "ask_near_lots": lambda book: book._near(book._asks),
+    "imbalance": lambda book: imbalance(book._bid_lots, book._ask_lots),
+    "micro_ticks": lambda book: micro_ticks(
+        book.bid_ticks, book.ask_ticks - book.bid_ticks, book._bid_lots, book._ask_lots
+    ),
+    "buy_flow": lambda book: book._buy_lots / book._windows()[1],
+    "sell_flow": lambda book: book._sell_lots / book._windows()[1],
+    "ofi_lots": lambda book: book._ofi_lots,
+    "best_moves_per_s": lambda book: book._moves / book._windows()[1],
+    "volatility": lambda book: volatility(book._rms_hticks(), book.bid_ticks + book.ask_ticks),
+    "window_s": lambda book: book._windows()[0],
+}
