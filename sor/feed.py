@@ -1,0 +1,271 @@
+"""The live feed of one symbol: a book, and who wants to be told when it gets somewhere.
+
+Conditions are judged after each event and cost nothing while nobody watches. While somebody does, an event costs one
+comparison per kind of condition, however many watch: the nearest level of each kind is kept, and only when it is
+reached are the watches gone through. A trigger that already held in the view it was set with, and still does, must
+first become false. A book that is not OK satisfies no condition but `on_untrusted`.
+
+Time alone fires nothing: windows that empty while no event comes are judged at the next one, and staleness is the
+asker's `Revisit.at_ns`, as only the param-set knows when a book is stale.
+`wake` is called after the event is in the book, each time with the watch already gone, so it may watch again.
+A price that has moved by 0 ticks has not moved: such a condition never comes true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from math import inf
+from typing import assert_never
+
+from sor.adapter import Scheduler
+from sor.book import Book
+from sor.errors import CallerError
+from sor.features import FEATURE_NAMES
+from sor.ids import Symbol, VenueName
+from sor.market import BookReset, BookUpdate, MarketEvent, MarketView, MarkUpdate, TradePrint, Trust
+from sor.revisit import Revisit, Trigger
+
+_FAR = 1 << 62
+"""Further than any price moves."""
+
+
+class _Armed:
+    """One trigger of one watch; `armed` is False while it waits to become false first."""
+
+    __slots__ = ("armed", "trigger")
+
+    def __init__(self, trigger: Trigger, *, armed: bool) -> None:
+        self.trigger = trigger
+        self.armed = armed
+
+
+class _Watch:
+    """What one asker waits for. `due` when it has come true and `wake` has not been called yet.
+
+    moved_ticks    a best price this far from `bid_ticks` / `ask_ticks` fires; `_FAR` for never.
+    """
+
+    __slots__ = ("ask_ticks", "bid_ticks", "due", "moved_ticks", "on_untrusted", "triggers", "trust")
+
+    def __init__(self, revisit: Revisit, seen: MarketView, triggers: list[_Armed]) -> None:
+        moved = revisit.best_moved_ticks
+        self.moved_ticks = moved if moved and seen.bids and seen.asks else _FAR
+        self.bid_ticks = seen.bids[0][0] if seen.bids else 0
+        self.ask_ticks = seen.asks[0][0] if seen.asks else 0
+        self.on_untrusted = revisit.on_untrusted
+        self.trust = seen.trust
+        self.triggers = triggers
+        self.due = False
+
+    def concerned(self, book: Book) -> bool:
+        """Whether trust has changed, or a best price is far enough from where it was."""
+        if book.trust is not self.trust and self.on_untrusted:
+            return True
+        if book.trust is not Trust.OK:
+            return False
+        far = self.moved_ticks
+        return abs(book.bid_ticks - self.bid_ticks) >= far or abs(book.ask_ticks - self.ask_ticks) >= far
+
+
+class _Levels:
+    """The nearest levels of one feature that anybody waits for: reaching one is when the watches are gone through.
+
+    above, below       armed triggers fire strictly beyond these.
+    at_most, at_least  triggers that wait to become false are armed at these or beyond.
+    """
+
+    __slots__ = ("above", "at_least", "at_most", "below")
+
+    def __init__(self) -> None:
+        self.above = inf
+        self.below = -inf
+        self.at_most = -inf
+        self.at_least = inf
+
+    def add(self, trigger: Trigger, *, armed: bool) -> None:
+        """Take another trigger's level in."""
+        if trigger.above:
+            if armed:
+                self.above = min(self.above, trigger.level)
+            else:
+                self.at_most = max(self.at_most, trigger.level)
+        elif armed:
+            self.below = max(self.below, trigger.level)
+        else:
+            self.at_least = min(self.at_least, trigger.level)
+
+    def reached(self, value: float) -> bool:
+        """Whether a value concerns somebody."""
+        return value > self.above or value < self.below or value <= self.at_most or value >= self.at_least
+
+
+class LiveFeed:
+    """A `Feed` built from pushed events.
+
+    wake         called with the key of a watch, once: from `on_event`, or from the scheduler where a condition had
+                 come true before it was watched; never from inside `watch`.
+    scheduler    for the latter.
+    """
+
+    __slots__ = (
+        "_ask_above",
+        "_ask_below",
+        "_bid_above",
+        "_bid_below",
+        "_book",
+        "_features",
+        "_scheduler",
+        "_trust",
+        "_waiting",
+        "_wake",
+        "_watches",
+    )
+
+    def __init__(self, *, venue: VenueName, symbol: Symbol, wake: Callable[[int], None], scheduler: Scheduler) -> None:
+        self._book = Book(venue=venue, symbol=symbol)
+        self._wake = wake
+        self._scheduler = scheduler
+        self._watches: dict[int, _Watch] = {}
+        self._trust = Trust.EMPTY
+        self._narrow()
+
+    def on_event(self, event: MarketEvent) -> None:
+        """Take one event of this feed's symbol, then wake whoever it concerns."""
+        book = self._book
+        match event:
+            case BookUpdate():
+                book.apply(event)
+            case TradePrint():
+                book.trade(event)
+            case MarkUpdate():
+                book.mark(event)
+                return
+            case BookReset():
+                book.reset(event)
+            case _:
+                assert_never(event)
+        if self._watches and self._concerns(event.recv_ns):
+            self._fire(event.recv_ns)
+
+    def view(self, now_ns: int) -> MarketView:
+        """What is known at `now_ns`, which never goes back."""
+        return self._book.view(now_ns)
+
+    def mid_hticks(self, now_ns: int) -> int:
+        """Mid in half-ticks as of the last event, 0 while unknown or not to be trusted; `now_ns` is the caller's."""
+        del now_ns  # a mid does not age; a feed off a tape has to look it up
+        return self._book.mid_hticks()
+
+    def watch(self, key: int, revisit: Revisit, seen: MarketView, now_ns: int) -> None:
+        """Call `wake(key)` once, when a market condition of `revisit` comes true against `seen`; replaces an older one.
+
+        A condition that already holds at `now_ns` fires at once, through the scheduler, if it did not hold in `seen`.
+        Raises `CallerError` for a feature that does not exist; the older watch stays.
+        """
+        book = self._book
+        watch = _Watch(revisit, seen, [])
+        due = watch.concerned(book)
+        for trigger in revisit.triggers:
+            if trigger.feature not in FEATURE_NAMES:
+                raise CallerError(
+                    f"no market feature is called {trigger.feature!r}; nothing was sent. "
+                    f"A trigger may watch {', '.join(FEATURE_NAMES)}"
+                )
+            holds = _holds(trigger, book.feature(trigger.feature, now_ns))
+            held = seen.features is not None and _holds(trigger, getattr(seen.features, trigger.feature))
+            due = due or (holds and not held)
+            watch.triggers.append(_Armed(trigger, armed=not holds))
+        self._watches.pop(key, None)
+        if not self._watches:
+            self._trust = book.trust
+            self._narrow()
+        self._watches[key] = watch
+        if due:
+            watch.due = True
+            self._scheduler.call_at(now_ns, partial(self._tell, key, watch))
+        else:
+            self._take_in(watch)
+
+    def unwatch(self, key: int) -> None:
+        """Forget a watch; unknown keys are fine."""
+        self._watches.pop(key, None)  # its levels stay taken in: at worst the watches are gone through once for nothing
+
+    # --- what is near -------------------------------------------------------------------------------------------
+
+    def _narrow(self) -> None:
+        """Take in the levels of every watch anew."""
+        self._bid_below = self._ask_below = -_FAR
+        self._bid_above = self._ask_above = _FAR
+        self._features: dict[str, _Levels] = {}
+        self._waiting = False
+        for watch in self._watches.values():
+            if not watch.due:
+                self._take_in(watch)
+
+    def _take_in(self, watch: _Watch) -> None:
+        """Let the levels of one watch count."""
+        far = watch.moved_ticks
+        self._bid_below = max(self._bid_below, watch.bid_ticks - far)
+        self._bid_above = min(self._bid_above, watch.bid_ticks + far)
+        self._ask_below = max(self._ask_below, watch.ask_ticks - far)
+        self._ask_above = min(self._ask_above, watch.ask_ticks + far)
+        for armed in watch.triggers:
+            feature = armed.trigger.feature
+            if feature not in self._features:
+                self._features[feature] = _Levels()
+            self._features[feature].add(armed.trigger, armed=armed.armed)
+            self._waiting = self._waiting or not armed.armed
+
+    def _concerns(self, now_ns: int) -> bool:
+        """Whether any watch may have come true, or have to be armed: never misses one, and is rarely wrong."""
+        book = self._book
+        trust = book.trust
+        changed = trust is not self._trust
+        self._trust = trust
+        if changed:
+            return True
+        if trust is not Trust.OK:
+            return self._waiting
+        if not (self._bid_below < book.bid_ticks < self._bid_above):
+            return True
+        if not (self._ask_below < book.ask_ticks < self._ask_above):
+            return True
+        for feature, levels in self._features.items():
+            value = book.feature(feature, now_ns)
+            if value is not None and levels.reached(value):
+                return True
+        return False
+
+    def _fire(self, now_ns: int) -> None:
+        """Go through the watches: arm what became false, and wake who is concerned, in the order they were set."""
+        book = self._book
+        values = {feature: book.feature(feature, now_ns) for feature in self._features}
+        due: list[tuple[int, _Watch]] = []
+        for key, watch in self._watches.items():
+            if watch.due:
+                continue
+            watch.due = watch.concerned(book)
+            for armed in watch.triggers:
+                if not _holds(armed.trigger, values[armed.trigger.feature]):
+                    armed.armed = True
+                elif armed.armed:
+                    watch.due = True
+            if watch.due:
+                due.append((key, watch))
+        self._narrow()
+        for key, watch in due:
+            self._tell(key, watch)
+
+    def _tell(self, key: int, watch: _Watch) -> None:
+        """Wake one asker, unless it has been forgotten or has asked anew since it was found."""
+        if self._watches.get(key) is watch:
+            del self._watches[key]
+            self._wake(key)
+
+
+def _holds(trigger: Trigger, value: float | None) -> bool:
+    """Whether a feature, None while the book is not OK, is beyond a trigger's level."""
+    if value is None:
+        return False
+    return value > trigger.level if trigger.above else value < trigger.level
