@@ -1,6 +1,52 @@
-"""Param-sets: calibrated values with unit, bounds, provenance, scope and validity."""
+"""Param-sets: calibrated values with unit, bounds, provenance, scope and validity (S3).
+
+A set is one JSON file, `<family>/<date>.json`, and is never changed once published: a better value is a new file.
+`paramsets/README.md` defines every field, `sor.param_table` every parameter of our own. A file that breaks a rule is
+refused whole, with the line and the reason, and what was in force before stays in force. The digest is taken over the
+content in a canonical form: white space, order and `5.0` for `5` do not change it.
+
+Nothing here reads a clock or polls: the shell calls `ParamStore.reload` and hands `now_ns` in.
+"""
 
 from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from difflib import get_close_matches
+from enum import StrEnum
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
+
+from sor.errors import CallerError
+from sor.ids import Symbol, VenueName
+from sor.instruments import canonical_symbol
+from sor.param_table import RESERVED, TABLE, Unit
+from sor.units import NS
+
+FILE_BYTES_MAX = 1_000_000
+"""A larger file is refused unread."""
+_RESOLVED_MAX = 4096
+_ALWAYS_NS = 1 << 62
+_ANY = "*"
 
 
 class Params:
@@ -26,3 +72,492 @@ class Params:
     def as_dict(self) -> dict[str, float]:
         """A copy of the values, for records."""
         return dict(self._values)
+
+    def missing(self, needs: Iterable[str]) -> tuple[str, ...]:
+        """Which of `needs` this set does not give here; a parent that needs them is refused with their names."""
+        return tuple(param_id for param_id in needs if param_id not in self._values)
+
+
+class ParamFileError(CallerError):
+    """A param-set that breaks a rule: `where` it stands, the `line` (from 1) and the `reason`."""
+
+    def __init__(self, *, where: str, line: int, reason: str) -> None:
+        super().__init__(
+            f"{where}:{line}: {reason}. The file is refused whole and nothing of it is in force; correct it there"
+        )
+        self.where = where
+        self.line = line
+        self.reason = reason
+
+
+class Kind(StrEnum):
+    """Where a value comes from, from the strongest to the weakest claim that somebody else can check."""
+
+    PUBLISHED = "published"
+    MEASURED = "measured"
+    FITTED = "fitted"
+    ASSUMED = "assumed"
+
+
+def _decimal_text(value: object) -> object:
+    """Only plain decimal text is a number here: floats have lost digits, and `1e3` and `NaN` hide what they are."""
+    if isinstance(value, str) and re.fullmatch(r"-?\d{1,24}(\.\d{1,24})?", value, re.ASCII):
+        return Decimal(value)
+    if isinstance(value, Decimal):
+        return value
+    raise ValueError('a number is decimal text such as "4.5", in quotes')
+
+
+def _plain(value: Decimal) -> str:
+    """The shortest plain spelling, so that 5 and 5.0 are one content."""
+    return f"{value.normalize():f}" if value else "0"
+
+
+def _dated(set_id: str) -> str:
+    day = set_id.partition("/")[2]
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        raise ValueError(f"{day} is not a date") from None
+    return set_id
+
+
+Number = Annotated[Decimal, BeforeValidator(_decimal_text), PlainSerializer(_plain)]
+SetId = Annotated[str, Field(pattern=r"^[a-z0-9_-]+/\d{4}-\d{2}-\d{2}$"), AfterValidator(_dated)]
+_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class _BadRecordError(ValueError):
+    """A record that is sound alone and not beside the others."""
+
+    def __init__(self, index: int, wrong: str) -> None:
+        super().__init__(wrong)
+        self.index = index
+
+
+class Scope(BaseModel):
+    """Where a value applies; `*` is everywhere. Venue and symbol beat symbol alone, that beats venue alone."""
+
+    model_config = _STRICT
+
+    venue: str = Field(default=_ANY, pattern=r"^(\*|[a-z0-9][a-z0-9_-]*)$")
+    symbol: str = _ANY
+
+    @model_validator(mode="after")
+    def _canonical(self) -> Scope:
+        if self.symbol != _ANY and self.symbol != canonical_symbol(self.symbol):
+            raise ValueError(f"{self.symbol} would never match; spell it {canonical_symbol(self.symbol)}")
+        return self
+
+    @property
+    def weight(self) -> int:
+        """More specific is larger."""
+        return 2 * (self.symbol != _ANY) + (self.venue != _ANY)
+
+
+class Record(BaseModel):
+    """One value with everything that has to be known of it; `paramsets/README.md` defines the fields."""
+
+    model_config = _STRICT
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$", max_length=80)
+    value: Number
+    unit: Unit
+    bounds: tuple[Number, Number]
+    kind: Kind
+    source: str = Field(min_length=1)
+    observed: date
+    method: str | None = Field(default=None, min_length=1)
+    sample_size: int | None = Field(default=None, gt=0)
+    interval: tuple[Number, Number] | None = None
+    input_digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{16,64}$")
+    scope: Scope = Scope()
+    valid_from: AwareDatetime | None = None
+    valid_until: AwareDatetime | None = None
+    supersedes: SetId | None = None
+
+    @model_validator(mode="after")
+    def _sound(self) -> Record:
+        for wrong in self._wrong():
+            raise ValueError(wrong)
+        return self
+
+    def _wrong(self) -> Iterator[str]:
+        """What one record can have wrong with itself, in sentences without a full stop."""
+        low, high = self.bounds
+        if not low <= self.value <= high:
+            yield f"value {self.value} is outside its bounds {low} to {high}"
+        if self.unit is Unit.COUNT and self.value != int(self.value):
+            yield f"value {self.value} is a count and must be whole"
+        definition = TABLE.get(self.id)
+        if definition is not None:
+            if self.unit is not definition.unit:
+                yield f"unit {self.unit} is wrong, it is measured in {definition.unit}"
+            if low < definition.low or high > definition.high:
+                yield f"bounds {low} to {high} reach beyond {definition.low} to {definition.high}, where it must stay"
+        elif self.id.partition(".")[0] in RESERVED:
+            near = get_close_matches(self.id, TABLE, n=1)
+            yield f"there is no such parameter{f'; did you mean {near[0]}' if near else ''}"
+        evidence = {
+            "method": self.method,
+            "sample_size": self.sample_size,
+            "interval": self.interval,
+            "input_digest": self.input_digest,
+        }
+        if self.kind in {Kind.MEASURED, Kind.FITTED}:
+            yield from (f"kind {self.kind} needs {name}" for name, given in evidence.items() if given is None)
+        else:
+            yield from (f"kind {self.kind} has no {name}" for name, given in evidence.items() if given is not None)
+        if self.interval is not None and not self.interval[0] <= self.value <= self.interval[1]:
+            yield f"value {self.value} is outside its own interval {self.interval[0]} to {self.interval[1]}"
+        if self.valid_from and self.valid_until and self.valid_from >= self.valid_until:
+            yield "valid_until is not after valid_from"
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What there may be one of in a set."""
+        return (self.id, self.scope.venue, self.scope.symbol)
+
+
+class ParamSet(BaseModel):
+    """One published set: frozen, named `<family>/<date>`, identified by the digest of its content."""
+
+    model_config = _STRICT
+
+    format: Literal[1]
+    set_id: SetId
+    note: str = ""
+    valid_from: AwareDatetime | None = None
+    valid_until: AwareDatetime | None = None
+    records: tuple[Record, ...] = Field(min_length=1)
+
+    # Slots, not private attributes of pydantic: those take microseconds to read, and `resolve` is asked often.
+    __slots__ = ("_digest", "_resolved", "_text")
+    _digest: str
+    _resolved: dict[tuple[VenueName, Symbol], tuple[int, int, Params]]
+    _text: str
+
+    @model_validator(mode="after")
+    def _sound(self) -> ParamSet:
+        for index, wrong in _contradictions(self.records):
+            raise _BadRecordError(index, wrong)
+        content = self.model_dump(mode="json", exclude_defaults=True)
+        content["records"] = [
+            record.model_dump(mode="json", exclude_defaults=True)
+            for record in sorted(self.records, key=lambda record: record.key)
+        ]
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        object.__setattr__(self, "_text", text)
+        object.__setattr__(self, "_digest", hashlib.sha256(text.encode()).hexdigest()[:16])
+        object.__setattr__(self, "_resolved", {})
+        return self
+
+    @property
+    def family(self) -> str:
+        """The part of the name before the slash."""
+        return self.set_id.partition("/")[0]
+
+    @property
+    def published(self) -> str:
+        """The part of the name after the slash; ISO, so that text order is time order."""
+        return self.set_id.partition("/")[2]
+
+    @property
+    def digest(self) -> str:
+        """Content digest, 16 hex characters."""
+        return self._digest
+
+    @property
+    def text(self) -> str:
+        """The canonical form: `parse` of it gives a set of the same digest. What a journal keeps."""
+        return self._text
+
+    def valid_at(self, now_ns: int) -> bool:
+        """Whether the set as a whole may be used at `now_ns`."""
+        since_ns, until_ns = _window(self.valid_from, self.valid_until)
+        return since_ns <= now_ns < until_ns
+
+    def resolve(self, venue: VenueName, symbol: Symbol, *, now_ns: int) -> Params:
+        """The values in force for one venue and symbol at `now_ns`: per id the most specific record that is valid.
+
+        An id whose records have all expired is absent, which refuses whoever needs it. Repeated calls are cheap: the
+        answer is kept until the next moment at which a record begins or ceases to be valid.
+        """
+        kept = self._resolved.get((venue, symbol))
+        if kept is not None and kept[0] <= now_ns < kept[1]:
+            return kept[2]
+        since_ns, until_ns = -_ALWAYS_NS, _ALWAYS_NS
+        best: dict[str, Record] = {}
+        for record in self.records:
+            if record.scope.venue not in (_ANY, venue) or record.scope.symbol not in (_ANY, symbol):
+                continue
+            window = _window(record.valid_from, record.valid_until)
+            for edge_ns in window:
+                if edge_ns <= now_ns:
+                    since_ns = max(since_ns, edge_ns)
+                else:
+                    until_ns = min(until_ns, edge_ns)
+            other = best.get(record.id)
+            if window[0] <= now_ns < window[1] and (other is None or record.scope.weight > other.scope.weight):
+                best[record.id] = record
+        values = {param_id: float(best[param_id].value) for param_id in sorted(best)}
+        params = Params(set_id=self.set_id, digest=self.digest, values=values)
+        if len(self._resolved) >= _RESOLVED_MAX:
+            self._resolved.clear()
+        self._resolved[venue, symbol] = (since_ns, until_ns, params)
+        return params
+
+
+def _window(valid_from: datetime | None, valid_until: datetime | None) -> tuple[int, int]:
+    """Half-open validity in ns since the epoch."""
+    return (
+        -_ALWAYS_NS if valid_from is None else _epoch_ns(valid_from),
+        _ALWAYS_NS if valid_until is None else _epoch_ns(valid_until),
+    )
+
+
+def _epoch_ns(moment: datetime) -> int:
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * NS + since.microseconds * 1_000
+
+
+def _contradictions(records: tuple[Record, ...]) -> Iterator[tuple[int, str]]:
+    """(index of the later record, what is wrong) for records that are sound alone and not together."""
+    seen: dict[tuple[str, str, str], int] = {}
+    for index, record in enumerate(records):
+        if record.key in seen:
+            yield index, f"it stands twice for venue {record.scope.venue} and symbol {record.scope.symbol}"
+        seen[record.key] = index
+    # A policy's collar beyond the gate's would have every taking order denied, and the parent would never cross.
+    gates = [record.value for record in records if record.id == "risk.collar_bps"]
+    for index, record in enumerate(records):
+        if record.id == "placement.collar_bps" and gates and record.value > min(gates):
+            yield index, f"{record.value} is more than risk.collar_bps {min(gates)}: the gate would deny the order"
+
+
+# --- reading a file ---------------------------------------------------------------------------------------------------
+
+
+def parse(text: str, *, where: str) -> ParamSet:
+    """A param-set out of its JSON text, a file's or a canonical one; `where` is named in errors.
+
+    Raises `ParamFileError`, which is a `CallerError`, with the line of the first thing that is wrong.
+    """
+    try:
+        json.loads(text, object_pairs_hook=_no_repeats, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        reason = f"column {error.colno}: this is not JSON: {error.msg}"
+        raise ParamFileError(where=where, line=error.lineno, reason=reason) from error
+    except _BadKey as error:
+        raise ParamFileError(where=where, line=_line_of_repeat(text, error.key), reason=str(error)) from error
+    except RecursionError as error:
+        raise ParamFileError(where=where, line=1, reason="it is nested too deeply") from error
+    try:
+        return ParamSet.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        path = list(first["loc"])
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, _BadRecordError):
+            path = ["records", cause.index]
+        line, record_id = _locate(text, path)
+        field = ".".join(part for part in path if isinstance(part, str) and part != "records")
+        words = (record_id, field, str(cause) if isinstance(cause, ValueError) else first["msg"])
+        raise ParamFileError(where=where, line=line, reason=": ".join(word for word in words if word)) from error
+
+
+class _BadKey(ValueError):
+    """A key that stands twice in one object, or a constant that JSON does not have."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(reason)
+        self.key = key
+
+
+def _no_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _BadKey(key, f"{key} stands twice in one object")
+        found[key] = value
+    return found
+
+
+def _no_constant(constant: str) -> object:
+    raise _BadKey(constant, f"{constant} is not a number")
+
+
+def _line_of(text: str, position: int) -> int:
+    return text.count("\n", 0, position) + 1
+
+
+def _line_of_repeat(text: str, key: str) -> int:
+    """Line of a repeated key: its second place in the first object that holds it twice; of a constant, its first."""
+    quoted = json.dumps(key, ensure_ascii=False)
+    places = [(match.start(), match.end()) for match in re.finditer(re.escape(quoted) + r"\s*:", text)]
+    if not places:
+        return _line_of(text, max(text.find(key), 0))
+    for start, end in _spans(text):
+        inside = [place for place, _ in places if start <= place < end]
+        if len(inside) > 1:
+            return _line_of(text, inside[1])
+    return _line_of(text, places[min(1, len(places) - 1)][0])
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
+    """(start, end) of each record: the objects at depth two, in order. `text` is sound JSON."""
+    spans: list[tuple[int, int]] = []
+    depth = start = 0
+    for match in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
+        token = match.group()
+        if token in "[{":
+            if token == "{" and depth == 2:
+                start = match.start()
+            depth += 1
+        elif token in "]}":
+            depth -= 1
+            if token == "}" and depth == 2:
+                spans.append((start, match.end()))
+    return spans
+
+
+def _locate(text: str, path: list[int | str]) -> tuple[int, str]:
+    """(line, id of the record or "") of what a validation error speaks of."""
+    start, end, record_id = 0, len(text), ""
+    names = [part for part in path if isinstance(part, str)]
+    if len(path) > 1 and path[0] == "records" and isinstance(path[1], int):
+        spans = _spans(text)
+        if path[1] < len(spans):
+            start, end = spans[path[1]]
+            record = json.loads(text[start:end])
+            record_id = str(record.get("id", "")) if isinstance(record, dict) else ""
+        names = names[1:]
+    if names:
+        found = re.compile(re.escape(json.dumps(names[-1])) + r"\s*:").search(text, start, end)
+        start = found.start() if found else start
+    return _line_of(text, start), record_id
+
+
+# --- the sets that are there ------------------------------------------------------------------------------------------
+
+
+class Adopted(msgspec.Struct, frozen=True):
+    """A set came into force; `replaced` is the digest of the one of that name before, None when it is new."""
+
+    set_id: str
+    digest: str
+    where: str
+    replaced: str | None
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A file was refused whole; `kept` is the digest of the set of that name that stays in force, None without one."""
+
+    where: str
+    line: int
+    reason: str
+    kept: str | None
+
+
+class ParamStore:
+    """The param-sets of some directories, and by default those that come with the package.
+
+    Each directory holds `<family>/<date>.json`. A store opens whole or not at all: its constructor raises `CallerError`
+    with every bad file. From then on `reload` adopts what has changed and refuses what is bad, and refusing one file
+    leaves everything else as it was; a file that has disappeared stays in force until the process ends.
+    """
+
+    def __init__(self, *directories: Path, packaged: bool = True) -> None:
+        """Read everything. Raises `CallerError` for a directory that is not there, or any bad file."""
+        for directory in directories:
+            if not directory.is_dir():
+                raise CallerError(f"{directory} is not a directory of param-sets; nothing was loaded. Name one that is")
+        packaged_roots: list[Traversable] = [resources.files("paramsets")] if packaged else []
+        self._roots: tuple[Traversable, ...] = (*packaged_roots, *directories)
+        self._sets: dict[str, ParamSet] = {}
+        self._homes: dict[str, str] = {}
+        self._read: dict[str, bytes] = {}
+        refused = [news for news in self.reload() if isinstance(news, Refused)]
+        if refused:
+            listing = "; ".join(f"{news.where}:{news.line}: {news.reason}" for news in refused)
+            raise CallerError(f"param-sets are refused, nothing is in force and nothing was sent: {listing}")
+
+    def reload(self, path: Path | None = None) -> list[Adopted | Refused]:
+        """Read again what has changed, all of it or the one file at `path`; what has not is not mentioned.
+
+        Raises `CallerError` when `path` is not a param-set file of this store.
+        """
+        files = list(self._files())
+        if path is not None:
+            files = [(set_id, file) for set_id, file in files if str(file) == str(path)]
+            if not files:
+                raise CallerError(f"{path} is not a param-set file of this store; what was in force stays in force")
+        news: list[Adopted | Refused] = []
+        for set_id, file in files:
+            try:
+                adopted = self._adopt(set_id, file)
+            except ParamFileError as error:
+                kept = self._sets.get(set_id)
+                news.append(
+                    Refused(error.where, line=error.line, reason=error.reason, kept=kept.digest if kept else None)
+                )
+            else:
+                news += [adopted] if adopted else []
+        return news
+
+    def _files(self) -> Iterator[tuple[str, Traversable]]:
+        """(set name by place, file) of every JSON file one folder down, in name order."""
+        for root in self._roots:
+            for folder in sorted(root.iterdir(), key=lambda entry: entry.name):
+                if folder.is_dir():
+                    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+                        if file.name.endswith(".json"):
+                            yield f"{folder.name}/{file.name.removesuffix('.json')}", file
+
+    def _adopt(self, set_id: str, file: Traversable) -> Adopted | None:
+        """Read one file if its bytes are new. None when its content is what was in force already."""
+        where = str(file)
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise ParamFileError(where=where, line=1, reason=f"it cannot be read: {error}") from error
+        fingerprint = hashlib.sha256(content).digest()
+        if self._read.get(where) == fingerprint:
+            return None
+        self._read[where] = fingerprint
+        if len(content) > FILE_BYTES_MAX:
+            raise ParamFileError(where=where, line=1, reason=f"it is larger than {FILE_BYTES_MAX} bytes")
+        try:
+            text = content.decode()
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            raise ParamFileError(where=where, line=line, reason="it is not UTF-8 text") from error
+        param_set = parse(text, where=where)
+        if param_set.set_id != set_id:
+            line, _ = _locate(text, ["set_id"])
+            raise ParamFileError(where=where, line=line, reason=f"it says {param_set.set_id} and lies at {set_id}")
+        home = self._homes.setdefault(set_id, where)
+        if home != where:
+            raise ParamFileError(where=where, line=1, reason=f"{set_id} is already taken by {home}")
+        old = self._sets.get(set_id)
+        self._sets[set_id] = param_set
+        if old is not None and old.digest == param_set.digest:
+            return None
+        return Adopted(set_id, digest=param_set.digest, where=where, replaced=old.digest if old else None)
+
+    def names(self) -> tuple[str, ...]:
+        """Full names of all sets, in order."""
+        return tuple(sorted(self._sets))
+
+    def get(self, name: str, *, now_ns: int) -> ParamSet:
+        """A set by its full name, or the newest of a family that is valid at `now_ns`.
+
+        Raises `CallerError` saying which there are when there is none.
+        """
+        exact = self._sets.get(name)
+        found = [exact] if exact else [one for one in self._sets.values() if one.family == name]
+        valid = [one for one in found if one.valid_at(now_ns)]
+        if not valid:
+            why = f"{name} is not valid at this time" if found else f"there is no param-set {name!r}"
+            raise CallerError(f"{why}; nothing was sent. There are: {', '.join(self.names()) or 'none'}")
+        return max(valid, key=lambda one: one.published)
