@@ -1,0 +1,236 @@
+"""Hard invariants: what no calibration, policy or experiment may do. Code, not parameters, and evaluated last.
+
+    no placement      on a book that is empty, gapped, crossed or locked, or older than the stale limit: hold.
+    no resting        above a spread of 50 bps; where the caller forbids it; with less time left than a cancel and a
+                      crossing take. Such a `Rest` becomes a `Take` of the same size: the caller wants it done.
+    no resting        at a price that would take: it is moved back to the near side of the far touch (post-only always).
+    no price          beyond the caller's limit, or below one tick; what cannot trade there is withdrawn.
+    no quantity       beyond what is open or below one lot, and none at another venue than the one whose book was seen.
+    no expiry         later than leaves time to cancel and to cross before the deadline.
+
+An empty answer means hold, and whatever rests is then withdrawn. What rests is watched from here too, whatever the
+policy asked for: a spread beyond 50 bps and a book gone stale bring the parent back at once.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import assert_never
+
+import msgspec
+
+from sor.market import Trust
+from sor.params import Params
+from sor.policy import Decision, Placement, Rest, Take
+from sor.pricing import collar_ticks, nearer_ticks
+from sor.reasons import TimeoutBound
+from sor.revisit import Revisit, Trigger
+from sor.snapshot import View
+from sor.units import BPS, MS
+
+SPREAD_BPS_MAX = 50.0
+"""Nothing rests in a market wider than this (S3)."""
+STALE_MS_CAP = 10_000.0
+"""`market.stale_ms_max` counts up to here, whatever a param-set says."""
+NEEDS = ("market.stale_ms_max", "placement.collar_bps")
+"""Parameters read here; every param-set in use must have them."""
+
+_WIDE = Trigger("spread_bps", above=True, level=SPREAD_BPS_MAX)
+
+
+class Veto(StrEnum):
+    """The invariants by name, as decision records carry them."""
+
+    BOOK_EMPTY = "book_empty"
+    BOOK_GAP = "book_gap"
+    BOOK_CROSSED = "book_crossed"
+    BOOK_STALE = "book_stale"
+    SPREAD_TOO_WIDE = "spread_too_wide"
+    MAY_NOT_REST = "may_not_rest"
+    TOO_LATE_TO_REST = "too_late_to_rest"
+    WOULD_TAKE = "would_take"
+    LIMIT_PRICE = "limit_price"
+    BELOW_ONE_TICK = "below_one_tick"
+    QUANTITY = "quantity"
+    OTHER_VENUE = "other_venue"
+    EXPIRES_TOO_LATE = "expires_too_late"
+
+
+class Admissible(msgspec.Struct, frozen=True, gc=False):
+    """What may be done at all now, and the invariants that say no to the rest."""
+
+    may_rest: bool
+    may_take: bool
+    vetoes: tuple[str, ...]
+
+
+class Ruled(msgspec.Struct, frozen=True, gc=False):
+    """A decision after the invariants: its reason stays the policy's, `vetoes` name what changed its placements."""
+
+    decision: Decision
+    vetoes: tuple[str, ...]
+
+
+_ALL = Admissible(may_rest=True, may_take=True, vetoes=())
+
+
+def admissible(view: View, params: Params) -> Admissible:
+    """Which kinds of placement the market, the caller and the clock allow.
+
+    Raises KeyError for a param-set without `NEEDS`, which intake refuses.
+    """
+    market = view.market
+    match market.trust:
+        case Trust.OK:
+            pass
+        case Trust.EMPTY:
+            return _nothing(Veto.BOOK_EMPTY)
+        case Trust.GAP:
+            return _nothing(Veto.BOOK_GAP)
+        case Trust.CROSSED:
+            return _nothing(Veto.BOOK_CROSSED)
+        case never:
+            assert_never(never)
+    bids = market.bids
+    asks = market.asks
+    if not bids or not asks:
+        return _nothing(Veto.BOOK_EMPTY)
+    bid = bids[0][0]
+    ask = asks[0][0]
+    if bid >= ask:
+        return _nothing(Veto.BOOK_CROSSED)
+    if view.now_ns - market.recv_ns > _stale_ns(params):
+        return _nothing(Veto.BOOK_STALE)
+    vetoes: tuple[str, ...] = ()
+    if 2.0 * BPS * (ask - bid) > SPREAD_BPS_MAX * (bid + ask):
+        vetoes = (Veto.SPREAD_TOO_WIDE,)
+    if not view.may_rest:
+        vetoes += (Veto.MAY_NOT_REST,)
+    if view.now_ns > _rest_until_ns(view):
+        vetoes += (Veto.TOO_LATE_TO_REST,)
+    return Admissible(may_rest=False, may_take=True, vetoes=vetoes) if vetoes else _ALL
+
+
+def apply(decision: Decision, view: View, params: Params) -> Ruled:
+    """What is left of a policy's decision: inadmissible placements replaced, and the names of what replaced them.
+
+    The invariants are named in the order of the module's list, each once, and only those that changed something.
+    """
+    allowed = admissible(view, params)
+    if not allowed.may_take:
+        if not decision.placements:
+            return Ruled(msgspec.structs.replace(decision, revisit=_until_sound(view, params, decision)), ())
+        held = msgspec.structs.replace(decision, placements=(), revisit=_until_sound(view, params, decision))
+        return Ruled(held, allowed.vetoes)
+    fired: list[str] = []
+    kept: list[Placement] = []
+    left = view.open_lots
+    rests = False
+    for wanted in decision.placements:
+        placement = _admit(wanted, view, params, allowed, fired)
+        if placement is None:
+            continue
+        if placement.qty_lots > left or placement.qty_lots <= 0:
+            fired.append(Veto.QUANTITY)
+            if left <= 0 or placement.qty_lots <= 0:
+                continue
+            placement = msgspec.structs.replace(placement, qty_lots=left)
+        left -= placement.qty_lots
+        rests = rests or isinstance(placement, Rest)
+        kept.append(placement)
+    names = ("rest", "take") if allowed.may_rest else ("take",)
+    revisit = decision.revisit
+    if rests:
+        revisit = _watched(revisit, view, params)
+    elif fired and not kept:
+        revisit = Revisit(revisit.at_ns, best_moved_ticks=1, triggers=revisit.triggers)
+    if not fired:
+        return Ruled(msgspec.structs.replace(decision, revisit=revisit, admissible=names), ())
+    ruled = msgspec.structs.replace(decision, placements=tuple(kept), revisit=revisit, admissible=names)
+    return Ruled(ruled, tuple(veto for veto in Veto if veto in fired))
+
+
+def _admit(wanted: Placement, view: View, params: Params, allowed: Admissible, fired: list[str]) -> Placement | None:
+    """One placement as it may be; None when nothing of it may. What changed it is added to `fired`."""
+    side = view.side
+    limit = view.limit_ticks
+    if wanted.venue != view.market.venue:
+        fired.append(Veto.OTHER_VENUE)
+        return None
+    touch = view.market.ladder(side)[0][0]
+    placement: Placement = wanted
+    if isinstance(placement, Rest) and not allowed.may_rest:
+        fired += allowed.vetoes
+        collar = collar_ticks(side, touch_ticks=touch, collar_bps=params["placement.collar_bps"])
+        placement = Take(placement.venue, placement.qty_lots, nearer_ticks(side, collar, limit))
+    if isinstance(placement, Take):
+        worst = nearer_ticks(side, placement.collar_ticks, limit)
+        if limit is not None and side * (touch - limit) > 0:
+            fired.append(Veto.LIMIT_PRICE)
+            return None
+        if worst != placement.collar_ticks:
+            fired.append(Veto.LIMIT_PRICE)
+            placement = Take(placement.venue, placement.qty_lots, worst)
+        return placement
+    return _admit_rest(placement, view, touch, fired)
+
+
+def _admit_rest(wanted: Rest, view: View, touch: int, fired: list[str]) -> Rest | None:
+    """A resting order as it may be. `touch` is the price it would take from."""
+    side = view.side
+    price = nearer_ticks(side, wanted.price_ticks, view.limit_ticks)
+    if price != wanted.price_ticks:
+        fired.append(Veto.LIMIT_PRICE)
+    if side * (price - touch) >= 0:
+        fired.append(Veto.WOULD_TAKE)
+        price = touch - side
+    if price < 1:
+        fired.append(Veto.BELOW_ONE_TICK)
+        return None
+    expire_ns = wanted.expire_ns
+    bound_by = wanted.bound_by
+    last_ns = _rest_until_ns(view)
+    if expire_ns > last_ns:
+        fired.append(Veto.EXPIRES_TOO_LATE)
+        expire_ns = last_ns
+        bound_by = TimeoutBound.TIME_LEFT
+    if price == wanted.price_ticks and expire_ns == wanted.expire_ns:
+        return wanted
+    return Rest(wanted.venue, wanted.qty_lots, price, expire_ns, bound_by)
+
+
+def _nothing(veto: Veto) -> Admissible:
+    return Admissible(may_rest=False, may_take=False, vetoes=(veto,))
+
+
+def _stale_ns(params: Params) -> int:
+    """Age at which a book is no longer acted on."""
+    return int(min(params["market.stale_ms_max"], STALE_MS_CAP) * MS)
+
+
+def _rest_until_ns(view: View) -> int:
+    """The last moment at which an order may still rest: afterwards a cancel and a crossing do not fit any more."""
+    return view.deadline_ns - view.costs.cancel_rtt_ns - view.costs.submit_rtt_ns
+
+
+def _watched(revisit: Revisit, view: View, params: Params) -> Revisit:
+    """`revisit`, and what anything that rests must be asked about: a market too wide, or one that says nothing."""
+    stale_at_ns = view.market.recv_ns + _stale_ns(params) + 1
+    at_ns = revisit.at_ns
+    if at_ns is None or at_ns > stale_at_ns:
+        at_ns = stale_at_ns
+    triggers = revisit.triggers
+    if not any(
+        trigger.feature == "spread_bps" and trigger.above and trigger.level <= SPREAD_BPS_MAX for trigger in triggers
+    ):
+        triggers = (*triggers, _WIDE)
+    return Revisit(at_ns, revisit.best_moved_ticks, triggers)
+
+
+def _until_sound(view: View, params: Params, decision: Decision) -> Revisit:
+    """Asked again when the book is sound: the feed tells, but for staleness, where nothing happens to be told of."""
+    wanted = decision.revisit
+    at_ns = view.now_ns + _stale_ns(params)
+    if wanted.at_ns is not None and wanted.at_ns < at_ns:
+        at_ns = wanted.at_ns
+    return Revisit(at_ns, best_moved_ticks=1)

@@ -1,0 +1,209 @@
+import msgspec
+import pytest
+
+from sor.ids import VenueName
+from sor.invariants import Admissible, Ruled, Veto, admissible, apply
+from sor.market import MarketView, Trust
+from sor.orders import Side
+from sor.policy import Decision, Placement, Rest, Take
+from sor.reasons import TimeoutBound
+from sor.revisit import Revisit, Trigger
+from sor.snapshot import View
+from sor.units import MS, NS
+from tests.fakes.views import BASELINE, NOW_NS, VENUE, market, params, view
+
+EXPIRE_NS = NOW_NS + 10 * NS
+REST = Rest(VENUE, 100, 100_000, EXPIRE_NS, TimeoutBound.FIXED)
+TAKE = Take(VENUE, 100, 100_101)
+WATCHED = Revisit(NOW_NS + 3 * NS + 1, None, (Trigger("spread_bps", above=True, level=50.0),))
+
+
+def decided(*placements: Placement, revisit: Revisit | None = None) -> Decision:
+    return Decision(placements=placements, revisit=revisit or Revisit(), reason="any", note="why", memory={"kept": 1.0})
+
+
+def ruled(seen: View, *placements: Placement) -> tuple[tuple[Placement, ...], tuple[str, ...]]:
+    found = apply(decided(*placements), seen, BASELINE)
+    return found.decision.placements, found.vetoes
+
+
+def test_a_sound_decision_is_left_alone() -> None:
+    both = decided(REST, msgspec.structs.replace(TAKE, qty_lots=1), revisit=Revisit(NOW_NS + NS, 3))
+    seen = view(open_lots=101)
+    assert apply(both, seen, BASELINE) == Ruled(
+        msgspec.structs.replace(
+            both,
+            admissible=("rest", "take"),
+            revisit=Revisit(NOW_NS + NS, 3, WATCHED.triggers),
+        ),
+        (),
+    )
+
+
+def test_what_takes_is_not_watched() -> None:
+    assert apply(decided(TAKE, revisit=Revisit(on_untrusted=False)), view(), BASELINE).decision.revisit == Revisit(
+        on_untrusted=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "veto"),
+    [
+        (market(trust=Trust.EMPTY), Veto.BOOK_EMPTY),
+        (market(trust=Trust.GAP), Veto.BOOK_GAP),
+        (market(trust=Trust.CROSSED), Veto.BOOK_CROSSED),
+        (market(bids=()), Veto.BOOK_EMPTY),
+        (market(asks=()), Veto.BOOK_EMPTY),
+        (market(bids=((100_001, 5),)), Veto.BOOK_CROSSED),  # locked
+        (market(bids=((100_002, 5),)), Veto.BOOK_CROSSED),
+        (market(recv_ns=NOW_NS - 3 * NS - 1), Veto.BOOK_STALE),
+    ],
+)
+@pytest.mark.parametrize("placement", [REST, TAKE])
+def test_nothing_is_placed_on_a_book_that_is_not_sound(seen: MarketView, veto: Veto, placement: Placement) -> None:
+    before = decided(placement)
+    assert admissible(view(seen), BASELINE) == Admissible(may_rest=False, may_take=False, vetoes=(veto,))
+    assert apply(before, view(seen), BASELINE) == Ruled(
+        msgspec.structs.replace(before, placements=(), revisit=Revisit(NOW_NS + 3 * NS, 1)), (veto,)
+    )
+
+
+def test_a_book_at_the_stale_limit_still_counts() -> None:
+    assert ruled(view(market(recv_ns=NOW_NS - 3 * NS)), TAKE) == ((TAKE,), ())
+
+
+def test_no_calibration_makes_an_old_book_fresh() -> None:
+    lenient = params({"market.stale_ms_max": 60_000.0})
+    old = [market(recv_ns=NOW_NS - age) for age in (10 * NS, 10 * NS + 1)]
+    assert [admissible(view(seen), lenient).may_take for seen in old] == [True, False]
+
+
+def test_holding_on_an_unsound_book_changes_nothing_and_asks_again() -> None:
+    hold = decided(revisit=Revisit(NOW_NS + 5, None))
+    assert apply(hold, view(market(trust=Trust.GAP)), BASELINE) == Ruled(
+        msgspec.structs.replace(hold, revisit=Revisit(NOW_NS + 5, 1)), ()
+    )
+
+
+# bid 9975, ask 10025: a spread of exactly 50 bps; one tick more is too wide.
+AT_50 = market(bids=((9_975, 500),), asks=((10_025, 500),))
+OVER_50 = market(bids=((9_975, 500),), asks=((10_026, 500),))
+
+
+def test_nothing_rests_above_50_bps() -> None:
+    rest = Rest(VENUE, 100, 9_976, EXPIRE_NS, TimeoutBound.FIXED)
+    assert ruled(view(AT_50), rest) == ((rest,), ())
+    assert ruled(view(OVER_50), rest) == ((Take(VENUE, 100, 10_026 + 20),), (Veto.SPREAD_TOO_WIDE,))
+    generous = params({"placement.calm_spread_max": 1_000.0})
+    assert not admissible(view(OVER_50), generous).may_rest
+
+
+def test_a_rest_turned_into_a_take_keeps_the_policys_words() -> None:
+    before = decided(Rest(VENUE, 100, 9_976, EXPIRE_NS, TimeoutBound.FIXED))
+    after = apply(before, view(OVER_50), BASELINE).decision
+    assert after == msgspec.structs.replace(before, placements=after.placements, admissible=("take",))
+
+
+def test_nothing_rests_that_the_caller_forbids() -> None:
+    assert ruled(view(may_rest=False), REST) == ((Take(VENUE, 100, 100_201),), (Veto.MAY_NOT_REST,))
+    assert ruled(view(may_rest=False), TAKE) == ((TAKE,), ())
+
+
+def test_nothing_rests_when_a_cancel_and_a_crossing_no_longer_fit() -> None:
+    last = view(deadline_ns=NOW_NS + 100 * MS)
+    assert admissible(last, BASELINE).may_rest
+    late = view(deadline_ns=NOW_NS + 100 * MS - 1)
+    assert ruled(late, REST) == ((Take(VENUE, 100, 100_201),), (Veto.TOO_LATE_TO_REST,))
+
+
+def test_an_expiry_leaves_time_to_cancel_and_to_cross() -> None:
+    seen = view(deadline_ns=NOW_NS + 5 * NS)
+    cut = Rest(VENUE, 100, 100_000, NOW_NS + 5 * NS - 100 * MS, TimeoutBound.TIME_LEFT)
+    assert ruled(seen, REST) == ((cut,), (Veto.EXPIRES_TOO_LATE,))
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "moved"),
+    [(Side.BUY, 100_001, 100_000), (Side.BUY, 100_050, 100_000), (Side.SELL, 99_000, 100_001)],
+)
+def test_a_resting_price_that_would_take_moves_back(side: Side, price: int, moved: int) -> None:
+    rest = Rest(VENUE, 100, price, EXPIRE_NS, TimeoutBound.FIXED)
+    assert ruled(view(side=side), rest) == ((msgspec.structs.replace(rest, price_ticks=moved),), (Veto.WOULD_TAKE,))
+
+
+@pytest.mark.parametrize(
+    ("side", "limit", "rest_at", "collar"),
+    [
+        (Side.BUY, 100_050, 100_000, 100_050),
+        (Side.BUY, 100_001, 100_000, 100_001),
+        (Side.BUY, 99_990, 99_990, None),
+        (Side.SELL, 99_950, 100_001, 99_950),
+        (Side.SELL, 100_020, 100_020, None),
+    ],
+)
+def test_no_price_is_beyond_the_limit(side: Side, limit: int, rest_at: int, collar: int | None) -> None:
+    seen = view(side=side, limit_ticks=limit)
+    near = 100_000 if side is Side.BUY else 100_001
+    rest = Rest(VENUE, 100, near, EXPIRE_NS, TimeoutBound.FIXED)
+    placed = msgspec.structs.replace(rest, price_ticks=rest_at)
+    assert ruled(seen, rest) == ((placed,), () if rest_at == near else (Veto.LIMIT_PRICE,))
+    take = Take(VENUE, 100, near + 100 * side)
+    assert ruled(seen, take) == ((() if collar is None else (Take(VENUE, 100, collar),)), (Veto.LIMIT_PRICE,))
+
+
+def test_what_the_limit_withdrew_comes_back_when_the_touch_moves() -> None:
+    after = apply(decided(TAKE, revisit=Revisit(NOW_NS + NS)), view(limit_ticks=99_990), BASELINE).decision
+    assert (after.placements, after.revisit) == ((), Revisit(NOW_NS + NS, best_moved_ticks=1))
+
+
+def test_placements_add_up_to_what_is_open() -> None:
+    rest, take = msgspec.structs.replace(REST, qty_lots=70), msgspec.structs.replace(TAKE, qty_lots=70)
+    assert ruled(view(open_lots=100), rest, take) == (
+        (rest, msgspec.structs.replace(take, qty_lots=30)),
+        (Veto.QUANTITY,),
+    )
+    assert ruled(view(open_lots=70), rest, take) == ((rest,), (Veto.QUANTITY,))
+    assert ruled(view(open_lots=0), rest) == ((), (Veto.QUANTITY,))
+
+
+@pytest.mark.parametrize("lots", [0, -5])
+def test_nothing_below_one_lot_is_placed(lots: int) -> None:
+    nothing = msgspec.structs.replace(TAKE, qty_lots=lots)
+    assert ruled(view(), nothing, REST) == ((REST,), (Veto.QUANTITY,))
+
+
+def test_another_venue_cannot_be_judged_by_this_book() -> None:
+    elsewhere = msgspec.structs.replace(REST, venue=VenueName("other"))
+    assert ruled(view(), elsewhere, TAKE) == ((TAKE,), (Veto.OTHER_VENUE,))
+
+
+def test_several_invariants_are_named_in_their_order() -> None:
+    seen = view(OVER_50, may_rest=False, deadline_ns=NOW_NS, limit_ticks=10_030)
+    rest = Rest(VENUE, 200, 9_976, EXPIRE_NS, TimeoutBound.FIXED)
+    assert ruled(seen, rest) == (
+        (Take(VENUE, 100, 10_030),),
+        (Veto.SPREAD_TOO_WIDE, Veto.MAY_NOT_REST, Veto.TOO_LATE_TO_REST, Veto.QUANTITY),
+    )
+
+
+def test_what_rests_is_watched_whatever_the_policy_asked_for() -> None:
+    own = Trigger("spread_bps", above=True, level=7.5)
+    other = Trigger("volatility", above=True, level=9.0)
+    after = [
+        apply(decided(REST, revisit=revisit), view(), BASELINE).decision.revisit
+        for revisit in (
+            Revisit(on_untrusted=False),
+            Revisit(NOW_NS + 9 * NS, 4, (other,)),
+            Revisit(NOW_NS + NS, None, (own,)),
+        )
+    ]
+    assert after == [
+        WATCHED,
+        Revisit(WATCHED.at_ns, 4, (other, *WATCHED.triggers)),
+        Revisit(NOW_NS + NS, None, (own,)),
+    ]
+
+
+def test_no_price_is_below_one_tick() -> None:
+    rest = Rest(VENUE, 100, 0, EXPIRE_NS, TimeoutBound.FIXED)
+    assert ruled(view(), rest, TAKE) == ((TAKE,), (Veto.BELOW_ONE_TICK,))
