@@ -1,0 +1,156 @@
+"""Plug-ins: policies, schedules and venues, found through the entry points of whatever is installed (S8).
+
+An outside package is on a par with ours: it names its class in one of the three groups and needs no change here. A
+plug-in is imported when it is first asked for, so a broken one harms nobody who does not use it. A name that two
+packages give is refused to both: which one would trade must not depend on the order of installation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import TypeVar
+
+from sor.adapter import OpenVenue
+from sor.errors import CallerError
+from sor.policy import Policy, Schedule
+
+POLICIES = "sor.policies"
+SCHEDULES = "sor.schedules"
+VENUES = "sor.venues"
+GROUPS = (POLICIES, SCHEDULES, VENUES)
+
+
+Plugin = TypeVar("Plugin")
+
+
+class _Lazy(Mapping[str, Plugin]):
+    """Plug-ins of one group by name; each is imported when it is first looked up, iterating only names them."""
+
+    def __init__(self, names: tuple[str, ...], load: Callable[[str], Plugin]) -> None:
+        self._names = names
+        self._load = load
+
+    def __getitem__(self, name: str) -> Plugin:
+        """The plug-in. Raises `KeyError` when there is none, `CallerError` when it is broken."""
+        if name not in self._names:
+            raise KeyError(name)
+        return self._load(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class Plugins:
+    """The plug-ins of some entry points, loaded when asked for and kept: a policy holds no state, one is enough."""
+
+    def __init__(self, entries: Iterable[EntryPoint]) -> None:
+        found: dict[tuple[str, str], list[EntryPoint]] = {}
+        for entry in entries:
+            same = found.setdefault((entry.group, entry.name), [])
+            if entry not in same:
+                same.append(entry)
+        self._entries = {key: tuple(sorted(same, key=_described)) for key, same in sorted(found.items())}
+        self._policies: dict[str, Policy] = {}
+        self._schedules: dict[str, Schedule] = {}
+        self.policies: Mapping[str, Policy] = _Lazy(self.names(POLICIES), self.policy)
+        self.schedules: Mapping[str, Schedule] = _Lazy(self.names(SCHEDULES), self.schedule)
+
+    @classmethod
+    def installed(cls) -> Plugins:
+        """Everything that the installed distributions declare."""
+        return cls(entry for group in GROUPS for entry in entry_points(group=group))
+
+    def names(self, group: str) -> tuple[str, ...]:
+        """Names in one of `GROUPS`, in order, loaded or not."""
+        return tuple(name for own, name in self._entries if own == group)
+
+    def policy(self, name: str) -> Policy:
+        """The placement policy `name`. Raises `CallerError` when there is none, or it is none."""
+        policy = self._policies.get(name)
+        if policy is None:
+            entry = self._entry(POLICIES, name)
+            made = _made(entry)
+            if not isinstance(made, Policy):
+                raise _lacks(entry, made, "policy", ("name", "needs", "decide"))
+            needs: object = made.needs
+            if not isinstance(needs, tuple) or not all(isinstance(need, str) for need in needs):
+                raise CallerError(f"{_described(entry)}: `needs` must be a tuple of parameter ids; nothing was sent")
+            policy = self._policies[name] = made
+        return policy
+
+    def schedule(self, name: str) -> Schedule:
+        """The schedule `name`. Raises `CallerError` when there is none, or it is none."""
+        schedule = self._schedules.get(name)
+        if schedule is None:
+            entry = self._entry(SCHEDULES, name)
+            made = _made(entry)
+            if not isinstance(made, Schedule):
+                raise _lacks(entry, made, "schedule", ("name", "check", "due"))
+            schedule = self._schedules[name] = made
+        return schedule
+
+    def venue(self, name: str) -> OpenVenue:
+        """What opens the venue `name`. Raises `CallerError` when there is none, or it cannot be called."""
+        entry = self._entry(VENUES, name)
+        opens: OpenVenue | object = _loaded(entry)
+        if not callable(opens):
+            raise CallerError(f"{_described(entry)} is not a function that opens a venue; nothing was sent")
+        return opens
+
+    def _entry(self, group: str, name: str) -> EntryPoint:
+        """The one entry point of that name."""
+        same = self._entries.get((group, name), ())
+        if not same:
+            known = ", ".join(self.names(group)) or "none"
+            raise CallerError(f"there is no {name!r} among {group}; nothing was sent. Installed: {known}")
+        if len(same) > 1:
+            both = " and ".join(_described(entry) for entry in same)
+            raise CallerError(
+                f"{name!r} is claimed twice among {group}, by {both}; nothing was sent. Uninstall one of them"
+            )
+        return same[0]
+
+
+def _made(entry: EntryPoint) -> object:
+    """What the entry point names, or an instance of it where that is a class; it goes by the name of its entry."""
+    made = _loaded(entry)
+    if isinstance(made, type):
+        try:
+            made = made()
+        except Exception as error:
+            raise CallerError(
+                f"{_described(entry)} cannot be made without arguments: {error}; nothing was sent"
+            ) from error
+    name = getattr(made, "name", entry.name)
+    if name != entry.name:
+        raise CallerError(
+            f"{_described(entry)} calls itself {name!r} and not {entry.name!r}; nothing was sent. "
+            f"Give both one name: it goes into every decision record"
+        )
+    return made
+
+
+def _lacks(entry: EntryPoint, made: object, what: str, members: tuple[str, ...]) -> CallerError:
+    """The refusal of an object that lacks members of its protocol."""
+    missing = ", ".join(member for member in members if not hasattr(made, member))
+    return CallerError(f"{_described(entry)} is no {what}: it has no {missing}; nothing was sent")
+
+
+def _loaded(entry: EntryPoint) -> object:
+    """The object that an entry point names."""
+    try:
+        return entry.load()
+    except Exception as error:
+        raise CallerError(
+            f"{_described(entry)} cannot be imported: {type(error).__name__}: {error}; nothing was sent"
+        ) from error
+
+
+def _described(entry: EntryPoint) -> str:
+    """Package, group, name and target of an entry point, for errors."""
+    package = f"package {entry.dist.name} {entry.dist.version}" if entry.dist is not None else "an unnamed package"
+    return f"{entry.group} {entry.name!r} = {entry.value!r} of {package}"
