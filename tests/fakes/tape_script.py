@@ -15,9 +15,10 @@ from sor.market import MarketEvent
 from sor.orders import ExecType, ExecutionReport, OrdType, Side, Tif
 from sor.tape import Tape
 from tests.fakes.clock import VirtualClock
-from venues.simulated.tape import OwnerOf, TapeVenue, open_market
+from venues.simulated.tape import TapeVenue, open_market
 from venues.simulated.tape_latency import Delay
 from venues.simulated.tape_market import TapeMarket
+from venues.simulated.tape_owner import OwnerOf
 from venues.simulated.tape_settings import TapeSettings
 
 SYMBOL = Symbol("BTCUSDT")
@@ -111,10 +112,7 @@ class Trader:
         owner_of: OwnerOf | None = None,
     ) -> None:
         settings = settings or TapeSettings(entry=NOW, response=NOW)
-        if owner_of is None:
-            self.venue = TapeVenue(market, settings, instrument=instrument)
-        else:
-            self.venue = TapeVenue(market, settings, instrument=instrument, owner_of=owner_of)
+        self.venue = TapeVenue(market, settings, instrument=instrument, owner_of=owner_of)
         self.clock = VirtualClock()
         self.reports: list[tuple[int, ExecutionReport]] = []
         self.instruments: list[Instrument] = []

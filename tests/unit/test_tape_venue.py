@@ -13,7 +13,7 @@ import pytest
 
 from sor.adapter import AccountState, Audited, OpenOrder, OwnFeed, Position, VenueAdapter, VenueOrder
 from sor.errors import CallerError
-from sor.ids import ClOrdId, Symbol, VenueName, VenueOrderId
+from sor.ids import ClOrdId, ClOrdIdCodec, Symbol, VenueName, VenueOrderId
 from sor.market import MarketView, Trust
 from sor.orders import ExecType, FeeSource, OrdStatus, Provenance, Side, Tif
 from sor.revisit import Revisit, Trigger
@@ -21,6 +21,7 @@ from sor.tape import save_tape
 from tests.fakes.tape_script import INSTRUMENT, NOW, SYMBOL, Book, Print, Told, Trader, market_of, tape_of
 from venues.simulated.tape import TapeVenue, open_tape_venue
 from venues.simulated.tape_latency import Delay, Line, local_times, read_delay
+from venues.simulated.tape_market import TapeMarket
 from venues.simulated.tape_settings import TapeSettings
 
 BUY, SELL = Side.BUY, Side.SELL
@@ -908,6 +909,9 @@ def test_an_unconnected_venue_is_opened_from_options(tmp_path: Path) -> None:
     [
         ({}, "needs the option tape"),
         ({"tape": "x", "colour": "red"}, "'colour' is no option"),
+        ({"tape": "x", "market": "zi"}, "market 'zi' is no recording"),
+        ({"tape": "x", "owners": "many"}, "owners: 'many' is none; nothing was opened. Use one of one, parents"),
+        ({"tape": "nowhere"}, "there is no tape at"),
         ({"tape": "x", "queue": "hopeful"}, "'hopeful' is no queue model"),
         ({"tape": "x", "entry": "soon"}, "'soon' is no delay"),
         ({"tape": "x", "seed": "1.5"}, "option seed: 1.5 is not a whole number"),
@@ -920,3 +924,72 @@ def test_bad_options_are_refused(tmp_path: Path, options: dict[str, str], messag
     saved(tmp_path / "tape")
     with pytest.raises(CallerError, match=message):
         open_tape_venue(named)
+
+
+def test_a_parent_is_an_owner_where_options_say_so(tmp_path: Path) -> None:
+    # Two children of parent 1, one of parent 2, one order of somebody else; whoever owns the bid may not sell into it.
+    path = saved(tmp_path / "tape")
+    codec = ClOrdIdCodec()
+    bid, same, other = (codec.encode(9, parent, child, closing=False) for parent, child in ((1, 1), (1, 2), (2, 1)))
+    ends: dict[str, list[str]] = {}
+    for owners in ("one", "parents"):
+        trader = Trader(market_of([OPEN]))
+        trader.venue = venue = open_tape_venue(
+            {"market": "tape", "tape": path, "owners": owners, "entry": "0", "response": "0"}
+        )
+        at_once(venue.connect(trader, trader.clock))
+        trader.rest(140, bid, BUY, 3, 1000)
+        for name in (same, other, "manual"):
+            trader.place(150, name, SELL, 1, 1000, tif=Tif.IOC)
+        trader.clock.run_until(160)
+        ends[owners] = [told.what for told in trader.told()]
+    refused = "rejected:self_trade"
+    assert ends == {
+        "one": ["new", refused, refused, refused],
+        "parents": ["new", refused, "new", "trade", "new", "trade"],
+    }
+
+
+def test_delays_of_a_parent_do_not_depend_on_others() -> None:
+    # The draws are the parent's own: not of who came before it, nor of the journal it is written in.
+    settings = TapeSettings(entry=Delay(median_ns=50, sigma=1.0), response=Delay(median_ns=50, sigma=1.0))
+    settings = msgspec.structs.replace(settings, owners="parents")
+    codec = ClOrdIdCodec()
+    told: list[list[tuple[int, str]]] = []
+    for epoch, parents in ((4, (2,)), (5, (1, 2, 3))):
+        trader = Trader(market_of([OPEN]), settings)
+        for parent in parents:
+            for child in (1, 2, 3):
+                trader.rest(150 + child, codec.encode(epoch, parent, child, closing=False), BUY, 1, 1000)
+        second = codec.encode(epoch, 2, 1, closing=False)[:16]
+        told.append([(one.at_ns, one.what) for one in trader.run() if one.order.startswith(second)])
+    assert len(told[0]) == 3
+    assert told[0] == told[1]
+
+
+def market_at(path: str, **options: str) -> TapeMarket:
+    return open_tape_venue({"tape": path, **options}).market
+
+
+def test_a_recording_is_indexed_once_for_all_venues_on_it(tmp_path: Path) -> None:
+    path = saved(tmp_path / "tape")
+    first = market_at(path)
+    assert market_at(path, queue="moderate", seed="3", maker_fee_bps="1", name="paper", owners="parents") is first
+    assert market_at(path, feed="7ms") is not first
+    assert market_at(path) is first
+    drawn = market_at(path, feed="7ms~0.5", seed="1")
+    assert market_at(path, feed="7ms~0.5", seed="2") is not drawn
+
+
+def test_a_recording_that_changed_is_indexed_again(tmp_path: Path) -> None:
+    path = tmp_path / "tape"
+    first = market_at(saved(path))
+    other = tape_of([OPEN, Print(200, SELL, 1000, 3)])
+    save_tape(other, path, findings=(), source=(), importer="test", overwrite=True)
+    second = market_at(str(path))
+    assert (first.trade_count, second.trade_count) == (2, 1)
+    # The digest is that of the columns alone: another instrument, the same digest, another market.
+    finer = msgspec.structs.replace(other, instrument=msgspec.structs.replace(INSTRUMENT, tick_size=Decimal("0.01")))
+    save_tape(finer, path, findings=(), source=(), importer="test", overwrite=True)
+    third = market_at(str(path))
+    assert (third.tape.digest, third.tape.instrument.tick_size) == (second.tape.digest, Decimal("0.01"))

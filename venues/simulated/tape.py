@@ -14,7 +14,8 @@ Maker         Joins behind what is displayed; see `venues.simulated.tape_level` 
               `venues.simulated.queues` for its way to the front. A post-only order that would take is refused.
 Owners        Positions, reduce-only, self-trade and what was taken are kept per owner. `owner_of` tells the owner of
               an order; by default there is one. A replay that asks "what if this parent had been alone?" makes every
-              parent its own owner.
+              parent its own owner (`owners=parents`): then each has a queue place, a book to take from, a position
+              and connections of its own, and its result does not depend on who else trades.
 Self-trade    A new order that would reach an order of its owner is refused, whole.
 Reduce-only   Refused without a position to reduce; fills at most the position; cancelled once that is closed.
 Ends          Before the first snapshot there is no market and every order is refused. After the last event the book
@@ -27,10 +28,9 @@ Recordings carry no marks, no funding and no margin; an account has as much of e
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from sor.adapter import (
@@ -47,7 +47,7 @@ from sor.adapter import (
     VenueOrder,
 )
 from sor.errors import CallerError
-from sor.ids import ClOrdId, ClOrdIdCodec, Symbol, VenueName
+from sor.ids import ClOrdId, Symbol, VenueName
 from sor.instruments import Instrument
 from sor.lab.columns import columns_of
 from sor.orders import (
@@ -68,17 +68,9 @@ from venues.simulated.tape_feed import TapeFeed
 from venues.simulated.tape_latency import Delay, Line, local_times
 from venues.simulated.tape_level import OwnLevel
 from venues.simulated.tape_market import FAR, TapeMarket
-from venues.simulated.tape_owner import Ledger, Owner, OwnOrder, Take
+from venues.simulated.tape_owner import CLIENT_IDS, Ledger, Owner, OwnerOf, OwnOrder, Take, owners_named
 from venues.simulated.tape_reports import Refusal, Reports
 from venues.simulated.tape_settings import TapeSettings, read_feed, read_instrument, read_settings
-
-OwnerOf = Callable[[ClOrdId], str]
-"""Whose order it is, by its client order id: orders of different owners know nothing of each other."""
-
-
-def _one_owner(cl_ord_id: ClOrdId) -> str:
-    del cl_ord_id
-    return ""
 
 
 class TapeVenue:
@@ -86,7 +78,7 @@ class TapeVenue:
 
     market        the recording; share one among all venues that trade on it.
     instrument    instead of the recording's own, to trade under other fees or another name; same steps.
-    owner_of      see the module.
+    owner_of      instead of what `settings.owners` names; see the module.
     """
 
     def __init__(
@@ -95,7 +87,7 @@ class TapeVenue:
         settings: TapeSettings | None = None,
         *,
         instrument: Instrument | None = None,
-        owner_of: OwnerOf = _one_owner,
+        owner_of: OwnerOf | None = None,
     ) -> None:
         settings = settings or TapeSettings()
         recorded = market.tape.instrument
@@ -106,7 +98,7 @@ class TapeVenue:
         self._instrument = instrument
         self._settings = settings
         self._model: QueueModel = queue_model(settings.queue)
-        self._owner_of = owner_of
+        self._owner_of = owner_of or owners_named(settings.owners)
         self._scheduler: Scheduler | None = None
         self._reports: Reports | None = None
         self._owners: dict[str, Owner] = {}
@@ -116,7 +108,7 @@ class TapeVenue:
         self._ledger = Ledger(instrument)
         rtt_ns = settings.entry.median_ns + settings.response.median_ns
         self._capabilities = Capabilities(
-            client_ids=ClOrdIdCodec(),
+            client_ids=CLIENT_IDS,
             tif=frozenset({Tif.GTC, Tif.IOC, Tif.FOK}),
             amend=AmendModel.NATIVE_SAME_ID,
             amend_keeps_priority_on_size_down=True,
@@ -132,6 +124,11 @@ class TapeVenue:
     def name(self) -> VenueName:
         """The venue's name."""
         return self._instrument.venue
+
+    @property
+    def market(self) -> TapeMarket:
+        """The recording it trades on; shared with others, never changed."""
+        return self._market
 
     @property
     def capabilities(self) -> Capabilities:
@@ -585,6 +582,10 @@ class TapeVenue:
 _UNKNOWN: Refusal = (RejectKind.UNKNOWN_ORDER, "no such order")
 
 
+_Stamp = tuple[tuple[str, int, int, int], ...]
+"""Name, inode, size and time of the last change of each file of a recording."""
+
+
 def _due_ns(level: OwnLevel[OwnOrder]) -> int:
     return level.due_ns
 
@@ -613,11 +614,35 @@ def open_tape_venue(options: dict[str, str]) -> TapeVenue:
     maker_fee_bps, taker_fee_bps   instead of the recording's; at most four decimals.
     name                           instead of the recording's venue.
     opening_lots, equity           position and money to begin with.
+    owners                         `one` account (default), or `parents`: each parent as if it were alone.
+    market                         `tape`, if given: what tells this venue from the synthetic ones.
     Raises                         CallerError for an unknown option or one that does not read: nothing was opened.
     """
     settings, feed = read_settings(options), read_feed(options)
     if "tape" not in options:
         raise CallerError("a recorded venue needs the option tape, a recording's directory; nothing was opened")
-    tape = open_tape(Path(options["tape"]))
-    tape = msgspec.structs.replace(tape, instrument=read_instrument(options, tape.instrument))
-    return TapeVenue(open_market(tape, feed=feed, seed=settings.seed), settings)
+    path = Path(options["tape"]).absolute()
+    drawn = feed is not None and feed.sigma
+    market = _market_at(path, _stamp(path), feed, settings.seed if drawn else 0)
+    return TapeVenue(market, settings, instrument=read_instrument(options, market.tape.instrument))
+
+
+@lru_cache(maxsize=2)
+def _market_at(path: Path, stamp: _Stamp, feed: Delay | None, seed: int) -> TapeMarket:
+    """The market of a recording, kept for the next policy: indexing it takes longer than to replay a policy on it.
+
+    Everything that decides the answer is in the arguments; what a market remembers of questions changes no answer. Not
+    for two threads at once.
+    """
+    del stamp  # part of the key only
+    return open_market(open_tape(path), feed=feed, seed=seed)
+
+
+def _stamp(path: Path) -> _Stamp:
+    """What changes when a recording is replaced or one of its files is written to; empty when there is none."""
+    try:
+        files = sorted(entry for entry in path.iterdir() if entry.is_file())
+        stats = [(file.name, file.stat()) for file in files]
+    except OSError:
+        return ()  # opening it says what is wrong
+    return tuple((name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats)

@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 
 import msgspec
 
 from sor.adapter import NewOrder
-from sor.ids import ClOrdId, VenueOrderId
+from sor.errors import CallerError
+from sor.ids import ClOrdId, ClOrdIdCodec, VenueOrderId
 from sor.instruments import Instrument
 from sor.orders import OrdStatus, Side
 from sor.units import RATE_E8
 from venues.simulated.tape_latency import Line
 from venues.simulated.tape_level import OwnLevel
 from venues.simulated.tape_market import FAR
+
+CLIENT_IDS = ClOrdIdCodec()
+"""What client order ids look like here."""
+OwnerOf = Callable[[ClOrdId], str]
+"""Whose order it is, by its client order id: orders of different owners know nothing of each other."""
+
+
+def one_owner(cl_ord_id: ClOrdId) -> str:
+    """Every order belongs to the same account, as at a real venue."""
+    del cl_ord_id
+    return ""
+
+
+def parent_owner(cl_ord_id: ClOrdId) -> str:
+    """The number of the order's parent; ids that are not ours belong together.
+
+    Not the epoch: the name also seeds the owner's delays, and those must not depend on what else a replay runs.
+    """
+    owned = CLIENT_IDS.decode(cl_ord_id)
+    return "" if owned is None else str(owned.parent_no)
+
+
+OWNERS: Mapping[str, OwnerOf] = MappingProxyType({"one": one_owner, "parents": parent_owner})
+"""The two ways by the names that configuration knows them by."""
+
+
+def owners_named(name: str) -> OwnerOf:
+    """What `OWNERS` has under that name. Raises `CallerError` for an unknown one: nothing was opened."""
+    found = OWNERS.get(name)
+    if found is None:
+        raise CallerError(f"option owners: {name!r} is none; nothing was opened. Use one of {', '.join(OWNERS)}")
+    return found
 
 
 class Owner:

@@ -11,6 +11,7 @@ from sor.ids import VenueName
 from sor.instruments import Instrument
 from venues.simulated.queues import queue_model
 from venues.simulated.tape_latency import Delay, read_delay
+from venues.simulated.tape_owner import owners_named
 
 DEFAULT_DELAY = "5ms"
 
@@ -23,6 +24,7 @@ class TapeSettings(msgspec.Struct, frozen=True, kw_only=True):
     entry, response  delay of requests on their way in, and of reports on their way back.
     opening_lots     position that every owner starts with, signed.
     equity           what the account starts with, in the settlement asset.
+    owners           a name of `venues.simulated.tape_owner.OWNERS`: who must not trade with whom, and shares queues.
     """
 
     queue: str = "risk_averse"
@@ -31,9 +33,11 @@ class TapeSettings(msgspec.Struct, frozen=True, kw_only=True):
     response: Delay = read_delay(DEFAULT_DELAY)
     opening_lots: int = 0
     equity: Decimal = Decimal(1_000_000)
+    owners: str = "one"
 
 
 _OPTIONS = (
+    "market",
     "tape",
     "queue",
     "seed",
@@ -45,6 +49,7 @@ _OPTIONS = (
     "name",
     "opening_lots",
     "equity",
+    "owners",
 )
 
 
@@ -62,8 +67,14 @@ def read_settings(options: dict[str, str]) -> TapeSettings:
         response=read_delay(options.get("response", DEFAULT_DELAY)),
         opening_lots=_whole(options, "opening_lots", 0),
         equity=_decimal(options, "equity", Decimal(1_000_000)),
+        owners=options.get("owners", "one"),
     )
     queue_model(settings.queue)
+    owners_named(settings.owners)
+    if options.get("market", "tape") != "tape":
+        raise CallerError(
+            f"market {options['market']!r} is no recording; nothing was opened. Leave it out, or say tape"
+        )
     return settings
 
 
