@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, get_args
 
 from sor.adapter import Feed, OwnFeed, RequestFailed, Scheduler, VenueAdapter
 from sor.commands import (
@@ -29,6 +29,7 @@ from sor.commands import (
     Tell,
     WakeAt,
     Watch,
+    Wish,
 )
 from sor.desk import ref_of
 from sor.errors import JournalFault
@@ -46,14 +47,15 @@ from sor.events import (
 )
 from sor.feed import LiveFeed
 from sor.ids import ExecId, Symbol, VenueName
-from sor.instruments import Instrument
-from sor.market import MarketEvent
+from sor.instruments import Instrument, canonical_symbol
+from sor.market import MarketEvent, MarketView
 from sor.orders import ExecutionReport
 from sor.router import Core
 from sor.tca import HORIZONS_NS
 
 TURN_FACTS_MAX = 1_000
 """More waiting facts than this go into the next turn, so that a flood cannot hold back what must be sent."""
+_RECORDED: frozenset[type[Wish]] = frozenset(get_args(Recorded))
 
 
 class Recorder(Protocol):
@@ -92,6 +94,24 @@ class Dispatcher:
         self._armed: dict[int, int] = {}
         self._scheduled: dict[int, int] = {}
         self._marks: tuple[deque[tuple[int, int, ExecId]], ...] = tuple(deque() for _ in horizons_ns)
+        # By type, because a chain of isinstance costs more than most wishes do. Between them they rule every wish.
+        self._within: dict[type[Wish], Callable[..., None]] = {
+            Look: self._look,
+            EndMark: self._mark_end,
+            WakeAt: self._arm,
+            Watch: self._watch,
+        }
+        self._after: dict[type[Wish], Callable[..., None]] = {
+            Place: self._place,
+            Cancel: self._cancel,
+            Amend: self._amend,
+            Query: self._query,
+            Tell: self._tell_listener,
+            MarkAt: self._mark_fill,
+            Alarm: self._raise_alarm,
+            Decided: _only_recorded,
+            Ended: _only_recorded,
+        }
 
     # --- facts in --------------------------------------------------------------------------------------------------
 
@@ -127,6 +147,10 @@ class Dispatcher:
             adapter.subscribe(symbol)
         return feed
 
+    def look(self, venue: VenueName, spelling: str) -> MarketView:
+        """What is known of a market now."""
+        return self.feed(venue, canonical_symbol(spelling)).view(self.scheduler.now_ns())
+
     def _wake_by_market(self, key: int) -> None:
         self.post(Woke(now_ns=self.scheduler.now_ns(), parent_no=key, market=True))
 
@@ -142,54 +166,54 @@ class Dispatcher:
 
     def _turn(self) -> None:
         queue, step = self._queue, self.core.step
+        within, after = self._within, self._after
         records: list[AnyFact | Recorded] = []
-        outward: list[AnyWish] = []
+        outward: list[tuple[Callable[..., None], AnyWish]] = []
         facts = 0
         while queue and (facts < TURN_FACTS_MAX or isinstance(queue[0], Looked | EndMarked)):
             fact = queue.popleft()
             facts += 1
             records.append(fact)
             for wish in step(fact):
-                if isinstance(wish, Place | Cancel | Amend | Query | Decided | Ended | Alarm):
-                    records.append(wish)
-                    outward.append(wish)
-                elif isinstance(wish, Look | EndMark):
-                    queue.appendleft(self._look(wish))
-                elif isinstance(wish, WakeAt):
-                    self._arm(wish)
-                elif isinstance(wish, Watch):
-                    self._watch(wish)
-                else:
-                    outward.append(wish)
+                kind = type(wish)
+                at_once = within.get(kind)
+                if at_once is not None:
+                    at_once(wish)
+                    continue
+                if kind in _RECORDED:
+                    records.append(wish)  # type: ignore[arg-type]  # `_RECORDED` says so
+                outward.append((after[kind], wish))
         try:
             self.turns = self.recorder.append(records)
         except JournalFault as fault:
             self._stop_sending(fault)
             raise
-        for wish in outward:
-            self._carry_out(wish)
+        for carry_out, wish in outward:
+            carry_out(wish)
 
-    def _carry_out(self, wish: AnyWish) -> None:
-        match wish:
-            case Place():
-                self.venues[wish.venue].submit(wish.order)
-            case Cancel():
-                self.venues[wish.venue].cancel(wish.ref)
-            case Amend():
-                self.venues[wish.venue].amend(wish.ref, qty_lots=wish.qty_lots, price_ticks=wish.price_ticks)
-            case Query():
-                self.venues[wish.venue].query(wish.ref)
-            case Tell():
-                if self._tell is not None:
-                    self._tell(wish.happening)
-            case MarkAt():
-                if self._horizons_ns:
-                    self._mark_at(0, wish.fill_ns, wish.parent_no, wish.exec_id)
-            case Alarm():
-                if self._alarm is not None:
-                    self._alarm(wish)
-            case _:
-                pass  # records, and what the turn has answered already
+    def _place(self, wish: Place) -> None:
+        self.venues[wish.venue].submit(wish.order)
+
+    def _cancel(self, wish: Cancel) -> None:
+        self.venues[wish.venue].cancel(wish.ref)
+
+    def _amend(self, wish: Amend) -> None:
+        self.venues[wish.venue].amend(wish.ref, qty_lots=wish.qty_lots, price_ticks=wish.price_ticks)
+
+    def _query(self, wish: Query) -> None:
+        self.venues[wish.venue].query(wish.ref)
+
+    def _tell_listener(self, wish: Tell) -> None:
+        if self._tell is not None:
+            self._tell(wish.happening)
+
+    def _mark_fill(self, wish: MarkAt) -> None:
+        if self._horizons_ns:
+            self._mark_at(0, wish.fill_ns, wish.parent_no, wish.exec_id)
+
+    def _raise_alarm(self, wish: Alarm) -> None:
+        if self._alarm is not None:
+            self._alarm(wish)
 
     def _stop_sending(self, fault: JournalFault) -> None:
         """What cannot be recorded is not sent; cancels are the exception, they can only take risk away."""
@@ -200,13 +224,19 @@ class Dispatcher:
 
     # --- looks, times, watches, marks ------------------------------------------------------------------------------
 
-    def _look(self, wish: Look | EndMark) -> Looked | EndMarked:
+    def _look(self, wish: Look) -> None:
+        """Answer in this turn, before any other fact that waits."""
         parent = self.core.parents[wish.parent_no - 1]
         now = self.scheduler.now_ns()
         view = self.feed(parent.venue, parent.instrument.symbol).view(now)
-        if isinstance(wish, Look):
-            return Looked(now_ns=now, parent_no=parent.no, cause=wish.cause, market=view)
-        return EndMarked(now_ns=now, parent_no=parent.no, market=view)
+        self._queue.appendleft(Looked(now_ns=now, parent_no=parent.no, cause=wish.cause, market=view))
+
+    def _mark_end(self, wish: EndMark) -> None:
+        """Answer in this turn, before any other fact that waits."""
+        parent = self.core.parents[wish.parent_no - 1]
+        now = self.scheduler.now_ns()
+        view = self.feed(parent.venue, parent.instrument.symbol).view(now)
+        self._queue.appendleft(EndMarked(now_ns=now, parent_no=parent.no, market=view))
 
     def _watch(self, wish: Watch) -> None:
         parent = self.core.parents[wish.parent_no - 1]
@@ -270,6 +300,11 @@ class Dispatcher:
             self.scheduler.call_at(queue[0][0] + self._horizons_ns[horizon], lambda: self._mark(horizon))
         if not self._running:
             self._drain()
+
+
+def _only_recorded(wish: Decided | Ended) -> None:
+    """The record is all there is to carry out."""
+    del wish
 
 
 class VenueSink:

@@ -46,12 +46,13 @@ from sor.events import (
 )
 from sor.ids import EPOCH_BOUND, AccountId, ClOrdId, ParentId, VenueName
 from sor.instruments import canonical_symbol
-from sor.intake import admit, check_amend, parent_of
+from sor.intake import admit, check_amend, parent_of, preview
 from sor.journal import Durability, Environment, Journal, turns
 from sor.orders import ExecutionReceipt, Intent, ParentOrder, ParentStatus, PositionSide
 from sor.params import Adopted, ParamStore, Refused
 from sor.parent import Parent
 from sor.plugins import Plugins
+from sor.policy import Decision
 from sor.records import receipt_of, record_of
 from sor.recovery import fold
 from sor.router import Core
@@ -317,6 +318,16 @@ class Router:
         Raises `CallerError`, with nothing sent, for one that makes no sense; `JournalFault` when it cannot be recorded.
         """
         return self._submit(order, None)
+
+    def preview(self, order: ParentOrder) -> Decision:
+        """What the order's policy would decide now, alternatives with their expected costs included; nothing is sent.
+
+        Raises `CallerError` for an order that would be refused, and while its market is not known.
+        """
+        venue = admit(self.core, order)
+        if isinstance(venue, Parent):
+            raise CallerError(f"parent {order.parent_id!r} is submitted already; preview another id")
+        return preview(self.core, order, venue, self._running().look(venue, order.symbol), now_ns=self._now())
 
     async def submit_intent(self, intent: Intent) -> ExecutionReceipt:
         """Carry an intent out and answer with its receipt (P2). Raises as `submit`.

@@ -8,9 +8,13 @@ from sor.errors import CallerError
 from sor.events import AmendAsked, TradingMode
 from sor.ids import VenueName
 from sor.instruments import Instrument, canonical_symbol
+from sor.market import MarketView, Trust
 from sor.orders import Action, Intent, ParentOrder, PositionSide, Side
 from sor.parent import Parent
+from sor.placement import view_of
+from sor.policy import Decision
 from sor.router import Core
+from sor.snapshot import Cause
 
 INTENT_DEADLINE_S = 60.0
 """An intent without a price must be done within this."""
@@ -113,6 +117,44 @@ def check_amend(parent: Parent, asked: AmendAsked) -> None:
         raise CallerError(f"deadline of {asked.deadline_s} s: it must lie ahead; nothing was changed")
     if asked.urgency is not None and not 0 <= asked.urgency <= 1:
         raise CallerError(f"urgency {asked.urgency} is not within 0 and 1; nothing was changed")
+
+
+def preview(core: Core, order: ParentOrder, venue: VenueName, market: MarketView, *, now_ns: int) -> Decision:
+    """What the policy of an admitted order would decide on `market` at this moment; nothing is kept (P5)."""
+    mid = market.mid_hticks
+    if market.trust is not Trust.OK or mid is None:
+        raise CallerError(f"the book of {order.symbol} on {venue} is {market.trust.value}; try again when it is known")
+    instrument = core.instruments[venue, canonical_symbol(order.symbol)]
+    parent = Parent(
+        no=0,
+        order=order,
+        intent=None,
+        venue=venue,
+        instrument=instrument,
+        set_name=order.param_set or core.default_set,
+        now_ns=now_ns,
+    )
+    parent.arrival_hticks = mid
+    params, limits = core.resolved(parent.set_name, instrument)
+    due = core.schedules[order.schedule].due(
+        qty_lots=parent.ledger.order_lots,
+        start_ns=now_ns,
+        deadline_ns=parent.deadline_ns - limits.cross_margin_ns,
+        now_ns=now_ns,
+        min_lots=instrument.min_qty_lots,
+        args=order.schedule_args,
+    )
+    view = view_of(
+        parent,
+        cause=Cause.START,
+        market=market,
+        open_lots=due.target_lots,
+        due_ns=due.by_ns,
+        capabilities=core.desk.venues[venue].capabilities,
+        now_ns=now_ns,
+    )
+    decision, _ = core.decider(parent, core.policies[order.policy], view, params)
+    return decision
 
 
 def _check_plugins(core: Core, order: ParentOrder, instrument: Instrument) -> None:
