@@ -7,6 +7,7 @@ random; the epoch is drawn once by the journal when it is created and handed in.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NewType
 
 import msgspec
@@ -27,6 +28,7 @@ EPOCH_BOUND = 36**6
 """Epochs are drawn from [0, EPOCH_BOUND): six base-36 characters."""
 
 
+@lru_cache(maxsize=4_096)
 def to_base36(number: int, width: int = 0) -> str:
     """Non-negative integer in lower-case base 36, left-padded with zeros to `width` characters."""
     if number < 0:

@@ -7,8 +7,9 @@ intent's quantity, rounding a passive price away from the market) have names of 
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, DecimalException
 from fractions import Fraction
+from functools import lru_cache
 
 import msgspec
 
@@ -19,6 +20,7 @@ _RATE_DIGITS = 8
 """Fee rates are whole numbers of 10**-8 of notional."""
 
 
+@lru_cache(maxsize=1_024)
 def canonical_symbol(spelling: str) -> Symbol:
     """One name for every spelling: `btc-usdt`, `BTC_USDT`, `BTC/USDT` and `BTCUSDT` are the same instrument (B8).
 
@@ -142,6 +144,13 @@ def _whole(value: Decimal, step: Decimal, *, what: str, unit: str, symbol: str) 
     """`value / step` when that is a positive whole number, else `CallerError`."""
     if not value.is_finite() or value <= 0:
         raise CallerError(f"{symbol}: {what} {value} is not a positive number; nothing was sent")
+    try:
+        whole, rest = divmod(value, step)  # exact: what would need more digits than the context has is signalled
+    except DecimalException:
+        pass
+    else:
+        if not rest:
+            return int(whole)
     count = Fraction(value) / Fraction(step)
     if count.denominator != 1:
         below = int(count) * step
