@@ -4,6 +4,8 @@
     no resting        above a spread of 50 bps; where the caller forbids it; with less time left than a cancel and a
                       crossing take. Such a `Rest` becomes a `Take` of the same size: the caller wants it done.
     no resting        at a price that would take: it is moved back to the near side of the far touch (post-only always).
+                      An own order that the market has come through is in the book already and takes nothing by
+                      staying: it is kept where it is, and not made larger.
     no price          beyond the caller's limit, or below one tick; what cannot trade there is withdrawn.
     no quantity       beyond what is open or below one lot, and none at another venue than the one whose book was seen.
     no expiry         later than leaves time to cancel and to cross before the deadline.
@@ -25,7 +27,7 @@ from sor.policy import Decision, Placement, Rest, Take
 from sor.pricing import collar_ticks, nearer_ticks
 from sor.reasons import TimeoutBound
 from sor.revisit import Revisit, Trigger
-from sor.snapshot import View
+from sor.snapshot import Resting, View
 from sor.units import BPS, MS
 
 SPREAD_BPS_MAX = 50.0
@@ -118,16 +120,21 @@ def apply(decision: Decision, view: View, params: Params) -> Ruled:
     """
     allowed = admissible(view, params)
     if not allowed.may_take:
-        if not decision.placements:
-            return Ruled(msgspec.structs.replace(decision, revisit=_until_sound(view, params, decision)), ())
-        held = msgspec.structs.replace(decision, placements=(), revisit=_until_sound(view, params, decision))
-        return Ruled(held, allowed.vetoes)
+        revisit = _until_sound(view, params, decision)
+        held = msgspec.structs.replace(decision, placements=(), revisit=revisit, admissible=())
+        return Ruled(held, allowed.vetoes if decision.placements else ())
     fired: list[str] = []
     kept: list[Placement] = []
     left = view.open_lots
     rests = False
+    touch = view.market.ladder(view.side)[0][0]
+    through = [
+        order
+        for order in view.resting
+        if order.venue == view.market.venue and view.side * (order.price_ticks - touch) >= 0
+    ]
     for wanted in decision.placements:
-        placement = _admit(wanted, view, params, allowed, fired)
+        placement = _admit(wanted, view, params, allowed, touch, through, fired)
         if placement is None:
             continue
         if placement.qty_lots > left or placement.qty_lots <= 0:
@@ -150,14 +157,25 @@ def apply(decision: Decision, view: View, params: Params) -> Ruled:
     return Ruled(ruled, tuple(veto for veto in Veto if veto in fired))
 
 
-def _admit(wanted: Placement, view: View, params: Params, allowed: Admissible, fired: list[str]) -> Placement | None:
-    """One placement as it may be; None when nothing of it may. What changed it is added to `fired`."""
+def _admit(
+    wanted: Placement,
+    view: View,
+    params: Params,
+    allowed: Admissible,
+    touch: int,
+    through: list[Resting],
+    fired: list[str],
+) -> Placement | None:
+    """One placement as it may be; None when nothing of it may. What changed it is added to `fired`.
+
+    touch      the price that a crossing order would take from.
+    through    own orders at the touch or beyond that no placement has named yet.
+    """
     side = view.side
     limit = view.limit_ticks
     if wanted.venue != view.market.venue:
         fired.append(Veto.OTHER_VENUE)
         return None
-    touch = view.market.ladder(side)[0][0]
     placement: Placement = wanted
     if isinstance(placement, Rest) and not allowed.may_rest:
         fired += allowed.vetoes
@@ -172,18 +190,27 @@ def _admit(wanted: Placement, view: View, params: Params, allowed: Admissible, f
             fired.append(Veto.LIMIT_PRICE)
             placement = Take(placement.venue, placement.qty_lots, worst)
         return placement
-    return _admit_rest(placement, view, touch, fired)
+    return _admit_rest(placement, view, touch, through, fired)
 
 
-def _admit_rest(wanted: Rest, view: View, touch: int, fired: list[str]) -> Rest | None:
-    """A resting order as it may be. `touch` is the price it would take from."""
+def _admit_rest(wanted: Rest, view: View, touch: int, through: list[Resting], fired: list[str]) -> Rest | None:
+    """A resting order as it may be."""
     side = view.side
+    lots = wanted.qty_lots
     price = nearer_ticks(side, wanted.price_ticks, view.limit_ticks)
     if price != wanted.price_ticks:
         fired.append(Veto.LIMIT_PRICE)
     if side * (price - touch) >= 0:
-        fired.append(Veto.WOULD_TAKE)
-        price = touch - side
+        # The machine lets an order stay for a placement of its price that is no smaller.
+        own = next((order for order in through if order.price_ticks == price and order.leaves_lots <= lots), None)
+        if own is None:
+            fired.append(Veto.WOULD_TAKE)
+            price = touch - side
+        else:
+            through.remove(own)
+            if lots > own.leaves_lots:
+                fired.append(Veto.WOULD_TAKE)
+                lots = own.leaves_lots
     if price < 1:
         fired.append(Veto.BELOW_ONE_TICK)
         return None
@@ -194,9 +221,9 @@ def _admit_rest(wanted: Rest, view: View, touch: int, fired: list[str]) -> Rest 
         fired.append(Veto.EXPIRES_TOO_LATE)
         expire_ns = last_ns
         bound_by = TimeoutBound.TIME_LEFT
-    if price == wanted.price_ticks and expire_ns == wanted.expire_ns:
+    if price == wanted.price_ticks and expire_ns == wanted.expire_ns and lots == wanted.qty_lots:
         return wanted
-    return Rest(wanted.venue, wanted.qty_lots, price, expire_ns, bound_by)
+    return Rest(wanted.venue, lots, price, expire_ns, bound_by)
 
 
 def _nothing(veto: Veto) -> Admissible:

@@ -10,7 +10,7 @@ from sor.reasons import TimeoutBound
 from sor.revisit import Revisit, Trigger
 from sor.snapshot import View
 from sor.units import MS, NS
-from tests.fakes.views import BASELINE, NOW_NS, VENUE, market, params, view
+from tests.fakes.views import BASELINE, NOW_NS, VENUE, market, params, resting, view
 
 EXPIRE_NS = NOW_NS + 10 * NS
 REST = Rest(VENUE, 100, 100_000, EXPIRE_NS, TimeoutBound.FIXED)
@@ -129,6 +129,48 @@ def test_an_expiry_leaves_time_to_cancel_and_to_cross() -> None:
 def test_a_resting_price_that_would_take_moves_back(side: Side, price: int, moved: int) -> None:
     rest = Rest(VENUE, 100, price, EXPIRE_NS, TimeoutBound.FIXED)
     assert ruled(view(side=side), rest) == ((msgspec.structs.replace(rest, price_ticks=moved),), (Veto.WOULD_TAKE,))
+
+
+@pytest.mark.parametrize(("side", "own", "beyond"), [(Side.BUY, 100_001, 100_004), (Side.SELL, 100_000, 99_996)])
+def test_an_own_order_the_market_came_through_stays(side: Side, own: int, beyond: int) -> None:
+    # It is in the book already: keeping it takes nothing, and withdrawing it gives the place away as it is filled.
+    for price in (own, beyond):
+        seen = view(side=side, resting=(resting(price, 60),))
+        keep = Rest(VENUE, 60, price, EXPIRE_NS, TimeoutBound.NONE)
+        assert ruled(seen, keep) == ((keep,), ())
+
+
+def test_an_order_the_market_came_through_is_not_added_to() -> None:
+    seen = view(resting=(resting(100_001, 60), resting(100_001, 30, child=2)))
+    keep = Rest(VENUE, 60, 100_001, EXPIRE_NS, TimeoutBound.NONE)
+    larger = msgspec.structs.replace(keep, qty_lots=70)
+    both = (larger, msgspec.structs.replace(keep, qty_lots=30))
+    assert ruled(seen, *both) == ((keep, both[1]), (Veto.WOULD_TAKE,))
+    moved = msgspec.structs.replace(keep, qty_lots=10, price_ticks=100_000)
+    assert ruled(seen, keep, both[1], msgspec.structs.replace(keep, qty_lots=10)) == (
+        (keep, both[1], moved),
+        (Veto.WOULD_TAKE,),
+    )
+
+
+def test_what_is_smaller_than_the_order_or_elsewhere_would_take() -> None:
+    # The machine withdraws an order that is larger than what is wanted, and places anew.
+    smaller = Rest(VENUE, 59, 100_001, EXPIRE_NS, TimeoutBound.NONE)
+    moved = msgspec.structs.replace(smaller, price_ticks=100_000)
+    own = resting(100_001, 60)
+    assert ruled(view(resting=(own,)), smaller) == ((moved,), (Veto.WOULD_TAKE,))
+    elsewhere = msgspec.structs.replace(own, venue=VenueName("other"))
+    larger = msgspec.structs.replace(smaller, qty_lots=60)
+    assert ruled(view(resting=(elsewhere,)), larger) == (
+        (msgspec.structs.replace(larger, price_ticks=100_000),),
+        (Veto.WOULD_TAKE,),
+    )
+
+
+def test_an_order_beyond_a_new_limit_is_moved_to_it() -> None:
+    seen = view(limit_ticks=100_000, resting=(resting(100_002, 60),))
+    keep = Rest(VENUE, 60, 100_002, EXPIRE_NS, TimeoutBound.NONE)
+    assert ruled(seen, keep) == ((msgspec.structs.replace(keep, price_ticks=100_000),), (Veto.LIMIT_PRICE,))
 
 
 @pytest.mark.parametrize(
