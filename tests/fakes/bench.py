@@ -1,0 +1,286 @@
+"""A core on the bench: facts in, wishes out, looks answered in the same turn, time moved by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from sor.adapter import Capabilities, Reach, Request, RequestFailed
+from sor.child import Child
+from sor.commands import Alarm, Amend, AnyWish, Cancel, Decided, Ended, EndMark, Look, Place, Query, WakeAt, Watch
+from sor.events import (
+    AnyFact,
+    EndMarked,
+    InstrumentAdopted,
+    Looked,
+    ParamsAdopted,
+    PositionKnown,
+    Reported,
+    RequestLost,
+    SessionStarted,
+    Submitted,
+    VenueDown,
+    VenueUp,
+    Woke,
+)
+from sor.ids import AccountId, ClOrdId, ClOrdIdCodec, ExecId, ParentId, Symbol, VenueName, VenueOrderId
+from sor.instruments import Instrument
+from sor.market import Levels, MarketView, Trust
+from sor.orders import ExecType, ExecutionReport, OrdStatus, ParentOrder, PositionSide, RejectKind, Side
+from sor.parent import Parent
+from sor.policy import Policy, Schedule
+from sor.router import Core, Decider
+from sor.units import NS
+from tests.fakes.policies import Immediate, ScriptedPolicy, Slices
+
+BASELINE = Path(__file__).resolve().parents[2] / "paramsets" / "baseline" / "2026-11-21.json"
+START_NS = 1_800_000_000 * NS
+A = VenueName("acme")
+BTC = Symbol("BTCUSDT")
+BTC_A = Instrument(
+    symbol=BTC, venue=A, base="BTC", quote="USDT", settle="USDT", tick_size=Decimal(1), lot_size=Decimal(1)
+)
+CODEC = ClOrdIdCodec()
+SURE = Capabilities(
+    client_ids=CODEC,
+    receive_window_ns=5 * NS,
+    clock_error_ns=NS // 100,
+    lookup_lag_ns=NS // 5,
+    orders_per_s=1000.0,
+)
+"""A venue with bounds for everything, and no limit that a test would meet by accident."""
+ROOMY = {
+    "risk.order_notional_max": "1000000000",
+    "risk.open_notional_max": "1000000000",
+    "risk.position_notional_max": "1000000000",
+    "risk.orders_per_s_max": "1000",
+}
+OUTWARD = (Place, Cancel, Amend, Query, Ended, Alarm)
+"""The wishes that somebody outside sees."""
+Outward = Place | Cancel | Amend | Query | Ended | Alarm
+
+
+def param_text(values: Mapping[str, str] | None = None, *, without: tuple[str, ...] = ()) -> str:
+    """The baseline set with other values, and limits that nothing meets by accident."""
+    wanted = ROOMY | dict(values or {})
+    content = json.loads(BASELINE.read_text(encoding="utf-8"))
+    content["records"] = [record for record in content["records"] if record["id"] not in without]
+    for record in content["records"]:
+        record["value"] = wanted.pop(record["id"], record["value"])
+        record["source"] = "test"
+    assert not wanted, f"no such parameters: {wanted}"
+    return json.dumps(content)
+
+
+def book(
+    bids: Levels = ((9_999, 1_000),),
+    asks: Levels = ((10_001, 1_000),),
+    *,
+    trust: Trust = Trust.OK,
+    mark: float | None = None,
+    recv_ns: int = START_NS,
+) -> MarketView:
+    """A market as a look shows it."""
+    return MarketView(A, BTC, trust, 0, recv_ns, bids, asks, mark, None)
+
+
+def parent_order(name: str = "P1", side: Side = Side.BUY, lots: int = 100, **terms: object) -> ParentOrder:
+    """A parent of the scripted policy, a minute long."""
+    order = ParentOrder(
+        parent_id=ParentId(name), symbol="BTC-USDT", side=side, quantity=Decimal(lots), policy="scripted"
+    )
+    return msgspec.structs.replace(order, **terms)
+
+
+class Bench:
+    """One core, one venue, one symbol.
+
+    market   what the next look shows; its age follows the clock while `fresh`.
+    turns    every fact with the wishes it caused, looks included, in order: what a journal would hold, and more.
+    """
+
+    def __init__(
+        self,
+        decider: Decider,
+        *,
+        capabilities: Capabilities = SURE,
+        values: Mapping[str, str] | None = None,
+        instrument: Instrument = BTC_A,
+        policies: Mapping[str, Policy] | None = None,
+        schedules: Mapping[str, Schedule] | None = None,
+    ) -> None:
+        plans: Mapping[str, Schedule] = {"immediate": Immediate(), "slices": Slices()}
+        self.policies = {"scripted": ScriptedPolicy()} if policies is None else policies
+        self.schedules = plans if schedules is None else schedules
+        self.core = Core(policies=self.policies, schedules=self.schedules, decider=decider)
+        self.capabilities = capabilities
+        self.instrument = instrument
+        self.now_ns = START_NS
+        self.market = book()
+        self.fresh = True
+        self.turns: list[tuple[AnyFact, list[AnyWish]]] = []
+        self.wakes: dict[int, int] = {}
+        self.watched: dict[int, Watch] = {}
+        self._exec = 0
+        self.post(ParamsAdopted(now_ns=self.now_ns, name="baseline", digest="", text=param_text(values)))
+        self.session()
+        self.post(InstrumentAdopted(now_ns=self.now_ns, instrument=instrument))
+        self.up()
+
+    # --- facts --------------------------------------------------------------------------------------------------------
+
+    def post(self, fact: AnyFact) -> list[AnyWish]:
+        """One turn: the fact, and the looks it asks for."""
+        made: list[AnyWish] = []
+        facts = [fact]
+        while facts:
+            one = facts.pop()
+            wishes = self.core.step(one)
+            self.turns.append((one, wishes))
+            made += wishes
+            for wish in wishes:
+                match wish:
+                    case Look():
+                        facts.append(
+                            Looked(now_ns=self.now_ns, parent_no=wish.parent_no, cause=wish.cause, market=self.seen())
+                        )
+                    case EndMark():
+                        facts.append(EndMarked(now_ns=self.now_ns, parent_no=wish.parent_no, market=self.seen()))
+                    case WakeAt():
+                        assert wish.at_ns == 0 or wish.at_ns > self.now_ns, "a wake-up in the past"
+                        self.wakes[wish.parent_no] = wish.at_ns
+                    case Watch():
+                        self.watched[wish.parent_no] = wish
+                    case _:
+                        pass
+        return made
+
+    def seen(self) -> MarketView:
+        """The market as a look shows it now."""
+        return msgspec.structs.replace(self.market, recv_ns=self.now_ns) if self.fresh else self.market
+
+    def session(self) -> list[AnyWish]:
+        """A process starts on this journal."""
+        self.wakes.clear()
+        self.watched.clear()
+        return self.post(SessionStarted(now_ns=self.now_ns, epoch=7, version="test", default_set="baseline"))
+
+    def up(self) -> list[AnyWish]:
+        return self.post(VenueUp(now_ns=self.now_ns, venue=A, capabilities=self.capabilities))
+
+    def down(self) -> list[AnyWish]:
+        return self.post(VenueDown(now_ns=self.now_ns, venue=A, reason="test"))
+
+    def submit(self, order: ParentOrder) -> Parent:
+        """A parent, checked or not: tests of the door go through the door."""
+        self.post(Submitted(now_ns=self.now_ns, order=order, venue=A))
+        return self.core.by_id[order.parent_id]
+
+    def position(self, lots: int, side: PositionSide = PositionSide.BOTH) -> None:
+        self.post(
+            PositionKnown(
+                now_ns=self.now_ns,
+                venue=A,
+                account=AccountId("default"),
+                symbol=BTC,
+                position_side=side,
+                qty_lots=lots,
+            )
+        )
+
+    def wake_by_market(self, parent: Parent) -> list[AnyWish]:
+        return self.post(Woke(now_ns=self.now_ns, parent_no=parent.no, market=True))
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def run_until(self, at_ns: int) -> list[AnyWish]:
+        """Run every wake-up that is due by then, in order, and stand at `at_ns`."""
+        made: list[AnyWish] = []
+        while True:
+            due = min(((at, no) for no, at in self.wakes.items() if 0 < at <= at_ns), default=None)
+            if due is None:
+                break
+            self.now_ns = max(self.now_ns, due[0])
+            self.wakes[due[1]] = 0
+            made += self.post(Woke(now_ns=self.now_ns, parent_no=due[1], market=False))
+        self.now_ns = max(self.now_ns, at_ns)
+        return made
+
+    def run_for(self, duration_ns: int) -> list[AnyWish]:
+        return self.run_until(self.now_ns + duration_ns)
+
+    # --- what the venue says ------------------------------------------------------------------------------------------
+
+    def report(
+        self,
+        child: Child | ClOrdId,
+        exec_type: ExecType,
+        *,
+        lots: int = 0,
+        ticks: int = 0,
+        cum: int = -1,
+        exec_id: str = "",
+        status: OrdStatus | None = None,
+        reject: RejectKind = RejectKind.NONE,
+        text: str = "",
+        order_lots: int = 0,
+        price_ticks: int = 0,
+        venue_order_id: str = "",
+        fee_atoms: int | None = None,
+        is_maker: bool | None = None,
+        avg_hticks: int = 0,
+    ) -> list[AnyWish]:
+        """A report of one order; a trade without an id gets one of its own."""
+        cl_ord_id = child.order.cl_ord_id if isinstance(child, Child) else child
+        if exec_type is ExecType.TRADE and not exec_id:
+            self._exec += 1
+            exec_id = f"x{self._exec}"
+        report = ExecutionReport(
+            venue=A,
+            symbol=BTC,
+            cl_ord_id=cl_ord_id,
+            exec_type=exec_type,
+            venue_order_id=VenueOrderId(venue_order_id),
+            recv_ns=self.now_ns,
+            exec_id=ExecId(exec_id),
+            last_lots=lots,
+            last_ticks=ticks,
+            cum_lots=cum,
+            ord_status=status,
+            reject=reject,
+            text=text,
+            order_lots=order_lots,
+            price_ticks=price_ticks,
+            fee_atoms=fee_atoms,
+            is_maker=is_maker,
+            avg_hticks=avg_hticks,
+        )
+        return self.post(Reported(now_ns=self.now_ns, report=report, mid_hticks=self.market.mid_hticks or 0))
+
+    def ack(self, child: Child) -> list[AnyWish]:
+        return self.report(child, ExecType.NEW, venue_order_id=f"v-{child.child_no}")
+
+    def trade(self, child: Child, lots: int, ticks: int, *, exec_id: str = "", cum: int = -1) -> list[AnyWish]:
+        return self.report(child, ExecType.TRADE, lots=lots, ticks=ticks, exec_id=exec_id, cum=cum)
+
+    def canceled(self, child: Child, cum: int) -> list[AnyWish]:
+        return self.report(child, ExecType.CANCELED, cum=cum)
+
+    def lost(self, child: Child, request: Request, reach: Reach) -> list[AnyWish]:
+        """A request of ours without an answer."""
+        failed = RequestFailed(cl_ord_id=child.order.cl_ord_id, request=request, reach=reach)
+        return self.post(RequestLost(now_ns=self.now_ns, venue=A, failed=failed))
+
+
+def outward(wishes: list[AnyWish]) -> list[Outward]:
+    """What somebody outside sees of them."""
+    return [wish for wish in wishes if isinstance(wish, OUTWARD)]
+
+
+def decided(wishes: list[AnyWish]) -> list[Decided]:
+    """The decisions among them."""
+    return [wish for wish in wishes if isinstance(wish, Decided)]

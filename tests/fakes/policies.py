@@ -1,0 +1,102 @@
+"""Policies, schedules and deciders that do as they are told."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from sor.ids import ParentId, VenueName
+from sor.params import Params
+from sor.parent import Parent
+from sor.policy import Decision, Due, Placement, Policy, Rest, Take
+from sor.reasons import TimeoutBound
+from sor.revisit import Revisit
+from sor.snapshot import View
+
+QUIET = Revisit(on_untrusted=False)
+"""Asks for nothing: only fills, order events and time-outs bring the policy back."""
+
+
+def decision(*placements: Placement, revisit: Revisit = QUIET, reason: str = "scripted") -> Decision:
+    """A decision without records."""
+    return Decision(placements=placements, revisit=revisit, reason=reason)
+
+
+def rest(venue: str, lots: int, ticks: int, *, until_ns: int) -> Rest:
+    """A resting order wanted."""
+    return Rest(VenueName(venue), lots, ticks, until_ns, TimeoutBound.FIXED)
+
+
+def take(venue: str, lots: int, ticks: int) -> Take:
+    """A taking order wanted."""
+    return Take(VenueName(venue), lots, ticks)
+
+
+class ScriptedPolicy:
+    """Returns queued decisions, then holds. `seen` has every view it was shown."""
+
+    name = "scripted"
+    needs: tuple[str, ...] = ()
+
+    def __init__(self, decisions: Iterable[Decision] = ()) -> None:
+        self.queue = deque(decisions)
+        self.seen: list[View] = []
+
+    def decide(self, view: View, params: Params) -> Decision:
+        del params
+        self.seen.append(view)
+        return self.queue.popleft() if self.queue else decision()
+
+
+class Wanting:
+    """A decider: every parent has a standing wish, a function of the view, that a test sets; without one it holds."""
+
+    def __init__(self) -> None:
+        self.wishes: dict[ParentId, Callable[[View], Decision]] = {}
+        self.asked: list[tuple[ParentId, View]] = []
+
+    def __call__(self, parent: Parent, policy: Policy, view: View, params: Params) -> tuple[Decision, tuple[str, ...]]:
+        del policy, params
+        self.asked.append((parent.id, view))
+        wish = self.wishes.get(parent.id)
+        return (decision() if wish is None else wish(view)), ()
+
+
+def ask_policy(parent: Parent, policy: Policy, view: View, params: Params) -> tuple[Decision, tuple[str, ...]]:
+    """A decider without invariants: what the policy says is done."""
+    del parent
+    return policy.decide(view, params), ()
+
+
+class Immediate:
+    """Everything is due at once."""
+
+    name = "immediate"
+
+    def check(self, args: dict[str, float]) -> None:
+        del args
+
+    def due(
+        self, *, qty_lots: int, start_ns: int, deadline_ns: int, now_ns: int, min_lots: int, args: dict[str, float]
+    ) -> Due:
+        del start_ns, now_ns, min_lots, args
+        return Due(qty_lots, deadline_ns, None)
+
+
+class Slices:
+    """`count` equal slices over the parent's time, the first at once."""
+
+    name = "slices"
+
+    def check(self, args: dict[str, float]) -> None:
+        del args
+
+    def due(
+        self, *, qty_lots: int, start_ns: int, deadline_ns: int, now_ns: int, min_lots: int, args: dict[str, float]
+    ) -> Due:
+        del min_lots
+        count = int(args["count"])
+        width = max(1, (deadline_ns - start_ns) // count)
+        begun = min(count, (now_ns - start_ns) // width + 1)
+        end = start_ns + begun * width
+        return Due(qty_lots * begun // count, min(end, deadline_ns), end if begun < count else None)
