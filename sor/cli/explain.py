@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ from sor.commands import Amend, Cancel, Decided, Ended, Place
 from sor.decide import Checked
 from sor.decide import Recorded as RecordedDecisions
 from sor.errors import CallerError
-from sor.events import Looked, Reported
+from sor.events import Looked, ParamsAdopted, Reported
 from sor.ids import ParentId
 from sor.instruments import Instrument
 from sor.journal import Record, Turn, pick, turns
@@ -22,6 +23,7 @@ from sor.journal.index import Index
 from sor.journal.records import by_name
 from sor.market import MarketView
 from sor.orders import ExecType, ExecutionReport, OrdType, Side
+from sor.params import ParamSet, parse
 from sor.parent import Parent
 from sor.plugins import Plugins
 from sor.policy import Decision, Rest
@@ -33,12 +35,13 @@ from sor.units import NS, rate_bps
 
 
 class Story(msgspec.Struct, frozen=True):
-    """One parent: its final state, what it cost, and its records with their times, in order."""
+    """One parent: its final state, what it cost, its records with their times, in order, and the sets ever in force."""
 
     parent: Parent
     costs: ParentReport
     records: tuple[tuple[int, Record], ...]
     core: Core
+    sets: dict[str, ParamSet]
 
 
 @click.command()
@@ -87,8 +90,9 @@ def read_story(journal: Path, parent_id: ParentId, *, check: bool = False) -> St
     """Fold a journal and pick one parent out of it. Raises `CallerError` for an unknown one."""
     decisions = Checked() if check else RecordedDecisions()
     plugins = Plugins.installed()
+    sets: dict[str, ParamSet] = {}
     core = fold(
-        (turn.records for turn in turns(journal)),
+        _noting_sets(turns(journal), sets),
         policies=plugins.policies,
         schedules=plugins.schedules,
         decisions=decisions,
@@ -102,7 +106,16 @@ def read_story(journal: Path, parent_id: ParentId, *, check: bool = False) -> St
     records: list[tuple[int, Record]] = []
     for turn in pick(journal, [turn for turn, _ in places]):
         records += _of_turn(turn, wanted)
-    return Story(parent, report(record_of(parent, core)), tuple(records), core)
+    return Story(parent, report(record_of(parent, core)), tuple(records), core, sets)
+
+
+def _noting_sets(read: Iterable[Turn], sets: dict[str, ParamSet]) -> Iterator[list[Record]]:
+    """The records of all turns; param-sets they adopt go into `sets` by digest, also those replaced later."""
+    for turn in read:
+        for record in turn.records:
+            if isinstance(record, ParamsAdopted):
+                sets[record.digest] = parse(record.text, where=f"journal record of {record.name}")
+        yield turn.records
 
 
 def _of_turn(turn: Turn, wanted: dict[tuple[int, int], None]) -> list[tuple[int, Record]]:
@@ -132,6 +145,7 @@ class _Teller:
         self._parent = story.parent
         self._instrument: Instrument = story.parent.instrument
         self._market: MarketView | None = None
+        self._told_digest = ""
 
     def tell(self, decisions: int | None) -> None:
         parent, order, out = self._parent, self._parent.order, self._out
@@ -157,6 +171,7 @@ class _Teller:
 
     def _decision(self, at_ns: int, record: Decided, *, in_full: bool) -> None:
         out, decision = self._out, record.decision
+        self._parameters(at_ns, record)
         wants = self._wants(decision, at_ns)
         out.print(f"{self._when(at_ns)}  [cyan]{record.by}[/cyan] asked because of {_words(record.cause)}: {wants}")
         if decision.note:
@@ -177,11 +192,19 @@ class _Teller:
         if decision.inputs:
             told = ", ".join(f"{name} {value:.6g}" for name, value in decision.inputs)
             out.print(f"{'':14}inputs {told}")
+
+    def _parameters(self, at_ns: int, record: Decided) -> None:
+        """What the policy read, said once, and again when another set came into force."""
         policy = self._story.core.policies.get(record.by)
-        if policy is not None and policy.needs:
-            params, _ = self._story.core.resolved(self._parent.set_name, self._instrument)
-            told = ", ".join(f"{need} {params[need]:g}" for need in policy.needs if need in params)
-            out.print(f"{'':14}[dim]parameters {told}[/dim]")
+        found = self._story.sets.get(record.params_digest)
+        if policy is None or found is None or record.params_digest == self._told_digest:
+            return
+        self._told_digest = record.params_digest
+        params = found.resolve(self._parent.venue, self._instrument.symbol, now_ns=at_ns)
+        self._out.print(f"[dim]Parameters of {record.by} in {record.set_id} ({record.params_digest}):[/dim]")
+        for need in policy.needs:
+            if need in params:
+                self._out.print(f"[dim]  {need:34}{params[need]:g}[/dim]")
 
     def _wants(self, decision: Decision, at_ns: int) -> str:
         if not decision.placements:

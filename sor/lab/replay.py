@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -261,8 +263,6 @@ class Replayer:
     def _run(self, policy: str, progress: Callable[[str, int], None]) -> Outcome:
         plan, ground, drawn = self.plan, self.ground, self.drawn
         home = self._runs / self._name() / policy
-        if home.exists():
-            shutil.rmtree(home)
         epoch = int.from_bytes(hashlib.sha256(self._name().encode()).digest()[:8], "big") % EPOCH_BOUND
         core = Core(policies=self._policies, schedules=self._schedules, decider=decide)
         ended = 0
@@ -273,7 +273,10 @@ class Replayer:
                 ended += 1
                 progress(policy, ended)
 
-        with Journal.create(home, epoch=epoch, environment=Environment.SIMULATED) as journal:
+        with (
+            _workshop(home) as workshop,
+            Journal.create(workshop, epoch=epoch, environment=Environment.SIMULATED) as journal,
+        ):
             world = World(core, start_ns=ground.first_ns, recorder=journal, horizons_ns=drawn.horizons_ns, tell=count)
             world.open(epoch=epoch, version=__version__, sets=self._sets, default_set=plan.param_set)
             adapter = self._open_venue(ground.options)
@@ -348,6 +351,19 @@ class Replayer:
         digests = {name: one.digest for name, one in sorted(self._sets.items())}
         content = msgspec.json.encode([__version__, self.ground.digest, self.plan, digests])
         return f"{self.ground.name}-{hashlib.sha256(content).hexdigest()[:10]}"
+
+
+@contextmanager
+def _workshop(home: Path) -> Iterator[Path]:
+    """A directory that becomes `home` once the block has ended well: an interrupted run leaves the one before alone."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    desk = Path(tempfile.mkdtemp(prefix=f".{home.name}.", dir=home.parent))
+    try:
+        yield desk
+        shutil.rmtree(home, ignore_errors=True)
+        desk.rename(home)
+    finally:
+        shutil.rmtree(desk, ignore_errors=True)
 
 
 def verdict_of(parents: Sequence[Parent], books: tuple[VenueOrder, ...]) -> Verdict:
