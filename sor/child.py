@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
+from typing import Final
 
 import msgspec
 
@@ -197,6 +198,7 @@ CHILD_TABLE: Mapping[tuple[Life, Happened], Verdict] = {
     (life, happened): verdict for life, row in _ROWS.items() for happened, verdict in row.items()
 }
 """Every pair has a verdict; `tests/tables` says so."""
+_EVENTS = len(Happened)
 _FLAT: tuple[Verdict, ...] = tuple(CHILD_TABLE[life, happened] for life in Life for happened in Happened)
 
 _CLEARS_CANCEL = frozenset(
@@ -211,6 +213,22 @@ _CLEARS_CANCEL = frozenset(
     }
 )
 _CLEARS_AMEND = frozenset({_H.REPLACED, _H.AMEND_REFUSED, _H.CLOSED, _H.CLOSED_UNSTATED, _H.FILLED})
+
+
+# Members by name: CPython 3.11 takes longer to read a member off its enum than to compare it, and these are read for
+# every report.
+_PENDING_NEW: Final = Life.PENDING_NEW
+_LIVE: Final = Life.LIVE
+_IN_DOUBT: Final = Life.IN_DOUBT
+_ABSENT: Final = Life.ABSENT
+_NOTHING_PENDING: Final = Pending.NONE
+_CANCEL_PENDING: Final = Pending.CANCEL
+_AMEND_PENDING: Final = Pending.AMEND
+_TRADE: Final = ExecType.TRADE
+_NEW: Final = ExecType.NEW
+_TRADED: Final = Happened.TRADE
+_FILLED: Final = Happened.FILLED
+_ACCEPTED: Final = Happened.ACCEPTED
 
 
 class Child:
@@ -284,8 +302,8 @@ class Child:
         self.qty_lots = order.qty_lots
         self.reserved_lots = order.qty_lots
         self.price_ticks = order.price_ticks
-        self.life = Life.PENDING_NEW
-        self.pending = Pending.NONE
+        self.life = _PENDING_NEW
+        self.pending = _NOTHING_PENDING
         self.by_exec: dict[ExecId, int] = {}
         self.sum_lots = 0
         self.floor_lots = 0
@@ -309,12 +327,12 @@ class Child:
     @property
     def leaves_lots(self) -> int:
         """What it may still fill: 0 once nothing of it is at the venue."""
-        return max(0, self.reserved_lots - self.counted_lots) if self.life <= Life.IN_DOUBT else 0
+        return max(0, self.reserved_lots - self.counted_lots) if self.life <= _IN_DOUBT else 0
 
     @property
     def closed(self) -> bool:
         """Nothing of it is at the venue, as far as is known."""
-        return self.life >= Life.ABSENT
+        return self.life >= _ABSENT
 
     @property
     def rests(self) -> bool:
@@ -329,14 +347,14 @@ class Child:
     @property
     def status(self) -> OrdStatus:
         """FIX OrdStatus, derived; the highest precedence wins."""
-        if self.life is Life.IN_DOUBT:
+        if self.life is _IN_DOUBT:
             return OrdStatus.IN_DOUBT
-        if self.life is Life.LIVE or self.life is Life.PENDING_NEW:
-            if self.pending is Pending.CANCEL:
+        if self.life is _LIVE or self.life is _PENDING_NEW:
+            if self.pending is _CANCEL_PENDING:
                 return OrdStatus.PENDING_CANCEL
-            if self.pending is Pending.AMEND:
+            if self.pending is _AMEND_PENDING:
                 return OrdStatus.PENDING_REPLACE
-            if self.life is Life.PENDING_NEW:
+            if self.life is _PENDING_NEW:
                 return OrdStatus.PENDING_NEW
             return OrdStatus.PARTIALLY_FILLED if self.counted_lots else OrdStatus.NEW
         if self.counted_lots >= self.qty_lots:
@@ -345,20 +363,24 @@ class Child:
 
     def verdict(self, happened: Happened) -> Verdict:
         """What the table says about `happened` now."""
-        return _FLAT[self.life * len(Happened) + happened]
+        return _FLAT[self.life * _EVENTS + happened]
 
     def count(self, report: ExecutionReport, mid_hticks: int) -> int:
         """Enter what a report states into the ledger; returns newly counted lots (0 for what is known already)."""
         before = self.counted_lots
-        if report.exec_type is ExecType.TRADE and report.exec_id not in self.by_exec:
+        if report.exec_type is _TRADE:
+            if report.exec_id in self.by_exec:
+                return 0
             self.by_exec[report.exec_id] = report.last_lots
             self.sum_lots += report.last_lots
             self.trades.append((report, mid_hticks))
-        elif report.exec_type is not ExecType.TRADE and report.cum_lots > self.floor_lots:
+        elif report.cum_lots > self.floor_lots:
             # Only an end or an answer to a lookup states a total that includes every trade before it; the cumulative
             # figure inside a trade may already include trades whose own reports are still on the way.
             self.floor_lots = report.cum_lots
             self.floor_hticks = report.avg_hticks
+        else:
+            return 0
         self.counted_lots = max(self.sum_lots, self.floor_lots)
         return self.counted_lots - before
 
@@ -371,19 +393,19 @@ class Child:
         if not isinstance(verdict, Go):
             self.absorbed += 1
             return verdict, False
-        revived = self.life is Life.ABSENT and (verdict.to <= Life.IN_DOUBT or happened is Happened.FILLED)
+        revived = self.life is _ABSENT and (verdict.to <= _IN_DOUBT or happened is Happened.FILLED)
         if verdict.to is not self.life:
             self.life = verdict.to
             self.checks = 0
         if happened is Happened.CANCEL_UNKNOWN:
             self.cancel_unknown = True
-        if self.pending is Pending.CANCEL and happened in _CLEARS_CANCEL:
-            self.pending = Pending.NONE
-        elif self.pending is Pending.AMEND and happened in _CLEARS_AMEND:
-            self.pending = Pending.NONE
+        if self.pending is _CANCEL_PENDING and happened in _CLEARS_CANCEL:
+            self.pending = _NOTHING_PENDING
+        elif self.pending is _AMEND_PENDING and happened in _CLEARS_AMEND:
+            self.pending = _NOTHING_PENDING
             self.reserved_lots = self.qty_lots
-        if self.life >= Life.ABSENT:
-            self.pending = Pending.NONE
+        if self.life >= _ABSENT:
+            self.pending = _NOTHING_PENDING
         return verdict, revived
 
     def replace(self, *, qty_lots: int, price_ticks: int) -> None:
@@ -394,18 +416,19 @@ class Child:
 
     def reserve_amend(self, qty_lots: int) -> None:
         """An amend to `qty_lots` is on the way: until it is answered, either quantity may fill."""
-        self.pending = Pending.AMEND
+        self.pending = _AMEND_PENDING
         self.reserved_lots = max(self.qty_lots, qty_lots)
 
 
 def happened_of(report: ExecutionReport, child: Child) -> Happened:
     """What a report means for life, once the ledger has counted it."""
     full = child.counted_lots >= child.reserved_lots
-    match report.exec_type:
-        case ExecType.NEW:
-            return Happened.ACCEPTED
-        case ExecType.TRADE:
-            return Happened.FILLED if full else Happened.TRADE
+    exec_type = report.exec_type
+    if exec_type is _TRADE:  # most reports are one of these two, and a match asks for one case after the other
+        return _FILLED if full else _TRADED
+    if exec_type is _NEW:
+        return _ACCEPTED
+    match exec_type:
         case ExecType.CANCELED | ExecType.EXPIRED:
             return _closed(report, full=full)
         case ExecType.REJECTED:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
@@ -88,6 +89,24 @@ _LOST: Mapping[tuple[Request, Reach], Happened] = {
 }
 
 
+# Members by name: CPython 3.11 takes longer to read a member off its enum than to compare it, and these are read for
+# every report.
+_PENDING_NEW: Final = Life.PENDING_NEW
+_LIVE: Final = Life.LIVE
+_IN_DOUBT: Final = Life.IN_DOUBT
+_NOTHING_PENDING: Final = Pending.NONE
+_CANCEL_PENDING: Final = Pending.CANCEL
+_TRADE: Final = ExecType.TRADE
+_REJECTED: Final = ExecType.REJECTED
+_REPLACED: Final = ExecType.REPLACED
+_SILENT: Final = Happened.SILENT
+_CLOSED: Final = Happened.CLOSED
+_NOT_FOUND: Final = Happened.NOT_FOUND
+_H_REJECTED: Final = Happened.REJECTED
+_CANCEL_REFUSED: Final = Happened.CANCEL_REFUSED
+_SEEN_OPEN: Final = Happened.SEEN_OPEN
+
+
 class Desk:
     """All children of all parents. Wishes are appended to `out`, which the router hands over at the end of a step."""
 
@@ -150,15 +169,15 @@ class Desk:
     def cancel(self, child: Child, now_ns: int, limits: Limits) -> None:
         """Withdraw an order: at once if the venue can be asked, else as soon as it can."""
         child.cancel_wanted = True
-        if child.life is Life.LIVE and child.pending is Pending.NONE:
+        if child.life is _LIVE and child.pending is _NOTHING_PENDING:
             self._send_cancel(child, now_ns, limits)
 
     def amend(
         self, parent: Parent, child: Child, *, qty_lots: int, price_ticks: int, now_ns: int, limits: Limits
     ) -> None:
         """Ask for another total quantity and price; only where the venue keeps the order's identity."""
-        assert child.life is Life.LIVE
-        assert child.pending is Pending.NONE
+        assert child.life is _LIVE
+        assert child.pending is _NOTHING_PENDING
         child.reserve_amend(qty_lots)
         child.checks = 0
         child.check_ns = now_ns + limits.ack_timeout_ns
@@ -168,13 +187,13 @@ class Desk:
     def can_amend(self, child: Child) -> bool:
         """Whether the venue changes price and quantity of a live order under the same client id."""
         state = self.venues[child.venue]
-        return state.up and state.capabilities.amend is AmendModel.NATIVE_SAME_ID and child.life is Life.LIVE
+        return state.up and state.capabilities.amend is AmendModel.NATIVE_SAME_ID and child.life is _LIVE
 
     def _send_cancel(self, child: Child, now_ns: int, limits: Limits) -> None:
         if not self.venues[child.venue].up:
             child.check_ns = now_ns + limits.query_first_ns
             return
-        child.pending = Pending.CANCEL
+        child.pending = _CANCEL_PENDING
         child.check_ns = now_ns + limits.ack_timeout_ns
         self.out.append(Cancel(child.parent_no, child.venue, ref_of(child)))
 
@@ -191,13 +210,13 @@ class Desk:
         """Do what is due for one open order: time out, ask again, or gather evidence."""
         if now_ns < child.check_ns:
             return
-        if child.life is Life.PENDING_NEW:
-            child.apply(Happened.SILENT)
+        if child.life is _PENDING_NEW:
+            child.apply(_SILENT)
             self._enter(parent, child)
-        if child.life is Life.IN_DOUBT:
+        if child.life is _IN_DOUBT:
             self._gather(child, now_ns, limits)
-        elif child.life is Life.LIVE:
-            if child.pending is not Pending.NONE or not child.rests:
+        elif child.life is _LIVE:
+            if child.pending is not _NOTHING_PENDING or not child.rests:
                 self._send_query(child, now_ns, limits)  # an answer, or the end of a taking order, is overdue
             elif child.cancel_wanted or now_ns >= child.expire_ns:
                 child.timed_out = child.timed_out or not child.cancel_wanted
@@ -210,7 +229,7 @@ class Desk:
         """One step of settling an order in doubt: a lookup, and once it was not found, a cancel by its client id."""
         self._send_query(child, now_ns, limits)
         if child.checks > 1 and not child.cancel_unknown and self.venues[child.venue].up:
-            child.pending = Pending.CANCEL
+            child.pending = _CANCEL_PENDING
             self.out.append(Cancel(child.parent_no, child.venue, ref_of(child)))
 
     def proof_ns(self, child: Child) -> int | None:
@@ -227,20 +246,20 @@ class Desk:
         self, parent: Parent, child: Child, report: ExecutionReport, *, mid_hticks: int, now_ns: int, limits: Limits
     ) -> Effect:
         """Take a report into ledger and life."""
-        if report.exec_type is ExecType.REJECTED and isinstance(child.verdict(Happened.REJECTED), Refuse):
+        if report.exec_type is _REJECTED and isinstance(child.verdict(_H_REJECTED), Refuse):
             return Effect(new_lots=0, closed=False, fault=self._refused(child, Why.REJECT_OF_LIVE), life_moved=False)
         if report.venue_order_id and not child.venue_order_id:
             child.venue_order_id = report.venue_order_id
         new_lots = child.count(report, mid_hticks)
-        if report.exec_type is ExecType.REPLACED or (
+        if report.exec_type is _REPLACED or (
             child.pending is Pending.AMEND and report.exec_type is ExecType.STATUS and report.order_lots
         ):
-            child.pending = Pending.NONE  # answered, or a lookup that states the terms in force settles it
+            child.pending = _NOTHING_PENDING  # answered, or a lookup that states the terms in force settles it
             child.replace(
                 qty_lots=report.order_lots or child.qty_lots, price_ticks=report.price_ticks or child.price_ticks
             )
         happened = happened_of(report, child)
-        if happened is Happened.CLOSED or happened is Happened.REJECTED:
+        if happened is _CLOSED or happened is _H_REJECTED:
             child.status_hint = _end_status(report)
             child.reject = report if report.code or report.text or report.reject else child.reject
         effect = self._move(parent, child, happened, new_lots=new_lots, now_ns=now_ns, limits=limits)
@@ -250,7 +269,7 @@ class Desk:
             side = parent.order.position_side
             if side in book.positions:
                 book.positions[side] += parent.side * new_lots
-            if report.exec_type is ExecType.TRADE:
+            if report.exec_type is _TRADE:
                 self.out.append(MarkAt(parent.no, report.exec_id, now_ns))
         return effect
 
@@ -264,9 +283,9 @@ class Desk:
 
     def session_lost(self, parent: Parent, child: Child, now_ns: int) -> None:
         """The session or the process went away: what was pending is not known, and everything is looked up."""
-        if child.life is Life.PENDING_NEW:
-            child.apply(Happened.SILENT)
-        child.pending = Pending.NONE
+        if child.life is _PENDING_NEW:
+            child.apply(_SILENT)
+        child.pending = _NOTHING_PENDING
         child.checks = 0
         child.check_ns = now_ns
         self._enter(parent, child)
@@ -276,12 +295,12 @@ class Desk:
     ) -> Effect:
         before = child.life
         verdict, revived = child.apply(happened)
-        if happened is Happened.NOT_FOUND and self._proven_absent(child):
+        if happened is _NOT_FOUND and self._proven_absent(child):
             child.apply(Happened.PROVEN_ABSENT)
         if isinstance(verdict, Go):
             self._set_check(child, happened, now_ns, limits)
         self._enter(parent, child)
-        closed = child.closed and before <= Life.IN_DOUBT
+        closed = child.closed and before <= _IN_DOUBT
         if closed:
             parent.close(child)
         fault = ""
@@ -296,16 +315,16 @@ class Desk:
 
     def _set_check(self, child: Child, happened: Happened, now_ns: int, limits: Limits) -> None:
         """When the order should be looked at next, after an event that counted."""
-        if child.life is Life.IN_DOUBT:
-            if happened is Happened.SILENT or child.checks == 0:
+        if child.life is _IN_DOUBT:
+            if happened is _SILENT or child.checks == 0:
                 lag = self.venues[child.venue].capabilities.lookup_lag_ns
                 child.check_ns = max(now_ns, child.sent_ns + lag) + limits.query_first_ns
             else:
                 child.check_ns = now_ns + limits.backoff_ns(child.checks)
-        elif child.life is Life.LIVE:
-            if child.pending is not Pending.NONE:
+        elif child.life is _LIVE:
+            if child.pending is not _NOTHING_PENDING:
                 child.check_ns = max(child.check_ns, now_ns + limits.query_first_ns)
-            elif happened is Happened.CANCEL_REFUSED or happened is Happened.SEEN_OPEN:
+            elif happened is _CANCEL_REFUSED or happened is _SEEN_OPEN:
                 # Refused or seen alive: ask again, but never in a tight loop with a venue that keeps saying no.
                 child.checks += 1
                 child.check_ns = now_ns + limits.backoff_ns(child.checks)
@@ -320,7 +339,7 @@ class Desk:
 
     def _proven_absent(self, child: Child) -> bool:
         """D3: looked up after the bound and not found, a cancel refused as unknown, and nothing ever heard of it."""
-        if child.life is not Life.IN_DOUBT or child.venue_order_id or child.counted_lots or not child.cancel_unknown:
+        if child.life is not _IN_DOUBT or child.venue_order_id or child.counted_lots or not child.cancel_unknown:
             return False
         proof = self.proof_ns(child)
         return proof is not None and child.queried_ns >= proof
@@ -358,4 +377,4 @@ def _end_status(report: ExecutionReport) -> OrdStatus:
         return report.ord_status
     if report.exec_type is ExecType.EXPIRED:
         return OrdStatus.EXPIRED
-    return OrdStatus.REJECTED if report.exec_type is ExecType.REJECTED else OrdStatus.CANCELED
+    return OrdStatus.REJECTED if report.exec_type is _REJECTED else OrdStatus.CANCELED

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import IntEnum
+from typing import Final
 
 import msgspec
 
@@ -101,6 +102,7 @@ PARENT_TABLE: Mapping[tuple[ParentLife, ParentEvent], ParentVerdict] = {
     (_L.DONE, _E.STOP): _ENDED,
     (_L.DONE, _E.CLEAR): _ENDED,
 }
+_EVENTS = len(ParentEvent)
 _FLAT = tuple(PARENT_TABLE[life, event] for life in ParentLife for event in ParentEvent)
 
 _STATUS_OF_LIFE = {
@@ -110,6 +112,13 @@ _STATUS_OF_LIFE = {
     ParentLife.CROSSING: ParentStatus.WORKING,
     ParentLife.STOPPING: ParentStatus.STOPPING,
 }
+
+
+# Members by name: CPython 3.11 takes longer to read a member off its enum than to compare it, and these are read for
+# every report.
+_IN_DOUBT: Final = Life.IN_DOUBT
+_STOPPING: Final = ParentLife.STOPPING
+_DONE: Final = ParentLife.DONE
 
 
 class Ledger:
@@ -133,7 +142,7 @@ class Ledger:
         than the order has left, and the rest is `over`.
         """
         leaves = child.leaves_lots
-        doubt = leaves if child.life is Life.IN_DOUBT else 0
+        doubt = leaves if child.life is _IN_DOUBT else 0
         working = leaves - doubt
         counted = child.counted_lots
         need = working - child.held_working + doubt - child.held_doubt + counted - child.held_counted
@@ -228,6 +237,7 @@ class Parent:
         "retry_ns",
         "revisit",
         "set_name",
+        "side",
         "start_ns",
         "timeouts",
         "urgency",
@@ -250,6 +260,7 @@ class Parent:
     ) -> None:
         self.no = no
         self.order = order
+        self.side: Side = order.side
         self.intent = intent
         self.venue = venue
         self.instrument = instrument
@@ -297,36 +308,33 @@ class Parent:
         return self.order.parent_id
 
     @property
-    def side(self) -> Side:
-        """Direction."""
-        return self.order.side
-
-    @property
     def ended(self) -> bool:
         """Terminal: the venue holds none of its orders."""
-        return self.life is ParentLife.DONE
+        return self.life is _DONE
 
     @property
     def active(self) -> bool:
         """It may still want to place something."""
-        return self.life < ParentLife.STOPPING
+        return self.life < _STOPPING
 
     @property
     def remaining_lots(self) -> int:
         """Not filled yet."""
-        return max(0, self.ledger.order_lots - self.ledger.shrink_lots - self.ledger.cum_lots)
+        ledger = self.ledger
+        left = ledger.order_lots - ledger.shrink_lots - ledger.cum_lots
+        return max(0, left)
 
     @property
     def status(self) -> ParentStatus:
         """Where it stands, in the caller's words."""
-        if self.life is ParentLife.DONE:
+        if self.life is _DONE:
             assert self.end_status is not None
             return self.end_status
         return _STATUS_OF_LIFE[self.life]
 
     def apply(self, event: ParentEvent) -> ParentVerdict:
         """Move life by the table."""
-        verdict = _FLAT[self.life * len(ParentEvent) + event]
+        verdict = _FLAT[self.life * _EVENTS + event]
         if isinstance(verdict, GoParent):
             self.life = verdict.to
         else:

@@ -6,6 +6,8 @@ and the orders there are.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from sor.adapter import Capabilities, NewOrder, ReduceOnly
@@ -32,6 +34,12 @@ class Carried(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     cancels: int
     denials: tuple[Denial, ...]
     nothing_to_reduce: bool
+
+
+# Members by name: CPython 3.11 takes longer to read a member off its enum than to compare it, and these are read for
+# every report.
+_LIVE: Final = Life.LIVE
+_NOTHING_PENDING: Final = Pending.NONE
 
 
 def view_of(
@@ -61,7 +69,7 @@ def view_of(
             child.expire_ns,
         )
         for child in parent.open_children
-        if child.rests and child.life is Life.LIVE
+        if child.rests and child.life is _LIVE
     )
     return View(
         now_ns=now_ns,
@@ -126,7 +134,7 @@ def carry_out(
     unmatched: list[Child] = []
     missing: list[tuple[Rest | Take, int]] = []
     for child in parent.open_children:
-        if not child.rests or child.life is not Life.LIVE or child.cancel_wanted:
+        if not child.rests or child.life is not _LIVE or child.cancel_wanted:
             continue
         match = next((w for w in wanted if isinstance(w, Rest) and _fits(w, child)), None)
         if match is None:
@@ -170,7 +178,7 @@ def _move(
     limits: Limits,
 ) -> bool:
     """Amend a live order to a wanted one where the gate allows it."""
-    if child.pending is not Pending.NONE:
+    if child.pending is not _NOTHING_PENDING:
         return False
     lots = min(lots, parent.ledger.free_lots + child.leaves_lots)
     denied = deny(

@@ -9,6 +9,7 @@ placed before the outcome of every cancel is known (D4).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
 
@@ -61,6 +62,27 @@ MARKET_POLL_NS = 250 * MS
 Ruling = tuple[Decision, tuple[str, ...]]
 Decider = Callable[[Parent, Policy, View, Params], Ruling]
 """Turns a view into a decision after the invariants; a fold hands in the recorded ones instead."""
+
+
+# Members by name: CPython 3.11 takes longer to read a member off its enum than to compare it, and these are read for
+# every report.
+_STOPPING: Final = ParentLife.STOPPING
+_PAUSED: Final = ParentLife.PAUSED
+_WORKING: Final = ParentLife.WORKING
+_CROSSING: Final = ParentLife.CROSSING
+_WAITING: Final = ParentLife.WAITING
+_PENDING_NEW: Final = Life.PENDING_NEW
+_LIVE: Final = Life.LIVE
+_IN_DOUBT: Final = Life.IN_DOUBT
+_NOTHING_PENDING: Final = Pending.NONE
+_REPLACED: Final = ExecType.REPLACED
+_AMEND_REJECTED: Final = ExecType.AMEND_REJECTED
+_TIMEOUT: Final = Cause.TIMEOUT
+_FILL: Final = Cause.FILL
+_ORDER_EVENT: Final = Cause.ORDER_EVENT
+_REVISIT: Final = Cause.REVISIT
+_START: Final = Cause.START
+_REJECTED: Final = OrdStatus.REJECTED
 
 
 class Core:
@@ -140,7 +162,7 @@ class Core:
         )
         self.parents.append(parent)
         self.by_id[order.parent_id] = parent
-        self._ask(parent, Cause.START)
+        self._ask(parent, _START)
         self._settle(parent, fact.now_ns)
 
     # --- the world around -----------------------------------------------------------------------------------------
@@ -158,7 +180,7 @@ class Core:
             for child in parent.open_children:
                 self.desk.session_lost(parent, child, fact.now_ns)
             if parent.active:
-                self._ask(parent, Cause.REVISIT)
+                self._ask(parent, _REVISIT)
             self._settle(parent, fact.now_ns)
 
     def _instrument(self, fact: InstrumentAdopted) -> None:
@@ -179,7 +201,7 @@ class Core:
                 for child in parent.open_children:
                     self.desk.session_lost(parent, child, fact.now_ns)
                 if parent.active:
-                    self._ask(parent, Cause.REVISIT)
+                    self._ask(parent, _REVISIT)
                 self._settle(parent, fact.now_ns)
 
     def _venue_down(self, fact: VenueDown) -> None:
@@ -264,7 +286,7 @@ class Core:
         if fact.market:
             parent.watching = False
             if parent.active:
-                self._ask(parent, Cause.REVISIT)
+                self._ask(parent, _REVISIT)
         else:
             parent.wake_ns = 0
         self._settle(parent, fact.now_ns)
@@ -301,9 +323,9 @@ class Core:
         if effect.closed:
             self._child_closed(parent, child, now, limits)
         elif effect.new_lots and parent.active:
-            self._ask(parent, Cause.FILL)
-        elif child.pending is Pending.NONE and report.exec_type in (ExecType.REPLACED, ExecType.AMEND_REJECTED):
-            self._ask(parent, Cause.ORDER_EVENT)
+            self._ask(parent, _FILL)
+        elif child.pending is _NOTHING_PENDING and report.exec_type in (_REPLACED, _AMEND_REJECTED):
+            self._ask(parent, _ORDER_EVENT)
         self._settle(parent, now)
 
     def _child_closed(self, parent: Parent, child: Child, now: int, limits: Limits) -> None:
@@ -312,7 +334,7 @@ class Core:
             parent.timeouts += 1
         if not parent.active:
             return
-        if child.status is OrdStatus.REJECTED:
+        if child.status is _REJECTED:
             self._child_rejected(parent, child, now, limits)
         elif not child.counted_lots and not child.rests:
             parent.denials += 1  # took and found nothing: the book was gone, look again but not in a tight loop
@@ -320,7 +342,7 @@ class Core:
         elif child.life is Life.ABSENT:
             parent.denials += 1
             parent.retry_ns = now + limits.retry_ns(parent.denials)
-        self._ask(parent, Cause.TIMEOUT if child.timed_out else Cause.FILL if child.counted_lots else Cause.ORDER_EVENT)
+        self._ask(parent, _TIMEOUT if child.timed_out else _FILL if child.counted_lots else _ORDER_EVENT)
 
     def _child_rejected(self, parent: Parent, child: Child, now: int, limits: Limits) -> None:
         kind = RejectKind.OTHER if child.reject is None else child.reject.reject
@@ -359,7 +381,7 @@ class Core:
 
     def _ask(self, parent: Parent, cause: Cause) -> None:
         """A decision is wanted; a timeout is not forgotten for a lesser cause."""
-        if parent.replan is not Cause.TIMEOUT:
+        if parent.replan is not _TIMEOUT:
             parent.replan = cause
 
     def _withdraw(self, parent: Parent, now: int) -> None:
@@ -390,7 +412,7 @@ class Core:
                 self._tend(parent, child, now, limits)
         if parent.active:
             self._look_at_time(parent, now, limits)
-        if parent.life is ParentLife.STOPPING:
+        if parent.life is _STOPPING:
             for child in parent.open_children:
                 if not child.cancel_wanted:
                     self.desk.cancel(child, now, limits)
@@ -406,7 +428,7 @@ class Core:
 
     def _tend(self, parent: Parent, child: Child, now: int, limits: Limits) -> None:
         self.desk.tend(parent, child, now, limits)
-        if child.life is Life.IN_DOUBT and child.checks == limits.doubt_alarm_checks:
+        if child.life is _IN_DOUBT and child.checks == limits.doubt_alarm_checks:
             proof = self.desk.proof_ns(child)
             why = "the venue gives no bound after which absence is proven" if proof is None else "still no evidence"
             text = f"order {child.order.cl_ord_id} is in doubt after {child.checks} lookups: {why}"
@@ -420,14 +442,14 @@ class Core:
         if now >= parent.deadline_ns:
             self._stop(parent, ParentStatus.EXPIRED, self._expiry_reason(parent), "")
             return
-        if parent.life is ParentLife.WORKING and now >= parent.deadline_ns - limits.cross_margin_ns:
+        if parent.life is _WORKING and now >= parent.deadline_ns - limits.cross_margin_ns:
             parent.apply(ParentEvent.TIME_UP)
             self._withdraw(parent, now)
             self._ask(parent, Cause.DEADLINE)
         revisit = parent.revisit
         if revisit is not None and revisit.at_ns is not None and now >= revisit.at_ns:
             parent.revisit = None
-            self._ask(parent, Cause.REVISIT)
+            self._ask(parent, _REVISIT)
         if parent.due is not None and parent.due.next_ns is not None and now >= parent.due.next_ns:
             parent.due = None
             self._ask(parent, Cause.SLICE)
@@ -451,18 +473,18 @@ class Core:
             and parent.looking is None
             and now >= parent.retry_ns
             and parent.active
-            and parent.life is not ParentLife.PAUSED
+            and parent.life is not _PAUSED
             and not self._busy(parent)
         )
 
     def _busy(self, parent: Parent) -> bool:
         """Whether an answer is on its way that the next decision must not run ahead of (D4)."""
-        crossing = parent.life is ParentLife.CROSSING
+        crossing = parent.life is _CROSSING
         for child in parent.open_children:
-            if child.life is Life.PENDING_NEW or child.pending is not Pending.NONE:
-                if child.life is not Life.IN_DOUBT:
+            if child.life is _PENDING_NEW or child.pending is not _NOTHING_PENDING:
+                if child.life is not _IN_DOUBT:
                     return True
-            elif child.life is Life.LIVE and (child.cancel_wanted or crossing or not child.rests):
+            elif child.life is _LIVE and (child.cancel_wanted or crossing or not child.rests):
                 return True
         return False
 
@@ -473,9 +495,9 @@ class Core:
             at = _sooner(at, child.check_ns)
         if parent.active:
             at = _sooner(at, parent.deadline_ns)
-            if parent.life is ParentLife.WORKING:
+            if parent.life is _WORKING:
                 at = _sooner(at, parent.deadline_ns - limits.cross_margin_ns)
-            if parent.life is not ParentLife.PAUSED:
+            if parent.life is not _PAUSED:
                 if parent.revisit is not None and parent.revisit.at_ns is not None:
                     at = _sooner(at, parent.revisit.at_ns)
                 if parent.due is not None and parent.due.next_ns is not None:
@@ -512,10 +534,10 @@ class Core:
     def _looked(self, fact: Looked) -> None:
         parent = self.parents[fact.parent_no - 1]
         parent.looking = None
-        if parent.active and parent.life is not ParentLife.PAUSED:
+        if parent.active and parent.life is not _PAUSED:
             market = fact.market
             parent.market = market
-            if parent.life is ParentLife.WAITING and not self._market_known(parent, fact):
+            if parent.life is _WAITING and not self._market_known(parent, fact):
                 self._settle(parent, fact.now_ns)
                 return
             self._decide(parent, fact.cause, market, fact.now_ns)
@@ -559,7 +581,7 @@ class Core:
             min_lots=least,
             args=parent.order.schedule_args,
         )
-        crossing = parent.life is ParentLife.CROSSING
+        crossing = parent.life is _CROSSING
         parent.due = None if crossing else due
         target = ledger.order_lots if crossing else due.target_lots
         open_lots = min(target - ledger.cum_lots - ledger.in_doubt_lots, ledger.free_lots + ledger.working_lots)
@@ -603,7 +625,7 @@ class Core:
         parent.memory = decision.memory
         slot = len(self.out)
         carried = carry_out(self.desk, parent, view, decision, mode=self.mode, limits=limits)
-        if carried.takes and (parent.timeouts or parent.life is ParentLife.CROSSING):
+        if carried.takes and (parent.timeouts or parent.life is _CROSSING):
             parent.fell_back = True
         self.out.insert(
             slot,
@@ -627,8 +649,8 @@ class Core:
         self, parent: Parent, view: View, decision: Decision, carried: Carried, limits: Limits, now: int
     ) -> None:
         if carried.cancels:
-            self._ask(parent, Cause.ORDER_EVENT)  # ... once the cancels are known
-        if parent.life is ParentLife.CROSSING:
+            self._ask(parent, _ORDER_EVENT)  # ... once the cancels are known
+        if parent.life is _CROSSING:
             parent.cross_attempts += 1
             parent.revisit = None
             self._unwatch(parent)
