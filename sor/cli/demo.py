@@ -25,8 +25,8 @@ def demo(ctx: click.Context, policy_list: str, parents: int, seed: int, runs: Pa
     The venue is a matching engine with random order flow, in virtual time: minutes of market take seconds. No network,
     no keys, no money.
     """
-    from sor.cli.explain import tell_story
     from sor.cli.run import compare, exit_code, names, show
+    from sor.cli.story import tell_story
     from sor.lab.replay import Plan, synthetic_ground
 
     output = ctx.ensure_object(Output)
