@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -35,6 +35,7 @@ INSTRUMENT = Instrument(
     taker_fee_e8=50_000,
 )
 NOW = Delay(median_ns=0)
+T = TypeVar("T")
 
 
 class Book(NamedTuple):
@@ -86,6 +87,16 @@ def tape_of(events: Sequence[Book | Print], instrument: Instrument = INSTRUMENT)
     )
 
 
+def at_once(work: Coroutine[object, object, T]) -> T:
+    """The result of a coroutine that waits for nothing."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        value: T = done.value
+        return value
+    raise AssertionError("it waits")
+
+
 class Told(NamedTuple):
     """A report in short: when it reached us, what it said, of which order; trades with lots, price and side of it."""
 
@@ -117,13 +128,7 @@ class Trader:
         self.reports: list[tuple[int, ExecutionReport]] = []
         self.instruments: list[Instrument] = []
         self.links: list[bool] = []
-        connecting = self.venue.connect(self, self.clock)
-        try:
-            connecting.send(None)
-        except StopIteration:
-            pass
-        else:
-            raise AssertionError("connecting to a recording takes no time")
+        at_once(self.venue.connect(self, self.clock))
 
     def execution(self, event: ExecutionReport | RequestFailed) -> None:
         assert isinstance(event, ExecutionReport)

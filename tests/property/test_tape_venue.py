@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sor.orders import Side, Tif
-from tests.fakes.tape_script import NOW, Book, Print, Told, Trader, market_of
+from sor.adapter import Feed, Position
+from sor.feed import LiveFeed
+from sor.ids import ClOrdId
+from sor.market import BookUpdate, MarketEvent, MarketView, TradePrint
+from sor.orders import ExecType, ExecutionReport, Side, Tif
+from sor.revisit import Revisit, Trigger
+from sor.units import RATE_E8
+from tests.fakes.clock import VirtualClock
+from tests.fakes.tape_script import INSTRUMENT, NOW, SYMBOL, Book, Print, Told, Trader, at_once, market_of
 from venues.simulated.queues import QUEUES, Place, QueueModel
+from venues.simulated.tape_latency import Delay
 from venues.simulated.tape_market import TapeMarket
 from venues.simulated.tape_settings import TapeSettings
 
 BUY, SELL = Side.BUY, Side.SELL
+MODERATE = TapeSettings(queue="moderate", entry=NOW, response=NOW)
 MIRROR = 2000
 """A price p becomes MIRROR - p: buys become sells, bids asks."""
 Events = list[Book | Print]
@@ -113,12 +124,12 @@ def send(trader: Trader, asks: Sequence[Ask]) -> None:
 def trader_on(
     events: Sequence[Book | Print] | TapeMarket,
     asks: Sequence[Ask],
-    settings: TapeSettings | None = None,
+    how: TapeSettings | None = None,
     *,
     owner_of: Callable[[str], str] | None = None,
 ) -> Trader:
     market = events if isinstance(events, TapeMarket) else market_of(events)
-    trader = Trader(market, settings, owner_of=owner_of)
+    trader = Trader(market, how, owner_of=owner_of)
     send(trader, asks)
     return trader
 
@@ -325,3 +336,187 @@ def test_skipping_finds_what_stepping_finds(queue: str, events: Events, asks: li
 
 def _by_order(told: Told) -> tuple[str, int]:
     return told.order, told.at_ns
+
+
+# --- what must hold of any replay -------------------------------------------------------------------------------
+
+
+def mirrored(events: Events) -> Events:
+    """The same recording seen from the other side."""
+    return [
+        Book(event.at_ns, _flipped(event.asks), _flipped(event.bids), event.snapshot)
+        if isinstance(event, Book)
+        else event._replace(side=event.side.opposite, ticks=MIRROR - event.ticks)
+        for event in events
+    ]
+
+
+def _flipped(levels: Mapping[int, int]) -> dict[int, int]:
+    return {MIRROR - ticks: lots for ticks, lots in levels.items()}
+
+
+@settings(max_examples=50)
+@given(events=recordings(), asks=asked())
+def test_a_mirrored_recording_mirrors_every_result(events: Events, asks: list[Ask]) -> None:
+    # A price of 0 is that of a MARKET order, which has none to mirror.
+    back = [ask._replace(side=ask.side.opposite, ticks=ask.ticks and MIRROR - ask.ticks) for ask in asks]
+    told = trader_on(mirrored(events), back, MODERATE).run()
+    assert [one._replace(ticks=one.ticks and MIRROR - one.ticks) for one in told] == trader_on(
+        events, asks, MODERATE
+    ).run()
+
+
+@given(events=recordings(), asks=asked(), queue=st.sampled_from(list(QUEUES)))
+def test_fills_positions_and_money_add_up(events: Events, asks: list[Ask], queue: str) -> None:
+    trader = trader_on(events, asks, TapeSettings(queue=queue, entry=NOW, response=NOW))
+    trader.run()
+    trader.clock.run_until(1_000)
+    wants = {ask.name: ask.lots for ask in asks if ask.kind == "place"}
+    trades: dict[str, list[ExecutionReport]] = {}
+    position_lots = cash_atoms = 0
+    sides = {ask.name: ask.side for ask in asks}
+    for _, report in trader.reports:
+        name = report.cl_ord_id
+        if report.exec_type is ExecType.REPLACED:
+            wants[name] = report.order_lots
+        if report.exec_type is ExecType.TRADE:
+            trades.setdefault(name, []).append(report)
+            assert report.cum_lots == sum(one.last_lots for one in trades[name]) <= wants[name]
+            assert report.fee_atoms == report.last_lots * report.last_ticks * (20_000 if report.is_maker else 50_000)
+            signed_lots = sides[ClOrdId(name)] * report.last_lots
+            position_lots += signed_lots
+            cash_atoms -= signed_lots * report.last_ticks * RATE_E8 + report.fee_atoms
+    assert {order.cl_ord_id: order.exec_ids for order in trader.venue.audit() if order.exec_ids} == {
+        name: tuple(one.exec_id for one in reports) for name, reports in trades.items()
+    }
+    assert all(order.order_lots >= order.filled_lots + order.leaves_lots for order in trader.venue.audit())
+    ids = [one.exec_id for reports in trades.values() for one in reports]
+    assert len(ids) == len(set(ids))
+    # What is left of the account once the position is valued at the mid is what came in and went out.
+    account = at_once(trader.venue.account())
+    market = trader.venue.market
+    mid_hticks = market.mid_hticks(market.group_count - 1)
+    if mid_hticks:
+        worth_atoms = cash_atoms + position_lots * mid_hticks * RATE_E8 // 2
+        assert account.equity - 1_000_000 == INSTRUMENT.money(worth_atoms)
+    assert account.positions == ((Position(symbol=SYMBOL, qty_lots=position_lots),) if position_lots else ())
+
+
+@settings(max_examples=25)
+@given(events=recordings(), asks=asked(), seed=st.integers(0, 9))
+def test_the_same_seed_gives_the_same_bytes(events: Events, asks: list[Ask], seed: int) -> None:
+    drawn = TapeSettings(
+        queue="moderate", seed=seed, entry=Delay(median_ns=3, sigma=1.0), response=Delay(median_ns=3, sigma=1.0)
+    )
+    first, second = trader_on(events, asks, drawn), trader_on(events, asks, drawn)
+    first.run()
+    second.run()
+    assert msgspec.json.encode(first.reports) == msgspec.json.encode(second.reports)
+
+
+@settings(max_examples=50)
+@given(events=recordings(), mine=asked(), others=asked())
+def test_an_owner_fares_as_if_it_were_alone(events: Events, mine: list[Ask], others: list[Ask]) -> None:
+    # On one market object: neither what others take, nor what the venue looked up for them, is seen by anybody else.
+    market = market_of(events)
+    alone = trader_on(market, mine, MODERATE).run()
+    strangers = [ask._replace(name=f"x{ask.name}") for ask in others]
+    together = trader_on(market, sorted([*mine, *strangers], key=lambda ask: ask.at_ns), MODERATE, owner_of=_first)
+    assert [told for told in together.run() if not told.order.startswith("x")] == alone
+
+
+def _first(cl_ord_id: str) -> str:
+    return cl_ord_id[0]
+
+
+SLOW = 300_000_000
+"""Events this many times further apart let the windows of the features move."""
+
+
+@st.composite
+def watches(draw: st.DrawFn) -> list[tuple[int, int, Revisit]]:
+    """When the market was seen, when the watch is set, and for what."""
+    found: list[tuple[int, int, Revisit]] = []
+    for _ in range(draw(st.integers(1, 4))):
+        seen = draw(st.integers(95, 160))
+        triggers = draw(
+            st.lists(
+                st.builds(
+                    Trigger,
+                    feature=st.sampled_from(["spread_ticks", "imbalance", "mid_hticks", "sell_flow", "ofi_lots"]),
+                    above=st.booleans(),
+                    level=st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.0, 1999.0, 2000.0]),
+                ),
+                max_size=2,
+            )
+        )
+        revisit = Revisit(
+            best_moved_ticks=draw(st.sampled_from([None, 0, 1, 2])),
+            triggers=tuple(triggers),
+            on_untrusted=draw(st.booleans()),
+        )
+        found.append((SLOW * seen, SLOW * (seen + draw(st.integers(0, 30))), revisit))
+    return found
+
+
+class Watcher:
+    """Sets watches on a feed at given times, on what it saw before, and writes down when it is woken."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock = clock
+        self.woken: dict[int, int] = {}
+        self.seen: dict[int, MarketView] = {}
+
+    def wake(self, key: int) -> None:
+        assert key not in self.woken
+        self.woken[key] = self.clock.now_ns()
+
+    def watch(self, feed: Feed, asked: list[tuple[int, int, Revisit]]) -> None:
+        for key, (seen_ns, at_ns, revisit) in enumerate(asked):
+            self.clock.call_at(seen_ns, partial(self._see, feed, key))
+            self.clock.call_at(at_ns, partial(self._set, feed, key, revisit))
+
+    def _see(self, feed: Feed, key: int) -> None:
+        self.seen[key] = feed.view(self.clock.now_ns())
+
+    def _set(self, feed: Feed, key: int, revisit: Revisit) -> None:
+        feed.watch(key, revisit, self.seen[key], self.clock.now_ns())
+
+
+@settings(max_examples=50)
+@given(events=recordings(), asked=watches())
+def test_the_recorded_feed_wakes_when_the_live_one_does(events: Events, asked: list[tuple[int, int, Revisit]]) -> None:
+    slow: Events = [event._replace(at_ns=SLOW * event.at_ns) for event in events]
+    slow.sort(key=lambda event: (event.at_ns, isinstance(event, Book)))  # as on a tape
+    live = Watcher(VirtualClock())
+    pushed = LiveFeed(venue=INSTRUMENT.venue, symbol=SYMBOL, wake=live.wake, scheduler=live.clock)
+    for event in slow:
+        live.clock.call_at(event.at_ns, partial(pushed.on_event, _message(event)))
+    live.watch(pushed, asked)
+    live.clock.run()
+    trader = Trader(market_of(slow))
+    recorded = Watcher(trader.clock)
+    recorded.watch(trader.venue.feed(SYMBOL, recorded.wake), asked)
+    trader.clock.run()
+    assert recorded.seen == live.seen
+    assert recorded.woken == live.woken
+
+
+def _message(event: Book | Print) -> MarketEvent:
+    if isinstance(event, Print):
+        return TradePrint(
+            symbol=SYMBOL,
+            side=event.side,
+            price_ticks=event.ticks,
+            qty_lots=event.lots,
+            venue_ns=event.at_ns,
+            recv_ns=event.at_ns,
+        )
+    return BookUpdate(
+        symbol=SYMBOL,
+        bids=tuple(event.bids.items()),
+        asks=tuple(event.asks.items()),
+        venue_ns=event.at_ns,
+        recv_ns=event.at_ns,
+        snapshot=event.snapshot,
+    )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from decimal import Decimal
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -18,28 +16,17 @@ from sor.market import MarketView, Trust
 from sor.orders import ExecType, FeeSource, OrdStatus, Provenance, Side, Tif
 from sor.revisit import Revisit, Trigger
 from sor.tape import save_tape
-from tests.fakes.tape_script import INSTRUMENT, NOW, SYMBOL, Book, Print, Told, Trader, market_of, tape_of
+from tests.fakes.tape_script import INSTRUMENT, NOW, SYMBOL, Book, Print, Told, Trader, at_once, market_of, tape_of
 from venues.simulated.tape import TapeVenue, open_tape_venue
 from venues.simulated.tape_latency import Delay, Line, local_times, read_delay
 from venues.simulated.tape_market import TapeMarket
 from venues.simulated.tape_settings import TapeSettings
 
 BUY, SELL = Side.BUY, Side.SELL
-T = TypeVar("T")
 Events = list[Book | Print]
 
 # Bids 1000 x 5, 999 x 7; asks 1001 x 4, 1002 x 6, 1005 x 20.
 OPEN = Book(100, {1000: 5, 999: 7}, {1001: 4, 1002: 6, 1005: 20}, snapshot=True)
-
-
-def at_once(work: Coroutine[object, object, T]) -> T:
-    """The result of a coroutine that waits for nothing."""
-    try:
-        work.send(None)
-    except StopIteration as done:
-        value: T = done.value
-        return value
-    raise AssertionError("it waits")
 
 
 def made(at_ns: int, order: str, lots: int, ticks: int) -> Told:
@@ -822,6 +809,21 @@ def test_an_unknown_feature_is_refused_and_the_older_watch_stays() -> None:
     with pytest.raises(CallerError, match="no market feature is called 'colour'"):
         watcher.feed.watch(7, Revisit(triggers=(Trigger("colour", above=True, level=1.0),)), seen, 150)
     assert watcher.woken_in_the_end() == [(300, 7)]
+
+
+def test_an_unknown_feature_is_refused_behind_a_condition_that_has_come_true() -> None:
+    watcher = Watcher(MOVES)
+    revisit = Revisit(best_moved_ticks=1, triggers=(Trigger("colour", above=True, level=1.0),))
+    seen = watcher.view(150)
+    watcher.clock.run_until(350)
+    with pytest.raises(CallerError, match="no market feature is called 'colour'"):
+        watcher.feed.watch(7, revisit, seen, 350)
+
+
+def test_the_first_book_of_a_recording_makes_it_sound() -> None:
+    watcher = Watcher(MOVES)
+    watcher.feed.watch(7, Revisit(), watcher.view(50), 50)
+    assert watcher.woken_in_the_end() == [(100, 7)]
 
 
 # --- options and delays -----------------------------------------------------------------------------------------

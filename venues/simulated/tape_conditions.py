@@ -10,8 +10,8 @@ from bisect import bisect_right
 
 import numpy as np
 
-from sor.lab.columns import FeatureColumns
-from sor.market import MarketView
+from sor.lab.columns import TRUSTS, FeatureColumns
+from sor.market import MarketView, Trust
 from sor.revisit import Trigger
 
 NEVER = 1 << 62
@@ -41,7 +41,9 @@ class TapeConditions:
     def __init__(self, columns: FeatureColumns) -> None:
         self._columns = columns
         self._hits: dict[tuple[Trigger, bool], _Hits] = {}
-        self._trust_ns: list[int] = columns.group_local_ns[np.flatnonzero(np.diff(columns.trust)) + 1].tolist()
+        # Nothing is known before the first group.
+        changes = np.flatnonzero(np.diff(columns.trust, prepend=np.int8(TRUSTS.index(Trust.EMPTY))))
+        self._trust_ns: list[int] = columns.group_local_ns[changes].tolist()
 
     def next_trust_change(self, after_ns: int) -> int:
         """Local time of the next change of trust after `after_ns`, `NEVER` when there is none."""

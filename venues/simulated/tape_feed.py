@@ -2,7 +2,8 @@
 
 Instead of judging every condition at every event, the feed asks the columns when a condition next comes true and has
 the scheduler call it then. Semantics are those of the live feed: a trigger that already held in what was
-seen, and still does, must first become false; a book that is not sound satisfies no condition but `on_untrusted`.
+seen, and still does, must first become false; a book that is not sound satisfies no condition but `on_untrusted`; a
+price that has moved by 0 ticks has not moved.
 
 After the last event the view stays as it was, and its age says so.
 """
@@ -15,6 +16,8 @@ from functools import partial
 import msgspec
 
 from sor.adapter import Scheduler
+from sor.errors import CallerError
+from sor.features import FEATURE_NAMES
 from sor.ids import VenueName
 from sor.lab.columns import FeatureColumns
 from sor.market import MarketView, Trust
@@ -71,6 +74,12 @@ class TapeFeed:
         A condition that already holds at `now_ns` fires at once, through the scheduler, if it did not hold in `seen`.
         Raises `CallerError` for a feature that does not exist; the older watch stays.
         """
+        for trigger in revisit.triggers:
+            if trigger.feature not in FEATURE_NAMES:
+                raise CallerError(
+                    f"no market feature is called {trigger.feature!r}; nothing was sent. "
+                    f"A trigger may watch {', '.join(FEATURE_NAMES)}"
+                )
         at_ns = self._due_ns(revisit, seen, now_ns)
         self._serial += 1
         self._watches[key] = self._serial
@@ -94,7 +103,7 @@ class TapeFeed:
         if view is not seen and _came_true(revisit, seen, view):
             return now_ns
         due_ns = conditions.next_trust_change(now_ns) if revisit.on_untrusted else NEVER
-        if revisit.best_moved_ticks is not None:
+        if revisit.best_moved_ticks:
             moved_ns = conditions.next_best_move(now_ns, seen=seen, at_least_ticks=revisit.best_moved_ticks)
             due_ns = min(due_ns, moved_ns)
         for trigger in revisit.triggers:
@@ -113,7 +122,7 @@ def _came_true(revisit: Revisit, seen: MarketView, view: MarketView) -> bool:
     if view.trust is not Trust.OK:
         return False
     far = revisit.best_moved_ticks
-    if far is not None and seen.bids and seen.asks:
+    if far and seen.bids and seen.asks:
         moved = max(abs(view.bids[0][0] - seen.bids[0][0]), abs(view.asks[0][0] - seen.asks[0][0]))
         if moved >= far:
             return True
@@ -121,8 +130,8 @@ def _came_true(revisit: Revisit, seen: MarketView, view: MarketView) -> bool:
 
 
 def _holds(trigger: Trigger, view: MarketView) -> bool:
-    """Whether a trigger holds in a view; a feature nobody knows is left to the columns to refuse."""
-    value = getattr(view.features, trigger.feature, None)
-    if value is None:
+    """Whether a trigger holds in a view; none does while the book is not sound."""
+    if view.features is None:
         return False
+    value = getattr(view.features, trigger.feature)
     return bool(value > trigger.level if trigger.above else value < trigger.level)
