@@ -105,4 +105,6 @@ class Resized(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     order_lots: int
 
 
-Event = Accepted | Rejected | Trade | Canceled | CancelRejected | Expired | Amended | AmendRejected | Resized
+OrderEvent = Accepted | Rejected | Canceled | CancelRejected | Expired | Amended | AmendRejected | Resized
+"""About one order; a trade is about two."""
+Event = OrderEvent | Trade
