@@ -300,15 +300,18 @@ class Router:
             left = [child.order.cl_ord_id for parent in self.core.parents for child in parent.open_children]
             for adapter in self._adapters:
                 await adapter.disconnect()
-            self._tasks.cancel_scope.cancel()
-            await self._tasks.__aexit__(None, None, None)
-            self._tasks = None
+        # Outside the shield, whose scope lies within that of the tasks. A cancelled caller may end here.
+        tasks, self._tasks = self._tasks, None
+        tasks.cancel_scope.cancel()
+        try:
+            await tasks.__aexit__(None, None, None)
+        finally:
             self._journal.close()
-        if left:
-            raise InDoubt(
-                f"left with {len(left)} orders not confirmed gone: {', '.join(left)}. Start the router again on the "
-                "same journal to settle them, or cancel them at the venue"
-            )
+            if left:
+                raise InDoubt(
+                    f"left with {len(left)} orders not confirmed gone: {', '.join(left)}. Start the router again on "
+                    "the same journal to settle them, or cancel them at the venue"
+                )
 
     # --- what strategies call -----------------------------------------------------------------------------------
 
