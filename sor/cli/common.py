@@ -19,6 +19,10 @@ RUNS = Path(".sor") / "runs"
 """Where demo and replay put the journals of their runs, so that `sor explain` finds them."""
 
 
+PIPE_WIDTH = 160
+"""Columns of a table that nobody's terminal bounds."""
+
+
 class Output:
     """How this invocation wants its answer."""
 
@@ -27,8 +31,9 @@ class Output:
 
     @property
     def out(self) -> Console:
-        """For results."""
-        return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        """For results; in a file or a pipe nothing is cut to a width."""
+        watched = sys.stdout.isatty()
+        return Console(highlight=False, soft_wrap=not watched, width=None if watched else PIPE_WIDTH)
 
     @property
     def err(self) -> Console:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sor.cli.common import Output, progress_of, say_json
-from sor.cli.tables import comparison_table, difference_lines, setting_line, verdict_line
+from sor.cli.tables import comparison_tables, difference_lines, interval_line, setting_line, verdict_line
 from sor.errors import CallerError
 from sor.lab.replay import Comparison, Ground, Plan, Replayer, document
 from sor.params import ParamStore
@@ -46,8 +46,10 @@ def show(output: Output, comparison: Comparison) -> None:
     out = output.out
     out.print(setting_line(comparison))
     out.print()
-    out.print(comparison_table(comparison))
-    out.print()
+    for table in comparison_tables(comparison):
+        out.print(table)
+        out.print()
+    out.print(interval_line(comparison))
     for line in difference_lines(comparison):
         out.print(line)
     out.print(verdict_line(comparison.outcomes))

@@ -4,37 +4,96 @@ from __future__ import annotations
 
 from rich.table import Table
 
+from sor.lab.bootstrap import BLOCKS_MIN
 from sor.lab.replay import Comparison, Outcome
 from sor.units import NS
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """One row per policy: filled, cost with its interval, what it is made of, how it was placed."""
-    table = Table(title="Cost against the arrival mid, bps: positive is a cost, fees and completion in", box=None)
-    table.add_column("policy", style="bold")
-    for name in ("parents", "filled", "mean cost", "95 % interval", "p95", "spread", "timing", "fees"):
-        table.add_column(name, justify="right")
-    for name in ("passive", "timeouts", "fallbacks", "first fill"):
-        table.add_column(name, justify="right")
+def comparison_tables(comparison: Comparison) -> list[Table]:
+    """What each policy cost, where that comes from, and how the market moved after its fills; 80 columns wide."""
+    return [_costs(comparison), _sources(comparison), *_markouts(comparison)]
+
+
+def _costs(comparison: Comparison) -> Table:
+    table = _table(
+        "Cost against the arrival mid, bps: positive is a cost, fees and completion in",
+        ("parents", "filled", "mean", "95 % interval", "p95", "passive", "orders", "rejects"),
+    )
     for outcome in comparison.outcomes:
         summed, cost = outcome.summary, outcome.cost
-        split = summed.shortfall_bps
         table.add_row(
             outcome.policy,
             str(summed.parents),
             f"{summed.filled_share:.1%}",
             _bps(None if cost is None else cost.mean),
-            "" if cost is None else _interval(cost.low, cost.high, cost.blocks),
+            "-" if cost is None or cost.low is None or cost.high is None else f"{cost.low:+.3f}..{cost.high:+.3f}",
             _bps(outcome.cost_p95),
-            _bps(None if split is None else split.spread),
-            _bps(None if split is None else split.timing),
-            _bps(summed.fees_bps),
             "-" if summed.passive_share is None else f"{summed.passive_share:.1%}",
-            str(summed.timeouts),
-            str(summed.fallbacks),
-            "-" if summed.first_fill_s.median is None else f"{summed.first_fill_s.median:.2f} s",
+            str(summed.orders),
+            str(summed.rejects),
         )
     return table
+
+
+def _sources(comparison: Comparison) -> Table:
+    """The mean split; saving is against crossing at once, as the book at arrival priced it."""
+    table = _table(
+        "Where it comes from, bps of the arrival notional",
+        ("timing", "spread", "fees", "unfilled", "saved", "first fill", "timeouts", "fallbacks"),
+    )
+    for outcome in comparison.outcomes:
+        summed, split, first = outcome.summary, outcome.summary.shortfall_bps, outcome.summary.first_fill_s.median
+        table.add_row(
+            outcome.policy,
+            _bps(None if split is None else split.timing),
+            _bps(None if split is None else split.spread),
+            _bps(None if split is None else split.fees),
+            _bps(None if split is None else split.opportunity),
+            _bps(summed.saved_bps),
+            "-" if first is None else f"{first:.2f} s",
+            str(summed.timeouts),
+            str(summed.fallbacks),
+        )
+    return table
+
+
+def _markouts(comparison: Comparison) -> list[Table]:
+    """One row for each kind of fill of each policy; no table when the market was not looked at after the fills."""
+    horizons = comparison.drawn.horizons_ns
+    if not horizons:
+        return []
+    table = _table(
+        "Where the mid went after fills, bps: positive helps us",
+        ("fills", *(f"{horizon / NS:g} s" for horizon in horizons)),
+    )
+    for outcome in comparison.outcomes:
+        for is_maker, kind in ((True, "maker"), (False, "taker"), (None, "unknown")):
+            lines = {line.horizon_ns: line for line in outcome.summary.markouts if line.is_maker is is_maker}
+            if lines:
+                table.add_row(
+                    f"{outcome.policy}, {kind}",
+                    str(max(line.fills for line in lines.values())),
+                    *(_bps(lines[each].lots_bps) if each in lines else "-" for each in horizons),
+                )
+    return [table]
+
+
+def _table(title: str, columns: tuple[str, ...]) -> Table:
+    table = Table(title=title, box=None, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("policy", style="bold", no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def interval_line(comparison: Comparison) -> str:
+    """What the intervals rest on."""
+    blocks = max((one.cost.blocks for one in comparison.outcomes if one.cost is not None), default=0)
+    if blocks < BLOCKS_MIN:
+        return f"{blocks} blocks of start time: too few for an interval (it takes {BLOCKS_MIN})."
+    return (
+        f"Intervals: 95 % block bootstrap over {blocks} blocks of start time; parents that overlap are not independent."
+    )
 
 
 def difference_lines(comparison: Comparison) -> list[str]:
@@ -46,9 +105,9 @@ def difference_lines(comparison: Comparison) -> list[str]:
             continue
         line = f"{outcome.policy} against {first}, same parents: {found.mean:+.3f} bps"
         if found.low is None or found.high is None or found.p_value is None:
-            line += f" ({found.blocks} blocks of time: too few for an interval)"
+            line += " (too few blocks for an interval)"
         else:
-            line += f" ({found.low:+.3f} to {found.high:+.3f}, p = {found.p_value:.3f}, {found.blocks} blocks)"
+            line += f" ({found.low:+.3f} to {found.high:+.3f}, p = {found.p_value:.3f})"
         lines.append(line)
     return lines
 
@@ -81,9 +140,3 @@ def setting_line(comparison: Comparison) -> str:
 
 def _bps(value: float | None) -> str:
     return "-" if value is None else f"{value:+.3f}"
-
-
-def _interval(low: float | None, high: float | None, blocks: int) -> str:
-    if low is None or high is None:
-        return f"- ({blocks} blocks)"
-    return f"{low:+.3f} .. {high:+.3f} ({blocks} blocks)"

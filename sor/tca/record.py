@@ -66,7 +66,7 @@ class ParentRecord(msgspec.Struct, frozen=True, kw_only=True):
     fills                  each exec id of an order once, all of `instrument` and `side`.
     end_mark_hticks        mid when it ended.
     completion             what the rest would have taken then; None when unknown or when there is no rest.
-    timeouts, fallbacks    resting orders that ran out of time; decisions that crossed after resting had failed.
+    timeouts, fallbacks    resting orders that ran out of time; 1 when it crossed after resting had failed, else 0.
     requotes, orders       resting orders moved after the market; orders sent. rejects: refused by the venue.
     markouts               (exec_id, horizon_ns, mid_hticks); of one fill and horizon the first counts, and mids of
                            fills that are not in `fills` are left aside.
