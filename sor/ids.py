@@ -86,10 +86,7 @@ class ClOrdIdCodec(msgspec.Struct, frozen=True, gc=False):
         body = body[len(self.prefix) :]
         if self.separator:
             body = body.replace(self.separator, "", 2)
-        if len(body) != 17 or body[-1] not in "ex":
+        if len(body) != 17 or body[-1] not in "ex" or not set(body).issubset(_BASE36):
             return None
-        try:
-            epoch, parent_no, child_no = int(body[:6], 36), int(body[6:12], 36), int(body[12:16], 36)
-        except ValueError:
-            return None
+        epoch, parent_no, child_no = int(body[:6], 36), int(body[6:12], 36), int(body[12:16], 36)
         return OwnedId(epoch=epoch, parent_no=parent_no, child_no=child_no, closing=body[-1] == "x")
