@@ -27,7 +27,7 @@ class Life(IntEnum):
     LIVE = 1
     IN_DOUBT = 2
     ABSENT = 3
-    """Never reached the book: it provably was not sent, or it was proven not to have arrived."""
+    """Never reached the book: refused, provably not sent, or proven not to have arrived."""
     DONE = 4
 
 
@@ -93,7 +93,7 @@ _H = Happened
 _ROWS: Mapping[Life, Mapping[Happened, Verdict]] = {
     Life.PENDING_NEW: {
         _H.ACCEPTED: Go(Life.LIVE),
-        _H.REJECTED: Go(Life.DONE),
+        _H.REJECTED: Go(Life.ABSENT),
         _H.TRADE: Go(Life.LIVE),  # a fill may overtake its ack
         _H.FILLED: Go(Life.DONE),
         _H.CLOSED: Go(Life.DONE),
@@ -133,7 +133,7 @@ _ROWS: Mapping[Life, Mapping[Happened, Verdict]] = {
     },
     Life.IN_DOUBT: {
         _H.ACCEPTED: Go(Life.LIVE),
-        _H.REJECTED: Go(Life.DONE),
+        _H.REJECTED: Go(Life.ABSENT),
         _H.TRADE: Go(Life.IN_DOUBT),  # it existed; whether it still rests is another question
         _H.FILLED: Go(Life.DONE),
         _H.CLOSED: Go(Life.DONE),
@@ -152,9 +152,10 @@ _ROWS: Mapping[Life, Mapping[Happened, Verdict]] = {
         _H.QUERY_FAILED: Go(Life.IN_DOUBT),
     },
     Life.ABSENT: {
-        # Life after proven absence: the ledger takes the quantity back, from free first, and somebody should look.
+        # Life after a refusal or proven absence: the ledger takes the quantity back, from free first, and the symbol is
+        # halted until somebody has looked.
         _H.ACCEPTED: Go(Life.LIVE),
-        _H.REJECTED: Go(Life.DONE),
+        _H.REJECTED: Absorb(Why.ALREADY_ENDED),
         _H.TRADE: Go(Life.IN_DOUBT),
         _H.FILLED: Go(Life.DONE),
         _H.CLOSED: Go(Life.DONE),
@@ -197,7 +198,7 @@ _ROWS: Mapping[Life, Mapping[Happened, Verdict]] = {
 CHILD_TABLE: Mapping[tuple[Life, Happened], Verdict] = {
     (life, happened): verdict for life, row in _ROWS.items() for happened, verdict in row.items()
 }
-"""Every pair has a verdict; `tests/tables` says so."""
+"""Every pair has a verdict; `tests/tables` says so, and keeps `docs/machines.md` in step."""
 _EVENTS = len(Happened)
 _FLAT: tuple[Verdict, ...] = tuple(CHILD_TABLE[life, happened] for life in Life for happened in Happened)
 
@@ -213,6 +214,18 @@ _CLEARS_CANCEL = frozenset(
     }
 )
 _CLEARS_AMEND = frozenset({_H.REPLACED, _H.AMEND_REFUSED, _H.CLOSED, _H.CLOSED_UNSTATED, _H.FILLED})
+_PROVES_LIFE = frozenset(
+    {
+        _H.ACCEPTED,
+        _H.TRADE,
+        _H.FILLED,
+        _H.CLOSED,
+        _H.CLOSED_UNSTATED,
+        _H.REPLACED,
+        _H.CANCEL_REFUSED,
+        _H.SEEN_OPEN,
+    }
+)
 
 
 # Members by name: CPython 3.11 takes longer to read a member off its enum than to compare it, and these are read for
@@ -235,17 +248,26 @@ class Child:
     """One order. Its parent reads it; only `apply`, `reserve_amend` and the pending setters change it.
 
     qty_lots        total order quantity; after an amend, the new one.
-    reserved_lots   what the ledger must hold for it while an amend is pending: the larger of old and new.
+    reserved_lots   what the ledger must hold for it: the larger of old and new while the outcome of an amend is open.
+    asked_*         the terms of an amend whose outcome is open; else those in force.
+    trades          what was counted, with our mid at that moment; `by_exec` is the place in it by ExecID.
     counted_lots    filled lots as counted: max(sum by ExecID, the floor the venue stated).
     expire_ns       when a resting one is to be withdrawn; 0 for one that takes.
     check_ns        when the core should look at it again, 0 for never; `checks` counts the looks since life moved.
     cancel_wanted   it should go; whether a request is on the way is `pending`.
     cancel_unknown  a cancel was refused because the venue knows no such order: half of a proof of absence.
+    heard           the venue has shown that it knows the order: "not found" can no longer mean that it never arrived.
+    unseen          the session was lost since the venue last spoke of it: it is looked up before it is relied upon.
+    early_queries   lookups without an answer yet that were sent too early to prove absence.
+    alarmed         somebody has been told that it cannot be settled.
     held_*          what the parent's ledger has entered for it; only the ledger writes them.
     """
 
     __slots__ = (
         "absorbed",
+        "alarmed",
+        "asked_lots",
+        "asked_ticks",
         "by_exec",
         "cancel_unknown",
         "cancel_wanted",
@@ -253,9 +275,11 @@ class Child:
         "checks",
         "child_no",
         "counted_lots",
+        "early_queries",
         "expire_ns",
         "floor_hticks",
         "floor_lots",
+        "heard",
         "held_counted",
         "held_doubt",
         "held_working",
@@ -275,6 +299,7 @@ class Child:
         "sum_lots",
         "timed_out",
         "trades",
+        "unseen",
         "venue",
         "venue_order_id",
     )
@@ -302,6 +327,8 @@ class Child:
         self.qty_lots = order.qty_lots
         self.reserved_lots = order.qty_lots
         self.price_ticks = order.price_ticks
+        self.asked_lots = order.qty_lots
+        self.asked_ticks = order.price_ticks
         self.life = _PENDING_NEW
         self.pending = _NOTHING_PENDING
         self.by_exec: dict[ExecId, int] = {}
@@ -311,7 +338,7 @@ class Child:
         self.counted_lots = 0
         self.trades: list[tuple[ExecutionReport, int]] = []
         self.venue_order_id = VenueOrderId("")
-        self.status_hint = OrdStatus.PENDING_NEW
+        self.status_hint = OrdStatus.CANCELED
         self.reject: ExecutionReport | None = None
         self.timed_out = False
         self.absorbed = 0
@@ -319,6 +346,10 @@ class Child:
         self.checks = 0
         self.cancel_wanted = False
         self.cancel_unknown = False
+        self.heard = False
+        self.unseen = False
+        self.early_queries = 0
+        self.alarmed = False
         self.queried_ns = 0
         self.held_working = 0
         self.held_doubt = 0
@@ -338,6 +369,12 @@ class Child:
     def rests(self) -> bool:
         """It was sent to rest, not to take."""
         return self.expire_ns > 0
+
+    @property
+    def boldest_ticks(self) -> int:
+        """The price nearest to the other side that it may have, while the outcome of an amend is open."""
+        side = self.order.side
+        return side * max(side * self.price_ticks, side * self.asked_ticks)
 
     @property
     def over_lots(self) -> int:
@@ -369,9 +406,12 @@ class Child:
         """Enter what a report states into the ledger; returns newly counted lots (0 for what is known already)."""
         before = self.counted_lots
         if report.exec_type is _TRADE:
-            if report.exec_id in self.by_exec:
+            known = self.by_exec.get(report.exec_id)
+            if known is not None:
+                if report.fee_atoms is not None and self.trades[known][0].fee_atoms is None:
+                    self.trades[known] = (report, self.trades[known][1])  # the same trade with its fee settled
                 return 0
-            self.by_exec[report.exec_id] = report.last_lots
+            self.by_exec[report.exec_id] = len(self.trades)
             self.sum_lots += report.last_lots
             self.trades.append((report, mid_hticks))
         elif report.cum_lots > self.floor_lots:
@@ -397,27 +437,37 @@ class Child:
         if verdict.to is not self.life:
             self.life = verdict.to
             self.checks = 0
+            self.alarmed = False
+        if happened in _PROVES_LIFE:
+            self.heard = True
+            self.unseen = False
         if happened is Happened.CANCEL_UNKNOWN:
             self.cancel_unknown = True
         if self.pending is _CANCEL_PENDING and happened in _CLEARS_CANCEL:
             self.pending = _NOTHING_PENDING
         elif self.pending is _AMEND_PENDING and happened in _CLEARS_AMEND:
             self.pending = _NOTHING_PENDING
-            self.reserved_lots = self.qty_lots
+            self.replace(qty_lots=self.qty_lots, price_ticks=self.price_ticks)
         if self.life >= _ABSENT:
             self.pending = _NOTHING_PENDING
         return verdict, revived
 
     def replace(self, *, qty_lots: int, price_ticks: int) -> None:
-        """The venue confirmed an amend."""
-        self.qty_lots = qty_lots
-        self.price_ticks = price_ticks
-        self.reserved_lots = qty_lots
+        """These terms are in force, and no others can come into force any more."""
+        self.qty_lots = self.asked_lots = self.reserved_lots = qty_lots
+        self.price_ticks = self.asked_ticks = price_ticks
 
-    def reserve_amend(self, qty_lots: int) -> None:
-        """An amend to `qty_lots` is on the way: until it is answered, either quantity may fill."""
+    def reserve_amend(self, *, qty_lots: int, price_ticks: int) -> None:
+        """An amend is on the way: until its outcome is known, either quantity may fill, at either price."""
         self.pending = _AMEND_PENDING
+        self.asked_lots = qty_lots
+        self.asked_ticks = price_ticks
         self.reserved_lots = max(self.qty_lots, qty_lots)
+
+    def give_up_amend(self) -> None:
+        """Whether an amend arrived, or still will, cannot be told: both quantities stay reserved, the order must go."""
+        self.pending = _NOTHING_PENDING
+        self.cancel_wanted = True
 
 
 def happened_of(report: ExecutionReport, child: Child) -> Happened:
@@ -432,13 +482,14 @@ def happened_of(report: ExecutionReport, child: Child) -> Happened:
         case ExecType.CANCELED | ExecType.EXPIRED:
             return _closed(report, full=full)
         case ExecType.REJECTED:
-            return Happened.REJECTED
+            # "I have that id already" says that the order, or a copy of its request, did arrive: look it up.
+            return Happened.SILENT if report.reject is RejectKind.DUPLICATE_ID else Happened.REJECTED
         case ExecType.REPLACED:
             return Happened.FILLED if full else Happened.REPLACED
         case ExecType.CANCEL_REJECTED:
             return Happened.CANCEL_UNKNOWN if report.reject is RejectKind.UNKNOWN_ORDER else Happened.CANCEL_REFUSED
         case ExecType.AMEND_REJECTED:
-            return Happened.AMEND_REFUSED
+            return _FILLED if child.counted_lots >= child.qty_lots else Happened.AMEND_REFUSED
         case ExecType.NOT_FOUND:
             return Happened.NOT_FOUND
         case ExecType.STATUS:

@@ -8,26 +8,95 @@ from __future__ import annotations
 
 from collections import deque
 
+import msgspec
+import numpy as np
+
 from sor.commands import Decided
-from sor.errors import ReplayDiverged
+from sor.errors import CallerError, ReplayDiverged
+from sor.features import FEATURE_NAMES
 from sor.invariants import apply as apply_invariants
+from sor.limits import Limits
 from sor.params import Params
 from sor.parent import Parent
-from sor.policy import POLICY_FAULT, Decision, Policy
+from sor.policy import POLICY_FAULT, Decision, Due, Policy, Schedule
 from sor.revisit import Revisit
 from sor.snapshot import View
+from sor.units import MS
+
+
+class PluginFault(Exception):
+    """A schedule failed, or answered with what is no answer."""
+
+
+class Uninstalled:
+    """Stands in for a policy of the journal that is not installed any more: asked for a decision, it has none."""
+
+    needs: tuple[str, ...] = ()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def decide(self, view: View, params: Params) -> Decision:
+        """Raises `CallerError`."""
+        del view, params
+        raise CallerError(f"policy {self.name!r} is not installed any more")
+
+
+def _plain(value: object) -> object:
+    """A numpy scalar as the number it stands for."""
+    if isinstance(value, np.generic):
+        plain: object = value.item()
+        return plain
+    raise TypeError(f"a decision cannot hold a {type(value).__name__}")
+
+
+_encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
+_decode = msgspec.msgpack.Decoder(Decision).decode
 
 
 def decide(parent: Parent, policy: Policy, view: View, params: Params) -> tuple[Decision, tuple[str, ...]]:
-    """Ask the policy and apply the invariants; a policy that raises gets its parent ended safely."""
+    """Ask the policy and apply the invariants; a policy that raises or talks nonsense gets its parent ended safely.
+
+    The answer is taken through the journal's encoding first: what is acted on is then what will be read back, of the
+    types that the contract names, whatever the policy handed over.
+    """
     del parent
     try:
-        decision = policy.decide(view, params)
+        decision = _decode(_encode(policy.decide(view, params)))
+        _check_features(decision)
+        ruled = apply_invariants(decision, view, params)
     except Exception as error:  # noqa: BLE001 - a plug-in's bug must not stop the other parents or leave orders resting
         note = f"policy {policy.name!r} raised {type(error).__name__}: {error}"
         return Decision(placements=(), revisit=Revisit(), reason=POLICY_FAULT, note=note), ()
-    ruled = apply_invariants(decision, view, params)
     return ruled.decision, ruled.vetoes
+
+
+def _check_features(decision: Decision) -> None:
+    for trigger in decision.revisit.triggers:
+        if trigger.feature not in FEATURE_NAMES:
+            raise CallerError(f"there is no market feature {trigger.feature!r}")
+
+
+def due_of(parent: Parent, schedule: Schedule | None, limits: Limits, *, now_ns: int) -> Due:
+    """What a parent's schedule wants done by now. Raises `PluginFault` when it cannot say."""
+    name = parent.order.schedule
+    if schedule is None:
+        raise PluginFault(f"schedule {name!r} is not installed any more")
+    try:
+        due = schedule.due(
+            qty_lots=parent.ledger.order_lots,
+            start_ns=parent.start_ns,
+            deadline_ns=parent.deadline_ns - limits.cross_margin_ns,
+            now_ns=now_ns,
+            min_lots=parent.instrument.min_qty_lots,
+            args=parent.order.schedule_args,
+        )
+        target, by_ns, next_ns = int(due.target_lots), int(due.by_ns), due.next_ns
+    except Exception as error:
+        raise PluginFault(f"schedule {name!r} raised {type(error).__name__}: {error}") from error
+    if next_ns is not None:
+        next_ns = max(int(next_ns), now_ns + MS)  # "now" would be asked again for ever
+    return Due(target, by_ns, next_ns)
 
 
 class Recorded:

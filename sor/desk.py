@@ -18,9 +18,8 @@ from sor.commands import Amend, AnyWish, Cancel, MarkAt, Place, Query
 from sor.ids import AccountId, ClOrdId, Symbol, VenueName
 from sor.limits import Limits
 from sor.market import MarketView
-from sor.orders import ExecType, ExecutionReport, OrdStatus, PositionSide, Side
+from sor.orders import ExecType, ExecutionReport, OrdStatus, PositionSide, RejectKind, Side
 from sor.parent import Parent
-from sor.reasons import Why
 from sor.units import NS
 
 BookKey = tuple[VenueName, AccountId, Symbol]
@@ -30,7 +29,7 @@ class OwnBook:
     """What is ours on one symbol of one account.
 
     rests         live or possibly live resting orders by side.
-    open_lots     what all open orders may still fill.
+    open_lots     what all open orders may still fill, by side.
     positions     signed lots by position side: the venue's word plus our fills since; absent until it has spoken.
     reducing      lots of open reduce-only orders by position side: the shared budget of exits (P1).
     crosser       a parent that waits to take while own opposite orders are withdrawn, by side.
@@ -42,7 +41,7 @@ class OwnBook:
 
     def __init__(self) -> None:
         self.rests: dict[Side, dict[ClOrdId, Child]] = {Side.BUY: {}, Side.SELL: {}}
-        self.open_lots = 0
+        self.open_lots: dict[Side, int] = {Side.BUY: 0, Side.SELL: 0}
         self.positions: dict[PositionSide, int] = {}
         self.reducing: dict[PositionSide, int] = {}
         self.crosser: dict[Side, int] = {}
@@ -96,8 +95,10 @@ _LIVE: Final = Life.LIVE
 _IN_DOUBT: Final = Life.IN_DOUBT
 _NOTHING_PENDING: Final = Pending.NONE
 _CANCEL_PENDING: Final = Pending.CANCEL
+_AMEND_PENDING: Final = Pending.AMEND
+_ABSENT: Final = Life.ABSENT
 _TRADE: Final = ExecType.TRADE
-_REJECTED: Final = ExecType.REJECTED
+_STATUS: Final = ExecType.STATUS
 _REPLACED: Final = ExecType.REPLACED
 _SILENT: Final = Happened.SILENT
 _CLOSED: Final = Happened.CLOSED
@@ -178,9 +179,10 @@ class Desk:
         """Ask for another total quantity and price; only where the venue keeps the order's identity."""
         assert child.life is _LIVE
         assert child.pending is _NOTHING_PENDING
-        child.reserve_amend(qty_lots)
+        child.reserve_amend(qty_lots=qty_lots, price_ticks=price_ticks)
         child.checks = 0
         child.check_ns = now_ns + limits.ack_timeout_ns
+        self.venues[parent.venue].sends.append(now_ns)
         self._enter(parent, child)
         self.out.append(Amend(child.parent_no, child.venue, ref_of(child), qty_lots, price_ticks))
 
@@ -202,6 +204,9 @@ class Desk:
         child.check_ns = now_ns + limits.backoff_ns(child.checks)
         if self.venues[child.venue].up:
             child.queried_ns = now_ns
+            proof = self.proof_ns(child)
+            if proof is None or now_ns < proof:
+                child.early_queries += 1
             self.out.append(Query(child.parent_no, child.venue, ref_of(child)))
 
     # --- time -----------------------------------------------------------------------------------------------------
@@ -216,12 +221,15 @@ class Desk:
         if child.life is _IN_DOUBT:
             self._gather(child, now_ns, limits)
         elif child.life is _LIVE:
-            if child.pending is not _NOTHING_PENDING or not child.rests:
-                self._send_query(child, now_ns, limits)  # an answer, or the end of a taking order, is overdue
-            elif child.cancel_wanted or now_ns >= child.expire_ns:
-                child.timed_out = child.timed_out or not child.cancel_wanted
-                child.cancel_wanted = True
+            if child.pending is not _NOTHING_PENDING:
+                self._send_query(child, now_ns, limits)  # an answer is overdue
+            elif child.cancel_wanted:
                 self._send_cancel(child, now_ns, limits)
+            elif child.rests and now_ns >= child.expire_ns:
+                child.timed_out = child.cancel_wanted = True
+                self._send_cancel(child, now_ns, limits)
+            elif child.unseen or not child.rests:
+                self._send_query(child, now_ns, limits)  # so is news of it after a lost session, or a taker's end
             else:
                 child.check_ns = child.expire_ns
 
@@ -233,11 +241,14 @@ class Desk:
             self.out.append(Cancel(child.parent_no, child.venue, ref_of(child)))
 
     def proof_ns(self, child: Child) -> int | None:
-        """From when on "not found" proves absence, or None where the venue gives no such bound (D3)."""
+        """From when on a lookup that finds nothing proves absence; None where the venue gives no such bound (D3).
+
+        The last moment at which the request may have arrived, and then the lookup's own lag on top.
+        """
         capabilities = self.venues[child.venue].capabilities
         if not capabilities.receive_window_ns:
             return None
-        window = max(capabilities.receive_window_ns + capabilities.clock_error_ns, capabilities.lookup_lag_ns)
+        window = capabilities.receive_window_ns + capabilities.clock_error_ns + capabilities.lookup_lag_ns
         return child.sent_ns + window
 
     # --- what venues say ------------------------------------------------------------------------------------------
@@ -246,22 +257,25 @@ class Desk:
         self, parent: Parent, child: Child, report: ExecutionReport, *, mid_hticks: int, now_ns: int, limits: Limits
     ) -> Effect:
         """Take a report into ledger and life."""
-        if report.exec_type is _REJECTED and isinstance(child.verdict(_H_REJECTED), Refuse):
-            return Effect(new_lots=0, closed=False, fault=self._refused(child, Why.REJECT_OF_LIVE), life_moved=False)
+        broken = _broken(report, child)
+        if broken:
+            return Effect(new_lots=0, closed=False, fault=self._refused(child, broken), life_moved=False)
         if report.venue_order_id and not child.venue_order_id:
             child.venue_order_id = report.venue_order_id
         new_lots = child.count(report, mid_hticks)
-        if report.exec_type is _REPLACED or (
-            child.pending is Pending.AMEND and report.exec_type is ExecType.STATUS and report.order_lots
-        ):
-            child.pending = _NOTHING_PENDING  # answered, or a lookup that states the terms in force settles it
+        if report.exec_type is _REPLACED:
+            child.pending = _NOTHING_PENDING
             child.replace(
-                qty_lots=report.order_lots or child.qty_lots, price_ticks=report.price_ticks or child.price_ticks
+                qty_lots=report.order_lots or child.asked_lots, price_ticks=report.price_ticks or child.asked_ticks
             )
+        elif child.pending is _AMEND_PENDING and report.exec_type is _STATUS:
+            self._settle_amend(child, report)
         happened = happened_of(report, child)
-        if happened is _CLOSED or happened is _H_REJECTED:
+        if not child.closed and (happened is _CLOSED or happened is _H_REJECTED):
             child.status_hint = _end_status(report)
             child.reject = report if report.code or report.text or report.reject else child.reject
+        if report.reject is RejectKind.DUPLICATE_ID:
+            child.heard = True
         effect = self._move(parent, child, happened, new_lots=new_lots, now_ns=now_ns, limits=limits)
         if new_lots:
             book = self.book_of(parent)
@@ -273,19 +287,38 @@ class Desk:
                 self.out.append(MarkAt(parent.no, report.exec_id, now_ns))
         return effect
 
+    @staticmethod
+    def _settle_amend(child: Child, report: ExecutionReport) -> None:
+        """An overdue amend was looked up: it is settled by the terms that it asked for, and by nothing else.
+
+        The old terms in force say only that it had not arrived by then: it may still.
+        """
+        if report.order_lots == child.asked_lots and report.price_ticks == child.asked_ticks:
+            child.pending = _NOTHING_PENDING
+            child.replace(qty_lots=child.asked_lots, price_ticks=child.asked_ticks)
+        elif child.checks:
+            child.give_up_amend()
+
     def lost(self, parent: Parent, child: Child, failed: RequestFailed, *, now_ns: int, limits: Limits) -> Effect:
         """Take in that a request of ours has no answer."""
         happened = _LOST[failed.request, failed.reach]
         if isinstance(child.verdict(happened), Refuse):
-            fault = self._refused(child, Why.UNSENT_BUT_KNOWN)
+            fault = self._refused(child, "it was called unsent, and had been heard of")
             return Effect(new_lots=0, closed=False, fault=fault, life_moved=False)
+        if failed.request is Request.QUERY and child.early_queries:
+            child.early_queries -= 1
+        if happened is Happened.AMEND_REFUSED and child.counted_lots >= child.qty_lots:
+            happened = Happened.FILLED  # what was left of the old quantity has filled meanwhile
         return self._move(parent, child, happened, new_lots=0, now_ns=now_ns, limits=limits)
 
     def session_lost(self, parent: Parent, child: Child, now_ns: int) -> None:
         """The session or the process went away: what was pending is not known, and everything is looked up."""
         if child.life is _PENDING_NEW:
             child.apply(_SILENT)
+        if child.pending is _AMEND_PENDING:
+            child.give_up_amend()
         child.pending = _NOTHING_PENDING
+        child.unseen = True
         child.checks = 0
         child.check_ns = now_ns
         self._enter(parent, child)
@@ -297,6 +330,10 @@ class Desk:
         verdict, revived = child.apply(happened)
         if happened is _NOT_FOUND and self._proven_absent(child):
             child.apply(Happened.PROVEN_ABSENT)
+        if revived:
+            child.cancel_wanted = True
+            if not child.closed and child not in parent.open_children:
+                parent.open_children.append(child)
         if isinstance(verdict, Go):
             self._set_check(child, happened, now_ns, limits)
         self._enter(parent, child)
@@ -304,11 +341,9 @@ class Desk:
         if closed:
             parent.close(child)
         fault = ""
-        if revived:
-            if not child.closed and child not in parent.open_children:
-                parent.open_children.append(child)
-            child.cancel_wanted = True
-            fault = f"order {child.order.cl_ord_id} is alive although it was proven absent"
+        if revived or (new_lots and before is _ABSENT):
+            gone = "refused" if child.status_hint is OrdStatus.REJECTED else "proven absent"
+            fault = f"order {child.order.cl_ord_id} is alive although it was {gone}"
         elif child.over_lots and new_lots:
             fault = f"order {child.order.cl_ord_id} was filled {child.over_lots} lots beyond its quantity"
         return Effect(new_lots=new_lots, closed=closed, fault=fault, life_moved=child.life is not before)
@@ -338,8 +373,14 @@ class Desk:
                 child.check_ns = now_ns + limits.ack_timeout_ns
 
     def _proven_absent(self, child: Child) -> bool:
-        """D3: looked up after the bound and not found, a cancel refused as unknown, and nothing ever heard of it."""
-        if child.life is not _IN_DOUBT or child.venue_order_id or child.counted_lots or not child.cancel_unknown:
+        """D3: looked up after the bound and not found, a cancel refused as unknown, and nothing ever heard of it.
+
+        Answers do not say which lookup they belong to, so as many as were sent too early are not counted.
+        """
+        if child.early_queries:
+            child.early_queries -= 1
+            return False
+        if child.life is not _IN_DOUBT or child.heard or not child.cancel_unknown:
             return False
         proof = self.proof_ns(child)
         return proof is not None and child.queried_ns >= proof
@@ -350,8 +391,8 @@ class Desk:
         parent.ledger.enter(child)
         after = child.held_working + child.held_doubt
         book = self.book_of(parent)
-        book.open_lots += after - before
-        if child.order.reduce_only:
+        book.open_lots[child.order.side] += after - before
+        if parent.order.reduce_only:  # whether or not the venue has a flag for it
             side = child.order.position_side
             book.reducing[side] = book.reducing.get(side, 0) + after - before
         if child.rests:
@@ -362,8 +403,25 @@ class Desk:
                 rests.pop(child.order.cl_ord_id, None)
 
     @staticmethod
-    def _refused(child: Child, why: Why) -> str:
-        return f"order {child.order.cl_ord_id}: the venue broke its contract ({why.value})"
+    def _refused(child: Child, how: str) -> str:
+        return f"order {child.order.cl_ord_id}: the venue broke its contract: {how}"
+
+
+def _broken(report: ExecutionReport, child: Child) -> str:
+    """How a report contradicts what the venue has said before, or itself, or ""; such a report changes nothing."""
+    if report.exec_type is _TRADE:
+        if report.last_lots <= 0 or report.last_ticks <= 0 or not report.exec_id:
+            return "a trade without quantity, price or id"
+        known = child.by_exec.get(report.exec_id)
+        if known is not None:
+            first = child.trades[known][0]
+            if (first.last_lots, first.last_ticks) != (report.last_lots, report.last_ticks):
+                return f"trade {report.exec_id} came a second time with other terms"
+    elif report.exec_type is ExecType.REJECTED or report.ord_status is OrdStatus.REJECTED:
+        known_of = isinstance(child.verdict(_H_REJECTED), Refuse) or (child.life is _IN_DOUBT and child.heard)
+        if known_of and happened_of(report, child) is _H_REJECTED:
+            return "it was refused, and had been heard of"
+    return ""
 
 
 def ref_of(child: Child) -> OrderRef:
@@ -377,4 +435,4 @@ def _end_status(report: ExecutionReport) -> OrdStatus:
         return report.ord_status
     if report.exec_type is ExecType.EXPIRED:
         return OrdStatus.EXPIRED
-    return OrdStatus.REJECTED if report.exec_type is _REJECTED else OrdStatus.CANCELED
+    return OrdStatus.REJECTED if report.exec_type is ExecType.REJECTED else OrdStatus.CANCELED

@@ -17,7 +17,7 @@ from sor.child import Absorb, Child, Life, Refuse
 from sor.ids import ParentId, VenueName
 from sor.instruments import Instrument
 from sor.market import MarketView
-from sor.orders import Intent, ParentOrder, ParentStatus, Side
+from sor.orders import Intent, OrdStatus, ParentOrder, ParentStatus, Side
 from sor.policy import Due, Memory, Placement
 from sor.reasons import EndReason, Why
 from sor.revisit import Revisit
@@ -172,7 +172,9 @@ class Ledger:
             undone = min(self.shrink_lots, grown)
             self.shrink_lots -= undone
             self.order_lots += grown - undone
-            self.free_lots += grown - undone
+            covered = min(self.over_lots, grown - undone)
+            self.over_lots -= covered
+            self.free_lots += grown - undone - covered
         else:
             self.shrink_lots += wanted - order_lots
             self._shrink()
@@ -199,7 +201,12 @@ class Ledger:
 
 
 class Parent:
-    """State of one parent; changed only by the core, as a function of the facts it was given."""
+    """State of one parent; changed only by the core, as a function of the facts it was given.
+
+    rejects    orders in a row that the venue refused as wrong. denials: decisions in a row that the risk gate denied.
+    misses     orders in a row that came to nothing at the venue without being wrong: they would have taken, found
+               nothing to take, came too fast, or never arrived. Each makes the next try wait longer.
+    """
 
     __slots__ = (
         "absorbed",
@@ -227,6 +234,7 @@ class Parent:
         "market",
         "markouts",
         "memory",
+        "misses",
         "next_child_no",
         "no",
         "open_children",
@@ -294,6 +302,7 @@ class Parent:
         self.cross_attempts = 0
         self.rejects = 0
         self.denials = 0
+        self.misses = 0
         self.absorbed = 0
         self.end_status: ParentStatus | None = None
         self.end_reason: EndReason | None = None
@@ -316,6 +325,12 @@ class Parent:
     def active(self) -> bool:
         """It may still want to place something."""
         return self.life < _STOPPING
+
+    @property
+    def rested_in_vain(self) -> bool:
+        """An order rested and was withdrawn, or ran out of time, before all of it was filled."""
+        ended = (OrdStatus.CANCELED, OrdStatus.EXPIRED)
+        return any(child.rests and child.status in ended for child in self.children)
 
     @property
     def remaining_lots(self) -> int:

@@ -18,7 +18,7 @@ from sor.limits import Limits
 from sor.market import Levels, MarketView
 from sor.orders import OrdType, Side, Tif
 from sor.parent import Parent
-from sor.policy import Decision, Rest, Take
+from sor.policy import Decision, Placement, Rest, Take
 from sor.reasons import Denial
 from sor.revisit import Revisit
 from sor.risk import Proposal, collar_ticks, deny, reducible_lots
@@ -130,24 +130,25 @@ def carry_out(
     Where anything must be withdrawn first, nothing is placed: the policy is asked again once the cancels are known.
     """
     now = view.now_ns
-    wanted = list(decision.placements)
+    wanted = decision.placements
+    _give_way(desk, parent, wanted)
+    left = [want.qty_lots for want in wanted]
     unmatched: list[Child] = []
-    missing: list[tuple[Rest | Take, int]] = []
     for child in parent.open_children:
         if not child.rests or child.life is not _LIVE or child.cancel_wanted:
             continue
-        match = next((w for w in wanted if isinstance(w, Rest) and _fits(w, child)), None)
-        if match is None:
+        for no, want in enumerate(wanted):
+            # A smaller order keeps its place, and several may make up one wanted; a larger one would overfill.
+            if isinstance(want, Rest) and want.price_ticks == child.price_ticks and child.leaves_lots <= left[no]:
+                left[no] -= child.leaves_lots
+                child.expire_ns = want.expire_ns
+                if not child.unseen:
+                    child.check_ns = want.expire_ns
+                break
+        else:
             unmatched.append(child)
-            continue
-        wanted.remove(match)
-        child.expire_ns = match.expire_ns
-        child.check_ns = min(match.expire_ns, parent.deadline_ns - limits.cross_margin_ns)
-        if match.qty_lots > child.leaves_lots:
-            missing.append((match, match.qty_lots - child.leaves_lots))
-    missing = [(w, w.qty_lots) for w in wanted] + [
-        (w, lots) for w, lots in missing if lots >= parent.instrument.min_qty_lots
-    ]
+    least = parent.instrument.min_qty_lots
+    missing = [(want, lots) for want, lots in zip(wanted, left, strict=True) if lots == want.qty_lots or lots >= least]
     if len(unmatched) == 1 and len(missing) == 1 and desk.can_amend(unmatched[0]):
         rest, lots = missing[0]
         if isinstance(rest, Rest) and _move(desk, parent, view, unmatched[0], rest, lots, mode=mode, limits=limits):
@@ -161,9 +162,11 @@ def carry_out(
     return _place_all(desk, parent, view, missing, mode=mode, limits=limits)
 
 
-def _fits(rest: Rest, child: Child) -> bool:
-    """Whether a live order can stay for a wanted one: a smaller order keeps its place, a larger one would overfill."""
-    return rest.price_ticks == child.price_ticks and child.leaves_lots <= rest.qty_lots
+def _give_way(desk: Desk, parent: Parent, wanted: tuple[Placement, ...]) -> None:
+    """A parent that no longer wants to take keeps nobody from resting on the other side."""
+    crosser = desk.book_of(parent).crosser
+    if crosser.get(parent.side) == parent.no and not any(isinstance(want, Take) for want in wanted):
+        del crosser[parent.side]
 
 
 def _move(
@@ -181,6 +184,11 @@ def _move(
     if child.pending is not _NOTHING_PENDING:
         return False
     lots = min(lots, parent.ledger.free_lots + child.leaves_lots)
+    if parent.order.reduce_only:
+        budget = reducible_lots(parent, desk.book_of(parent))
+        if budget is None:
+            return False
+        lots = min(lots, budget + child.leaves_lots)  # what it holds already is in the budget of open exits
     denied = deny(
         Proposal(takes=False, lots=lots, ticks=rest.price_ticks),
         parent=parent,

@@ -116,11 +116,12 @@ def _size(proposal: Proposal, parent: Parent, book: OwnBook, limits: Limits) -> 
         return Denial.MAX_QTY
     if instrument.value(lots, ticks) > limits.order_notional_max:
         return Denial.ORDER_NOTIONAL
-    if instrument.value(book.open_lots + lots, ticks) > limits.open_notional_max:
+    if instrument.value(sum(book.open_lots.values()) + lots, ticks) > limits.open_notional_max:
         return Denial.OPEN_NOTIONAL
     if not parent.order.reduce_only:
+        # As if everything that is open on this side filled: parents of one side may not add up to what one may not do.
         position = book.positions.get(parent.order.position_side, 0)
-        after = abs(position + parent.side * lots)
+        after = abs(position + parent.side * (book.open_lots[parent.side] + lots))
         if after > abs(position) and instrument.value(after, ticks) > limits.position_notional_max:
             return Denial.POSITION_NOTIONAL
     return None
@@ -132,6 +133,6 @@ def _own(proposal: Proposal, parent: Parent, book: OwnBook) -> Denial | None:
     if not proposal.takes and side.opposite in book.crosser:
         return Denial.SELF_TRADE  # somebody waits to take from this side: nothing new may be put in the way
     for child in book.rests[side.opposite].values():
-        if side * (proposal.ticks - child.price_ticks) >= 0:
+        if side * (proposal.ticks - child.boldest_ticks) >= 0:
             return Denial.SELF_TRADE
     return None

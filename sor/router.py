@@ -15,6 +15,7 @@ import msgspec
 
 from sor.child import Child, Life, Pending
 from sor.commands import Alarm, AnyWish, Decided, Ended, EndMark, Happening, Look, Tell, WakeAt, Watch
+from sor.decide import PluginFault, Uninstalled, due_of
 from sor.desk import BookKey, Desk, OwnBook, VenueState
 from sor.events import (
     AmendAsked,
@@ -42,13 +43,14 @@ from sor.events import (
 )
 from sor.ids import ParentId, Symbol, VenueName
 from sor.instruments import Instrument, canonical_symbol
+from sor.invariants import apply as apply_invariants
 from sor.limits import Limits, limits_of
 from sor.market import MarketView, Trust
 from sor.orders import ExecType, OnNoMarket, OrdStatus, ParentStatus, RejectKind
 from sor.params import Params, ParamSet, parse
 from sor.parent import GoParent, Parent, ParentEvent, ParentLife
 from sor.placement import Carried, carry_out, cross_decision, view_of
-from sor.policy import Decision, Policy, Schedule
+from sor.policy import POLICY_FAULT, Decision, Policy, Schedule
 from sor.reasons import EndReason
 from sor.revisit import Revisit
 from sor.snapshot import Cause, View
@@ -184,7 +186,22 @@ class Core:
             self._settle(parent, fact.now_ns)
 
     def _instrument(self, fact: InstrumentAdopted) -> None:
-        self.instruments[fact.instrument.venue, fact.instrument.symbol] = fact.instrument
+        new = fact.instrument
+        old = self.instruments.get((new.venue, new.symbol))
+        self.instruments[new.venue, new.symbol] = new
+        if old is None or (old.tick_size, old.lot_size, old.multiplier) == (
+            new.tick_size,
+            new.lot_size,
+            new.multiplier,
+        ):
+            return
+        # The integers of a working parent count in steps that the venue no longer has.
+        for parent in self.parents:
+            if parent.active and (parent.venue, parent.instrument.symbol) == (new.venue, new.symbol):
+                book = self.desk.book_of(parent)
+                if not book.halted:
+                    key = (parent.venue, parent.order.account, parent.instrument.symbol)
+                    self._halt(key, 0, f"{new.symbol}: the venue changed its tick or lot size", fact.now_ns)
 
     def _params(self, fact: ParamsAdopted) -> None:
         self.sets[fact.name] = parse(fact.text, where=f"journal record of {fact.name}")
@@ -252,6 +269,7 @@ class Core:
         parent = self.parents[fact.parent_no - 1]
         if isinstance(parent.apply(ParentEvent.PAUSE), GoParent):
             self._withdraw(parent, fact.now_ns)
+            self._unmark(parent)
             parent.replan = None
             parent.revisit = None
             self.out.append(Tell(Happening(parent.no, status=parent.status)))
@@ -274,6 +292,7 @@ class Core:
                 self._withdraw(parent, fact.now_ns)
         if fact.limit is not None:
             parent.limit_ticks = parent.instrument.ticks(fact.limit)
+            self._withdraw(parent, fact.now_ns, beyond_ticks=parent.limit_ticks)
         if fact.deadline_s is not None:
             parent.deadline_ns = fact.now_ns + round(fact.deadline_s * NS)
         if fact.urgency is not None:
@@ -310,12 +329,14 @@ class Core:
         parent = self.parents[child.parent_no - 1]
         now = fact.now_ns
         limits = self.limits(parent)
+        doubted = child.life is _IN_DOUBT
+        over_lots = parent.ledger.over_lots
         effect = self.desk.report(parent, child, report, mid_hticks=fact.mid_hticks, now_ns=now, limits=limits)
         if effect.new_lots:
-            parent.rejects = parent.denials = 0
+            parent.rejects = parent.denials = parent.misses = 0
         if effect.new_lots or effect.life_moved:
             self.out.append(Tell(Happening(parent.no, report=report, order_status=child.status)))
-        if effect.fault or parent.ledger.over_lots:
+        if effect.fault or parent.ledger.over_lots > over_lots:
             text = effect.fault or f"parent {parent.id} is overfilled by {parent.ledger.over_lots} lots"
             key = (parent.venue, parent.order.account, parent.instrument.symbol)
             if not self.desk.book_of(parent).halted:
@@ -324,7 +345,9 @@ class Core:
             self._child_closed(parent, child, now, limits)
         elif effect.new_lots and parent.active:
             self._ask(parent, _FILL)
-        elif child.pending is _NOTHING_PENDING and report.exec_type in (_REPLACED, _AMEND_REJECTED):
+        elif child.life is _LIVE and (
+            doubted or (child.pending is _NOTHING_PENDING and report.exec_type in (_REPLACED, _AMEND_REJECTED))
+        ):
             self._ask(parent, _ORDER_EVENT)
         self._settle(parent, now)
 
@@ -332,17 +355,19 @@ class Core:
         """An order is known to hold nothing any more: what follows for its parent."""
         if child.timed_out:
             parent.timeouts += 1
+            parent.misses = 0
         if not parent.active:
             return
         if child.status is _REJECTED:
             self._child_rejected(parent, child, now, limits)
-        elif not child.counted_lots and not child.rests:
-            parent.denials += 1  # took and found nothing: the book was gone, look again but not in a tight loop
-            parent.retry_ns = now + limits.retry_ns(parent.denials)
-        elif child.life is Life.ABSENT:
-            parent.denials += 1
-            parent.retry_ns = now + limits.retry_ns(parent.denials)
+        elif not child.counted_lots and not child.cancel_wanted:
+            self._missed(parent, now, limits)  # took and found nothing, or the venue did not let it rest after all
         self._ask(parent, _TIMEOUT if child.timed_out else _FILL if child.counted_lots else _ORDER_EVENT)
+
+    def _missed(self, parent: Parent, now: int, limits: Limits) -> None:
+        """An order came to nothing: try again, but not in a tight loop with a venue or a book that keeps saying no."""
+        parent.misses += 1
+        parent.retry_ns = now + limits.retry_ns(parent.misses)
 
     def _child_rejected(self, parent: Parent, child: Child, now: int, limits: Limits) -> None:
         kind = RejectKind.OTHER if child.reject is None else child.reject.reject
@@ -350,10 +375,10 @@ class Core:
         if kind is RejectKind.NOTHING_TO_REDUCE:
             self._stop(parent, ParentStatus.COMPLETED_BY_OTHERS, EndReason.NOTHING_LEFT_TO_REDUCE, said)
             return
-        parent.rejects += 1
-        parent.retry_ns = now + limits.retry_ns(parent.rejects)
+        self._missed(parent, now, limits)
         if kind is RejectKind.WOULD_TAKE or kind is RejectKind.RATE_LIMITED:
             return  # the market moved, or we were too quick: neither says that the order was wrong
+        parent.rejects += 1
         if parent.rejects >= limits.rejects_max:
             self._stop(parent, ParentStatus.REJECTED, EndReason.VENUE_REJECTS, said)
         book = self.desk.book_of(parent)
@@ -384,11 +409,12 @@ class Core:
         if parent.replan is not _TIMEOUT:
             parent.replan = cause
 
-    def _withdraw(self, parent: Parent, now: int) -> None:
-        """Cancel everything that rests."""
+    def _withdraw(self, parent: Parent, now: int, *, beyond_ticks: int | None = None) -> None:
+        """Cancel everything that rests, or only what rests at a worse price than `beyond_ticks`."""
         limits = self.limits(parent)
         for child in parent.open_children:
-            if child.rests and not child.cancel_wanted:
+            within = beyond_ticks is not None and parent.side * (child.boldest_ticks - beyond_ticks) <= 0
+            if child.rests and not child.cancel_wanted and not within:
                 self.desk.cancel(child, now, limits)
 
     def _stop(self, parent: Parent, status: ParentStatus, reason: EndReason, text: str) -> None:
@@ -400,9 +426,13 @@ class Core:
             parent.replan = None
             parent.revisit = None
             parent.retry_ns = 0
-            crosser = self.desk.book_of(parent).crosser
-            if crosser.get(parent.side) == parent.no:
-                del crosser[parent.side]
+            self._unmark(parent)
+
+    def _unmark(self, parent: Parent) -> None:
+        """It no longer waits to take, so that nobody has to stay out of its way."""
+        crosser = self.desk.book_of(parent).crosser
+        if crosser.get(parent.side) == parent.no:
+            del crosser[parent.side]
 
     def _settle(self, parent: Parent, now: int) -> None:
         """Do what is due for one parent, then say when to come back."""
@@ -428,11 +458,18 @@ class Core:
 
     def _tend(self, parent: Parent, child: Child, now: int, limits: Limits) -> None:
         self.desk.tend(parent, child, now, limits)
-        if child.life is _IN_DOUBT and child.checks == limits.doubt_alarm_checks:
+        if child.checks < limits.doubt_alarm_checks or child.alarmed:
+            return
+        if child.life is _IN_DOUBT:
             proof = self.desk.proof_ns(child)
             why = "the venue gives no bound after which absence is proven" if proof is None else "still no evidence"
             text = f"order {child.order.cl_ord_id} is in doubt after {child.checks} lookups: {why}"
-            self.out.append(Alarm(parent.no, parent.venue, text, halts=False))
+        elif child.cancel_wanted:
+            text = f"order {child.order.cl_ord_id} is to be withdrawn, and the venue still has it"
+        else:
+            return
+        child.alarmed = True
+        self.out.append(Alarm(parent.no, parent.venue, text, halts=False))
 
     def _look_at_time(self, parent: Parent, now: int, limits: Limits) -> None:
         """Complete, too late, time to cross, or a time that a decision or schedule named."""
@@ -445,6 +482,7 @@ class Core:
         if parent.life is _WORKING and now >= parent.deadline_ns - limits.cross_margin_ns:
             parent.apply(ParentEvent.TIME_UP)
             self._withdraw(parent, now)
+            parent.retry_ns = parent.denials = parent.misses = 0  # the last chance does not wait for earlier ones
             self._ask(parent, Cause.DEADLINE)
         revisit = parent.revisit
         if revisit is not None and revisit.at_ns is not None and now >= revisit.at_ns:
@@ -502,7 +540,8 @@ class Core:
                     at = _sooner(at, parent.revisit.at_ns)
                 if parent.due is not None and parent.due.next_ns is not None:
                     at = _sooner(at, parent.due.next_ns)
-                at = _sooner(at, parent.retry_ns)
+                if parent.retry_ns > now:  # else an answer is awaited, and will be acted upon at once
+                    at = _sooner(at, parent.retry_ns)
         if at and at <= now:
             at = now + MS  # whatever is due has been done in this step: never wake in a tight loop
         if at != parent.wake_ns:
@@ -562,6 +601,8 @@ class Core:
         return False
 
     def _watch(self, parent: Parent, revisit: Revisit, market: MarketView) -> None:
+        if revisit.at_ns is not None and revisit.at_ns <= self.now_ns:
+            revisit = msgspec.structs.replace(revisit, at_ns=self.now_ns + MS)  # "now" would be asked again for ever
         parent.revisit = revisit
         if revisit.best_moved_ticks is not None or revisit.triggers or revisit.on_untrusted:
             parent.watching = True
@@ -572,15 +613,12 @@ class Core:
     def _decide(self, parent: Parent, cause: Cause, market: MarketView, now: int) -> None:
         params, limits = self.resolved(parent.set_name, parent.instrument)
         ledger = parent.ledger
-        least = parent.instrument.min_qty_lots
-        due = self.schedules[parent.order.schedule].due(
-            qty_lots=ledger.order_lots,
-            start_ns=parent.start_ns,
-            deadline_ns=parent.deadline_ns - limits.cross_margin_ns,
-            now_ns=now,
-            min_lots=least,
-            args=parent.order.schedule_args,
-        )
+        least = _least_lots(parent, market)
+        try:
+            due = due_of(parent, self.schedules.get(parent.order.schedule), limits, now_ns=now)
+        except PluginFault as fault:
+            self._fault(parent, str(fault))
+            return
         crossing = parent.life is _CROSSING
         parent.due = None if crossing else due
         target = ledger.order_lots if crossing else due.target_lots
@@ -588,7 +626,7 @@ class Core:
         if not parent.open_children and parent.remaining_lots < least:
             self._stop(parent, ParentStatus.EXPIRED, EndReason.BELOW_MINIMUM, "what is left is below the minimum")
             return
-        if open_lots <= 0:
+        if open_lots <= 0 or (open_lots < least and not parent.open_children):
             parent.revisit = None
             self._unwatch(parent)
             return
@@ -604,11 +642,19 @@ class Core:
         vetoes: tuple[str, ...] = ()
         if crossing:
             by = "deadline"
-            decision = cross_decision(view, limits)
+            ruled = apply_invariants(cross_decision(view, limits), view, params)
+            decision, vetoes = ruled.decision, ruled.vetoes
         else:
             by = parent.order.policy
-            decision, vetoes = self.decider(parent, self.policies[by], view, params)
+            decision, vetoes = self.decider(parent, self.policies.get(by) or Uninstalled(by), view, params)
         self._carry_out(parent, view, decision, vetoes, by, params, limits)
+        if decision.reason == POLICY_FAULT:
+            self._fault(parent, decision.note)
+
+    def _fault(self, parent: Parent, text: str) -> None:
+        """A plug-in failed: its parent ends, everybody else goes on."""
+        self.out.append(Alarm(parent.no, parent.venue, f"parent {parent.id}: {text}", halts=False))
+        self._stop(parent, ParentStatus.CANCELED, EndReason.POLICY_FAULT, text)
 
     def _carry_out(
         self,
@@ -621,12 +667,11 @@ class Core:
         limits: Limits,
     ) -> None:
         """Record a decision, work out what it changes, and say when to ask again."""
-        now = view.now_ns
         parent.memory = decision.memory
         slot = len(self.out)
         carried = carry_out(self.desk, parent, view, decision, mode=self.mode, limits=limits)
-        if carried.takes and (parent.timeouts or parent.life is _CROSSING):
-            parent.fell_back = True
+        fallback = carried.takes > 0 and (parent.life is _CROSSING or parent.rested_in_vain)
+        parent.fell_back = parent.fell_back or fallback
         self.out.insert(
             slot,
             Decided(
@@ -640,24 +685,35 @@ class Core:
                 decision=decision,
                 vetoes=vetoes,
                 denials=carried.denials,
-                fallback=parent.fell_back,
+                fallback=fallback,
             ),
         )
-        self._after(parent, view, decision, carried, limits, now)
+        self._after(parent, view, decision, vetoes, carried, limits)
 
     def _after(
-        self, parent: Parent, view: View, decision: Decision, carried: Carried, limits: Limits, now: int
+        self,
+        parent: Parent,
+        view: View,
+        decision: Decision,
+        vetoes: tuple[str, ...],
+        carried: Carried,
+        limits: Limits,
     ) -> None:
+        now = view.now_ns
         if carried.cancels:
             self._ask(parent, _ORDER_EVENT)  # ... once the cancels are known
         if parent.life is _CROSSING:
             parent.cross_attempts += 1
             parent.revisit = None
             self._unwatch(parent)
-            if parent.cross_attempts >= limits.cross_attempts_max and carried.denials:
-                reason = self._expiry_reason(parent)
-                self._stop(parent, ParentStatus.EXPIRED, reason, f"could not cross: {carried.denials[-1].value}")
-                return
+            if not carried.placed and not carried.cancels:
+                if parent.cross_attempts >= limits.cross_attempts_max:
+                    why = (*vetoes, *(denial.value for denial in carried.denials), "nothing to take")[0]
+                    self._stop(parent, ParentStatus.EXPIRED, self._expiry_reason(parent), f"could not cross: {why}")
+                    return
+                if not carried.denials:
+                    self._missed(parent, now, limits)
+                    self._ask(parent, Cause.RETRY)
         else:
             revisit = decision.revisit
             if revisit.at_ns is None and not carried.placed and not parent.open_children:
@@ -671,6 +727,14 @@ class Core:
             parent.retry_ns = now + limits.retry_ns(parent.denials)
         elif carried.placed:
             parent.denials = 0
+
+
+def _least_lots(parent: Parent, market: MarketView) -> int:
+    """The smallest order that the venue takes now, by quantity and by value."""
+    ladder = market.ladder(parent.side)
+    if parent.order.reduce_only or not ladder:
+        return parent.instrument.min_qty_lots
+    return parent.instrument.min_lots_at(ladder[0][0])
 
 
 def _sooner(one: int, other: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from sor.decide import decide
 from sor.ids import ParentId, VenueName
 from sor.params import Params
 from sor.parent import Parent
@@ -48,18 +49,40 @@ class ScriptedPolicy:
         return self.queue.popleft() if self.queue else decision()
 
 
+class Wish:
+    """A policy for one decision: a function of the view."""
+
+    name = "wish"
+    needs: tuple[str, ...] = ()
+
+    def __init__(self, wish: Callable[[View], Decision]) -> None:
+        self._wish = wish
+
+    def decide(self, view: View, params: Params) -> Decision:
+        del params
+        return self._wish(view)
+
+
 class Wanting:
-    """A decider: every parent has a standing wish, a function of the view, that a test sets; without one it holds."""
+    """The real decider, invariants and all, for standing wishes: a function of the view that a test sets per parent.
+
+    Without one a parent holds. `asked` has every view that a parent's wish was asked about.
+    """
 
     def __init__(self) -> None:
         self.wishes: dict[ParentId, Callable[[View], Decision]] = {}
         self.asked: list[tuple[ParentId, View]] = []
 
     def __call__(self, parent: Parent, policy: Policy, view: View, params: Params) -> tuple[Decision, tuple[str, ...]]:
-        del policy, params
+        del policy
         self.asked.append((parent.id, view))
-        wish = self.wishes.get(parent.id)
-        return (decision() if wish is None else wish(view)), ()
+        return decide(parent, Wish(self.wishes.get(parent.id, hold)), view, params)
+
+
+def hold(view: View) -> Decision:
+    """Nothing is wanted now."""
+    del view
+    return decision()
 
 
 def ask_policy(parent: Parent, policy: Policy, view: View, params: Params) -> tuple[Decision, tuple[str, ...]]:
