@@ -46,7 +46,7 @@ from sor.events import (
 )
 from sor.ids import EPOCH_BOUND, AccountId, ClOrdId, ParentId, VenueName
 from sor.instruments import canonical_symbol
-from sor.intake import admit, check_amend, parent_of, preview
+from sor.intake import admit, check_amend, listed, parent_of, preview
 from sor.journal import Durability, Environment, Journal, turns
 from sor.orders import ExecutionReceipt, Intent, ParentOrder, ParentStatus, PositionSide
 from sor.params import Adopted, ParamStore, Refused
@@ -70,6 +70,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     durability        KERNEL: every turn is handed to the kernel (survives `kill -9`); SYNCED: to the disk (power loss).
     default_set       param-set of parents that name none.
     param_dirs        further directories of param-sets, searched after the packaged ones.
+    watch             symbols, in any spelling, whose books are followed from the start, so that features rest on data
+                      when a parent comes. Others are followed from their first parent on.
     intent_policy     policy of intents whose metadata names none.
     shutdown_s        how long leaving waits until everything is withdrawn.
     params_poll_s     how often param-set files are looked at for changes; 0 for never.
@@ -80,6 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     durability: Durability = Durability.KERNEL
     default_set: str = "baseline"
     param_dirs: tuple[Path, ...] = ()
+    watch: tuple[str, ...] = ()
     intent_policy: str = "cross"
     shutdown_s: float = 30.0
     params_poll_s: float = 2.0
@@ -273,6 +276,9 @@ class Router:
         for adapter in self._adapters:
             await adapter.connect(dispatcher.sink(adapter), scheduler)
             await self._learn_positions(adapter)
+        for spelling in settings.watch:
+            instrument = listed(self.core, spelling, ())
+            dispatcher.feed(instrument.venue, instrument.symbol)
         await self.reconcile()
         if settings.params_poll_s:
             tasks.start_soon(self._watch_params)

@@ -10,33 +10,39 @@ from sor.cli.common import RUNS, Output
 
 START_NS = 1_767_225_600_000_000_000
 """The made-up market opens at 2026-01-01 00:00 UTC: any moment would do, but always the same."""
-SPACING_S = 6.0
+SPACING_S = 10.0
+RANDOM = (
+    "The order flow is random and knows nothing, so resting looks better here than on a real market: "
+    "`sor replay` on a recording is evidence, this is a tour."
+)
 
 
 @click.command()
 @click.option("--policies", "policy_list", default="cross,maker_first", show_default=True, metavar="NAMES")
-@click.option("--parents", default=24, show_default=True, help="Parent orders for each policy.")
+@click.option("--parents", default=36, show_default=True, help="Parent orders for each policy.")
+@click.option("--qty", "quantity", default="0.6", show_default=True, help="Quantity of each parent, in coins.")
 @click.option("--seed", default=7, show_default=True, help="Decides the market, start times and sides.")
 @click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where journals go.")
 @click.pass_context
-def demo(ctx: click.Context, policy_list: str, parents: int, seed: int, runs: Path) -> None:
+def demo(ctx: click.Context, policy_list: str, parents: int, quantity: str, seed: int, runs: Path) -> None:
     """Route parent orders on an embedded simulated venue and show what they cost.
 
     The venue is a matching engine with random order flow, in virtual time: minutes of market take seconds. No network,
     no keys, no money.
     """
-    from sor.cli.run import compare, exit_code, names, show
+    from sor.cli.run import compare, decimal, exit_code, names, show
     from sor.cli.story import tell_story
     from sor.lab.replay import Plan, synthetic_ground
 
     output = ctx.ensure_object(Output)
-    plan = Plan(policies=names(policy_list, what="--policies"), parents=parents, seed=seed)
+    plan = Plan(policies=names(policy_list, what="--policies"), parents=parents, quantity=decimal(quantity), seed=seed)
     ground = synthetic_ground(plan, start_ns=START_NS, spacing_s=SPACING_S)
     if not output.json:
-        output.out.print(f"Routing {parents} parent orders under each policy on a simulated venue ...")
+        output.err.print(f"Routing {parents} parent orders under each policy on a simulated venue ...")
     comparison = compare(output, plan, ground, runs)
     show(output, comparison)
     if not output.json:
+        output.out.print(RANDOM)
         last = comparison.outcomes[-1]
         told = max(last.reports, key=lambda one: (one.timeouts, one.requotes, one.filled_lots))
         output.out.print(f"\n[bold]One parent explained[/bold] (sor explain {told.parent_id})")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import click
@@ -50,7 +49,7 @@ def replay(
     against the mid at arrival, with fees and with the cost of completing what was left. Own orders do not move the
     recording: a small quantity keeps that harmless.
     """
-    from sor.cli.run import compare, exit_code, names, seconds, show
+    from sor.cli.run import compare, decimal, exit_code, names, seconds, show
     from sor.lab.replay import Plan, tape_ground
     from sor.tape import open_tape
 
@@ -59,7 +58,7 @@ def replay(
         policies=names(policy_list, what="--policies"),
         parents=parents,
         seed=seed,
-        quantity=None if quantity is None else _decimal(quantity),
+        quantity=None if quantity is None else decimal(quantity),
         deadline_s=seconds(deadline),
         queue=queue,
         schedule=schedule,
@@ -72,16 +71,6 @@ def replay(
         example = comparison.outcomes[-1].reports[0].parent_id
         output.err.print(f"Journals are in {comparison.outcomes[0].journal.parent}. Try: sor explain {example}")
     ctx.exit(exit_code(comparison))
-
-
-def _decimal(text: str) -> Decimal:
-    try:
-        value = Decimal(text)
-    except InvalidOperation as error:
-        raise CallerError(f"--qty {text!r} is not a number; nothing was replayed") from error
-    if not value.is_finite() or value <= 0:
-        raise CallerError(f"--qty {text!r} must be positive; nothing was replayed")
-    return value
 
 
 def _arguments(pairs: tuple[str, ...]) -> dict[str, float]:

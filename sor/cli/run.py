@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from sor.cli.common import Output, progress_of, say_json
@@ -73,6 +74,17 @@ def names(text: str, *, what: str) -> tuple[str, ...]:
     if not all(found) or len(dict.fromkeys(found)) != len(found):
         raise CallerError(f"{what} {text!r}: give each name once, separated by commas; nothing was run")
     return tuple(found)
+
+
+def decimal(text: str) -> Decimal:
+    """A positive quantity, exactly as written. Raises `CallerError` for anything else."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation as error:
+        raise CallerError(f"--qty {text!r} is not a number; nothing was run") from error
+    if not value.is_finite() or value <= 0:
+        raise CallerError(f"--qty {text!r} must be positive; nothing was run")
+    return value
 
 
 def seconds(text: str) -> float:

@@ -24,6 +24,7 @@ from sor.params import ParamSet, parse
 from sor.parent import Parent
 from sor.plugins import Plugins
 from sor.policy import Decision, Rest
+from sor.reasons import TimeoutBound
 from sor.records import record_of
 from sor.recovery import fold
 from sor.router import Core
@@ -142,7 +143,7 @@ class _Teller:
         for alternative in decision.alternatives:
             cost = "cost not known" if alternative.cost_bps is None else f"{alternative.cost_bps:+.3f} bps"
             error = "" if alternative.se_bps is None else f" ± {alternative.se_bps:.3f}"
-            note = f" ({alternative.note})" if alternative.note else ""
+            note = f" ({alternative.note.strip()})" if alternative.note else ""
             out.print(f"{'':14}weighed {alternative.name}: {cost}{error}{note}")
         if decision.inputs:
             told = ", ".join(f"{name} {value:.6g}" for name, value in decision.inputs)
@@ -170,7 +171,8 @@ class _Teller:
             if isinstance(want, Rest):
                 wait = (want.expire_ns - at_ns) / NS
                 price = self._instrument.price(want.price_ticks)
-                told.append(f"rest {lots} at {price} for up to {wait:.3f} s (bound by {_words(want.bound_by)})")
+                bound = "" if want.bound_by is TimeoutBound.NONE else f", bound by {_words(want.bound_by)}"
+                told.append(f"rest {lots} at {price} for up to {wait:.3f} s{bound}")
             else:
                 told.append(f"take {lots} now, at {self._instrument.price(want.collar_ticks)} or better")
         return f"{'; '.join(told)} ({_words(decision.reason)})"

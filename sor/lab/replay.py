@@ -281,6 +281,8 @@ class Replayer:
             world.open(epoch=epoch, version=__version__, sets=self._sets, default_set=plan.param_set)
             adapter = self._open_venue(ground.options)
             world.connect(adapter)
+            # Listened to from the beginning, as a strategy would: features rest on data when the first parent starts.
+            world.dispatcher.feed(adapter.name, self.instrument.symbol)
             for start in drawn.starts:
                 world.scheduler.call_at(start.at_ns, partial(world.submit, self._order(policy, start)))
             world.scheduler.run_until(ground.end_ns)
