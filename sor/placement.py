@@ -16,12 +16,13 @@ from sor.desk import Desk
 from sor.events import TradingMode
 from sor.limits import Limits
 from sor.market import Levels, MarketView
-from sor.orders import OrdType, Side, Tif
+from sor.orders import OrdType, Tif
 from sor.parent import Parent
 from sor.policy import Decision, Placement, Rest, Take
+from sor.pricing import collar_ticks, nearer_ticks
 from sor.reasons import Denial
 from sor.revisit import Revisit
-from sor.risk import Proposal, collar_ticks, deny, reducible_lots
+from sor.risk import Proposal, deny, reducible_lots
 from sor.snapshot import Cause, Costs, Resting, View
 from sor.units import BPS, rate_bps
 
@@ -107,11 +108,11 @@ def view_of(
 
 def cross_decision(view: View, limits: Limits) -> Decision:
     """Time is up: take all that is left, at the risk collar or the limit price, whichever is nearer."""
-    worst = collar_ticks(view.side, view.market, limits.collar_bps)
-    if worst is None:
+    ladder = view.market.ladder(view.side)
+    if not ladder:
         return Decision(placements=(), revisit=Revisit(), reason="time_up", note="Time is up, but the book is empty.")
-    if view.limit_ticks is not None:
-        worst = min(worst, view.limit_ticks) if view.side is Side.BUY else max(worst, view.limit_ticks)
+    worst = collar_ticks(view.side, touch_ticks=ladder[0][0], collar_bps=limits.collar_bps)
+    worst = nearer_ticks(view.side, worst, view.limit_ticks)
     take = Take(view.instrument.venue, view.open_lots, worst)
     return Decision(
         placements=(take,),

@@ -15,8 +15,8 @@ from sor.limits import Limits
 from sor.market import MarketView
 from sor.orders import Side
 from sor.parent import Parent
+from sor.pricing import collar_ticks
 from sor.reasons import Denial
-from sor.units import BPS
 
 
 class Proposal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -32,16 +32,6 @@ class Proposal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 _BUY: Final = Side.BUY
 _HALTED: Final = TradingMode.HALTED
 _REDUCE_ONLY: Final = TradingMode.REDUCE_ONLY
-
-
-def collar_ticks(side: Side, market: MarketView, collar_bps: float) -> int | None:
-    """The worst price that `collar_bps` from the touch allows, rounded towards the touch; None without a touch."""
-    ladder = market.ladder(side)
-    if not ladder:
-        return None
-    touch = ladder[0][0]
-    reach = int(touch * collar_bps / BPS)
-    return touch + reach if side is _BUY else max(1, touch - reach)
 
 
 def reducible_lots(parent: Parent, book: OwnBook) -> int | None:
@@ -98,8 +88,7 @@ def _price(proposal: Proposal, parent: Parent, market: MarketView, limits: Limit
         if side * (touch - ticks) > 0:
             # The touch is already beyond the worst price allowed: with a limit that is the limit's doing.
             return Denial.LIMIT_PRICE if ticks == parent.limit_ticks else Denial.COLLAR
-        worst = collar_ticks(side, market, limits.collar_bps)
-        assert worst is not None
+        worst = collar_ticks(side, touch_ticks=touch, collar_bps=limits.collar_bps)
         return Denial.COLLAR if side * (ticks - worst) > 0 else None
     return Denial.WOULD_TAKE if side * (ticks - touch) >= 0 else None
 
