@@ -37,8 +37,6 @@ def demo(ctx: click.Context, policy_list: str, parents: int, quantity: str, seed
     output = ctx.ensure_object(Output)
     plan = Plan(policies=names(policy_list, what="--policies"), parents=parents, quantity=decimal(quantity), seed=seed)
     ground = synthetic_ground(plan, start_ns=START_NS, spacing_s=SPACING_S)
-    if not output.json:
-        output.err.print(f"Routing {parents} parent orders under each policy on a simulated venue ...")
     comparison = compare(output, plan, ground, runs)
     show(output, comparison)
     if not output.json:

@@ -30,6 +30,8 @@ def compare(output: Output, plan: Plan, ground: Ground, runs: Path) -> Compariso
         sets={plan.param_set: store.get(plan.param_set, now_ns=ground.first_ns)},
         runs=runs,
     )
+    if not output.json:
+        output.err.print(f"Routing {plan.parents} parents under each of {', '.join(plan.policies)} ...")
     with progress_of(output, dict.fromkeys(plan.policies, plan.parents)) as bars:
 
         def progress(policy: str, ended: int) -> None:

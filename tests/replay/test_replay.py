@@ -1,0 +1,97 @@
+"""`sor replay` on a real recording: what programs rely on, and the same bytes whatever process runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sor.cli.main import run
+from sor.lab.bootstrap import BLOCKS_MIN
+
+REPO = Path(__file__).resolve().parents[2]
+USDM = Path("binance-20240808-btc") / "usdm_btcusdt_20240808.gz"
+
+
+@pytest.fixture(scope="module")
+def tape(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The USD-M recording as a tape."""
+    path = tmp_path_factory.mktemp("tape") / "btc.tape"
+    assert run(["tape", "import", str(recordings / USDM), "--out", str(path)]) == 0
+    return path
+
+
+def replayed(tape: Path, home: Path, hash_seed: str, *more: str) -> bytes:
+    """Standard output of a replay in a process of its own, with journals in `home`."""
+    words = ["replay", str(tape), "--parents", "40", "--seed", "7", "--runs", str(home), "--json", *more]
+    ended = subprocess.run(
+        [sys.executable, "-c", "from sor.cli.main import main; main()", *words],
+        env={**os.environ, "PYTHONPATH": str(REPO), "PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        check=False,
+        timeout=300,
+    )
+    assert (ended.returncode, ended.stderr.decode()) == (0, "")
+    return ended.stdout
+
+
+def files_under(home: Path) -> dict[str, bytes]:
+    """Every journal file but its lock and its index, by relative path."""
+    return {
+        str(path.relative_to(home)): path.read_bytes()
+        for path in sorted(home.rglob("*"))
+        if path.suffix in (".seg", ".json")
+    }
+
+
+@pytest.mark.slow
+def test_same_arguments_same_bytes(tape: Path, tmp_path: Path) -> None:
+    """Not only what is printed: also the journals, in processes that hash strings differently."""
+    first = replayed(tape, tmp_path / "one", "1")
+    assert replayed(tape, tmp_path / "two", "2") == first
+    journals = files_under(tmp_path / "one")
+    assert len(journals) == 4
+    assert files_under(tmp_path / "two") == journals
+    assert replayed(tape, tmp_path / "three", "1", "--seed", "8") != first
+
+    document = json.loads(first)
+    assert (document["tape"], document["seed"], document["queue"]) == ("btc.tape", 7, "risk_averse")
+    assert [one["policy"] for one in document["policies"]] == ["cross", "maker_first"]
+    for one in document["policies"]:
+        assert (one["parents"], one["filled_share"]) == (40, 1.0)
+        assert (one["overfills"], one["orphans"], one["double_fills"], one["missed_fills"]) == (0, 0, 0, 0)
+        cost = one["cost_bps"]
+        assert one["blocks"] >= BLOCKS_MIN
+        assert cost["low"] <= cost["mean"] <= cost["high"]
+        assert cost["mean"] <= cost["p95"]
+    cross, maker = document["policies"]
+    # A taker pays the fee and something of the spread; who rests pays less fee for what is filled passively.
+    assert (cross["passive_share"], cross["timeouts"], cross["fallbacks"]) == (0.0, 0, 0)
+    assert cross["fees_bps"] == pytest.approx(5.0, abs=0.01)
+    assert cross["cost_bps"]["mean"] > 5.0
+    assert 0.0 < maker["passive_share"] <= 1.0
+    assert 2.0 <= maker["fees_bps"] < 5.0
+
+
+@pytest.mark.slow
+def test_every_parent_is_explained_and_checks_bit_for_bit(
+    tape: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A decision recomputed from the journal is the decision that was made, on recorded data as well."""
+    home = str(tmp_path / "runs")
+    assert run(["replay", str(tape), "--parents", "10", "--schedule", "twap", "--runs", home]) == 0
+    capsys.readouterr()
+    assert run(["explain", "maker_first-0005", "--runs", home, "--check"]) == 0
+    told = capsys.readouterr().out
+    assert "bit for bit" in told
+    assert "schedule twap" in told
+
+
+def test_a_deadline_longer_than_the_recording_is_refused(
+    tape: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["replay", str(tape), "--deadline", "10m", "--runs", str(tmp_path)]) == 1
+    assert "too short for a deadline of 600.0 s" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

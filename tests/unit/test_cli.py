@@ -1,0 +1,166 @@
+"""The command line as a newcomer meets it: help, one sentence for every mistake, one document for programs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import click
+import pytest
+
+from sor import __version__
+from sor.cli.main import cli, run
+from sor.journal import verify
+
+Sor = Callable[..., "Ended"]
+
+
+class Ended:
+    """How one command ended."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def sor(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sor:
+    """Run a command in an empty directory, as the console script does."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str | Path) -> Ended:
+        code = run([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return Ended(code, said.out, said.err)
+
+    return call
+
+
+def leaves(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
+    """Every command by its words."""
+    yield path
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from leaves(command, *path, name)
+        else:
+            yield (*path, name)
+
+
+@pytest.mark.parametrize("words", list(leaves(cli)), ids=lambda words: " ".join(words) or "sor")
+def test_every_command_helps(sor: Sor, words: tuple[str, ...]) -> None:
+    ended = sor(*words, "--help")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith(f"Usage: sor {' '.join(words)}".rstrip())
+    # A sentence about what it is for, not only a list of options.
+    assert len(ended.out.split("\n\n")[1].strip()) > 20
+
+
+def test_version(sor: Sor) -> None:
+    assert sor("--version").out == f"sor {__version__}\n"
+
+
+MISTAKES: Mapping[str, tuple[tuple[str, ...], int, str]] = {
+    "no such command": (("rout",), 2, "No such command 'rout'"),
+    "no such option": (("demo", "--fast"), 2, "No such option"),
+    "not a number": (("demo", "--parents", "many"), 2, "'many' is not a valid integer"),
+    "unknown policy": (("demo", "--policies", "magic"), 1, "there is no policy 'magic'"),
+    "policy named twice": (("demo", "--policies", "cross,cross"), 1, "each name once"),
+    "no parents": (("demo", "--parents", "0"), 1, "0 parents: give 1 to 100000"),
+    "quantity no number": (("demo", "--qty", "much"), 1, "'much' is not a number"),
+    "quantity off the step": (("demo", "--qty", "0.0005"), 1, "off the step"),
+    "quantity not positive": (("demo", "--qty", "-1"), 1, "must be positive"),
+    "missing tape": (("replay", "none.tape"), 1, "none.tape"),
+    "bad duration": (("replay", "none.tape", "--deadline", "15x"), 1, "write it like 15s, 500ms or 2m"),
+    "bad schedule argument": (("replay", "none.tape", "--schedule-arg", "slices"), 1, "write it like slices=5"),
+    "bad queue": (("replay", "none.tape", "--queue", "lucky"), 2, "'lucky' is not one of"),
+    "unknown parent": (("explain", "nobody"), 1, "no journal under .sor/runs knows a parent 'nobody' (0 searched)"),
+    "missing journal of a parent": (("explain", "nobody", "--journal", "nowhere"), 1, "no journal at nowhere"),
+    "missing journal": (("journal", "verify", "nowhere"), 1, "no journal at nowhere"),
+    "unknown param-set": (("params", "nope"), 1, "nope"),
+}
+
+
+@pytest.mark.parametrize(("words", "code", "says"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_gets_one_sentence(sor: Sor, words: tuple[str, ...], code: int, says: str) -> None:
+    ended = sor(*words)
+    assert (ended.code, ended.out) == (code, "")
+    assert says in ended.err
+    assert "Traceback" not in ended.err
+    if code == 1:
+        assert ended.err.startswith("sor: ")
+        assert ended.err.count("\n") == 1
+
+
+def test_a_corrupt_journal_is_named_and_not_told(sor: Sor, tmp_path: Path) -> None:
+    assert sor("demo", "--parents", "1", "--policies", "cross").code == 0
+    (journal,) = (tmp_path / ".sor" / "runs").glob("*/cross")
+    segment = journal / "000001.seg"
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 1
+    segment.write_bytes(content)
+    ended = sor("explain", "cross-0001", "--journal", journal)
+    assert (ended.code, ended.out) == (1, "")
+    assert "000001.seg" in ended.err
+    assert sor("journal", "verify", journal).code == 1
+
+
+def test_demo_for_people_and_for_programs(sor: Sor, tmp_path: Path) -> None:
+    people = sor("demo", "--parents", "3")
+    assert people.code == 0
+    assert "over 6 parents: overfills 0, orphans 0, double fills 0, missed fills 0." in people.out
+    programs = sor("demo", "--parents", "3", "--json")
+    assert (programs.code, programs.err) == (0, "")
+    document = json.loads(programs.out)
+    assert [one["policy"] for one in document["policies"]] == ["cross", "maker_first"]
+    assert sor("--json", "demo", "--parents", "3").out == programs.out
+    for home in (tmp_path / ".sor" / "runs").glob("*/*"):
+        assert verify(home).faults == ()
+
+
+def test_explain_tells_and_checks(sor: Sor) -> None:
+    sor("demo", "--parents", "2")
+    told = sor("explain", "maker_first-0002", "--check")
+    assert told.code == 0
+    assert "maker_first asked because of start" in told.out
+    assert "weighed cross" in told.out
+    assert "What it cost" in told.out
+    assert "bit for bit" in told.out
+    document = json.loads(sor("explain", "maker_first-0002", "--json").out)
+    kinds = [one["record"]["kind"] for one in document["records"]]
+    assert (kinds[0], kinds.count("ended")) == ("submit", 1)
+
+
+def test_lists_what_there_is(sor: Sor) -> None:
+    assert "maker_first" in sor("policies").out
+    assert "schedules: " in sor("policies").out
+    document = json.loads(sor("policies", "--json").out)
+    assert {"cross", "maker_first"} <= set(document["policies"])
+    assert {"immediate", "twap"} <= set(document["schedules"])
+    assert "placement.collar_bps" in sor("params").out
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_with_one_sentence_and_keeps_the_last_run(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from sor.cli.main import main; main()"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    words = ["demo", "--policies", "cross", "--parents", "40"]
+    subprocess.run([*command, *words], cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=120)
+    (kept,) = (tmp_path / ".sor" / "runs").glob("*/cross")
+    before = verify(kept)
+    again = subprocess.Popen(
+        [*command, *words], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    # Interrupted in the middle: the new run's journal is there beside the old one.
+    patience = time.monotonic() + 60
+    while not list(kept.parent.glob(".cross.*/000001.seg")) and time.monotonic() < patience:
+        assert again.poll() is None, again.communicate()
+    again.send_signal(signal.SIGINT)
+    out, err = again.communicate(timeout=60)
+    assert (again.returncode, out) == (130, "")
+    assert err.splitlines()[-1].startswith("sor: interrupted.")
+    assert "Traceback" not in err
+    assert verify(kept) == before
+    assert list(kept.parent.glob(".cross.*")) == []
