@@ -820,6 +820,19 @@ def test_an_unknown_feature_is_refused_behind_a_condition_that_has_come_true() -
         watcher.feed.watch(7, revisit, seen, 350)
 
 
+@pytest.mark.parametrize("ticks", [1, 63, 64, 65, 150, 299])
+def test_a_far_move_is_found_however_many_lie_before_it(ticks: int) -> None:
+    # One tick up every 10, beginning with the move at 110.
+    steps = [
+        Book(100 + 10 * at, {1000 + at: 1, 999 + at: 0}, {1000 + at: 0, 1001 + at: 1}, snapshot=not at)
+        for at in range(300)
+    ]
+    watcher = Watcher(list(steps))
+    watcher.feed.watch(7, Revisit(best_moved_ticks=ticks), watcher.view(105), 105)
+    watcher.feed.watch(8, Revisit(best_moved_ticks=300), watcher.view(105), 105)
+    assert watcher.woken_in_the_end() == [(100 + 10 * ticks, 7)]
+
+
 def test_the_first_book_of_a_recording_makes_it_sound() -> None:
     watcher = Watcher(MOVES)
     watcher.feed.watch(7, Revisit(), watcher.view(50), 50)

@@ -1,7 +1,8 @@
 """When the market conditions of a `Revisit` come true on a recording.
 
-What was looked up is remembered with the recording: the many parents of a replay ask for the same few levels again and
-again, and a level that is never reached would otherwise be searched for to the end each time.
+Best prices move at a few groups out of a hundred, so those alone are kept to be searched. What was looked up of a
+trigger is remembered with the recording: the many parents of a replay ask for the same few levels again and again, and
+a level that is never reached would otherwise be searched for to the end each time.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from sor.revisit import Trigger
 
 NEVER = 1 << 62
 """Later than every event."""
+_WALK = 1 << 6
+"""Moves of a best price that are gone through one by one, before whole stretches of them are."""
 _REMEMBERED = 1 << 10
 """Conditions whose times are kept; all are forgotten when there are more."""
 
@@ -36,7 +39,7 @@ class _Hits:
 class TapeConditions:
     """When the conditions of a `Revisit` come true on one recording; shared by all feeds of it."""
 
-    __slots__ = ("_columns", "_hits", "_trust_ns")
+    __slots__ = ("_asks", "_best", "_bids", "_columns", "_hits", "_moves", "_sound_ns", "_trust_ns")
 
     def __init__(self, columns: FeatureColumns) -> None:
         self._columns = columns
@@ -44,6 +47,16 @@ class TapeConditions:
         # Nothing is known before the first group.
         changes = np.flatnonzero(np.diff(columns.trust, prepend=np.int8(TRUSTS.index(Trust.EMPTY))))
         self._trust_ns: list[int] = columns.group_local_ns[changes].tolist()
+        # Sound groups: when each was known. Moves: which of those left other best prices than the one before, and which
+        # prices those were.
+        sound = np.flatnonzero(columns.trust == TRUSTS.index(Trust.OK))
+        best = np.stack((columns.bid_ticks[sound, 0], columns.ask_ticks[sound, 0])).astype(np.int64)
+        moves = np.flatnonzero(np.diff(best, prepend=0).any(axis=0))
+        self._best = best[:, moves]
+        self._sound_ns = columns.group_local_ns[sound].data
+        self._moves = moves.data
+        self._bids = self._best[0].data
+        self._asks = self._best[1].data
 
     def next_trust_change(self, after_ns: int) -> int:
         """Local time of the next change of trust after `after_ns`, `NEVER` when there is none."""
@@ -54,10 +67,26 @@ class TapeConditions:
         """Local time of the first sound book after `after_ns` with a best price so far from those in `seen`."""
         if not seen.bids or not seen.asks:
             return NEVER
-        found = self._columns.next_best_move(
-            after_ns, bid_ticks=seen.bids[0][0], ask_ticks=seen.asks[0][0], at_least_ticks=at_least_ticks
-        )
-        return NEVER if found is None else found
+        at = bisect_right(self._sound_ns, after_ns)
+        if at == len(self._sound_ns):
+            return NEVER
+        bid_ticks, ask_ticks = seen.bids[0][0], seen.asks[0][0]
+        bids, asks = self._bids, self._asks
+        # The first sound group after `after_ns` shows what the latest move by then left; from there on only moves do.
+        first = bisect_right(self._moves, at) - 1
+        stop = min(first + _WALK, len(bids))
+        for move in range(first, stop):
+            if abs(bids[move] - bid_ticks) >= at_least_ticks or abs(asks[move] - ask_ticks) >= at_least_ticks:
+                return self._sound_ns[max(at, self._moves[move])]
+        size = _WALK
+        while stop < len(bids):
+            size *= 2
+            there = self._best[:, stop : stop + size]
+            far = (np.abs(there - np.array([[bid_ticks], [ask_ticks]])) >= at_least_ticks).any(axis=0)
+            if far.any():
+                return self._sound_ns[self._moves[stop + int(far.argmax())]]
+            stop += size
+        return NEVER
 
     def next_trigger(self, after_ns: int, trigger: Trigger, *, holds: bool) -> int:
         """Local time of the first event after `after_ns` at which `trigger` holds, or does not."""
