@@ -146,6 +146,17 @@ class FeatureColumns(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             return 0
         return self.bid_ticks.item(row, 0) + self.ask_ticks.item(row, 0)
 
+    def values(self, feature: str, now_ns: IntColumn) -> FloatColumn:
+        """One feature at many instants, in any order: what `at` says at each of them, NaN while the book is not sound.
+
+        now_ns      (N,) int64. Returns (N,).
+        Raises      CallerError for an unknown feature.
+        """
+        _refuse_unknown(feature)
+        groups = self.group_local_ns.searchsorted(now_ns, "right")
+        trades = self.trade_local_ns.searchsorted(now_ns, "right")
+        return self._known(feature, now_ns=now_ns, groups=groups, trades=trades)
+
     def next_best_move(self, after_ns: int, *, bid_ticks: int, ask_ticks: int, at_least_ticks: int) -> int | None:
         """The first local time after `after_ns` with a sound book and a best price so far from the given ones."""
 
@@ -168,10 +179,7 @@ class FeatureColumns(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         Judged after each event like the live feed's: a window that empties while nothing comes is seen at the next
         event, and while the book is not sound no trigger holds. Raises `CallerError` for an unknown feature.
         """
-        if trigger.feature not in FEATURE_NAMES:
-            raise CallerError(
-                f"no market feature is called {trigger.feature!r}; name one of {', '.join(FEATURE_NAMES)}"
-            )
+        _refuse_unknown(trigger.feature)
         groups_ns = self.group_local_ns
         trades_ns = self.trade_local_ns
         group = int(groups_ns.searchsorted(after_ns, "right"))
@@ -239,12 +247,17 @@ class FeatureColumns(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     def _holds(self, trigger: Trigger, *, now_ns: IntColumn, groups: IntColumn, trades: IntColumn) -> BoolColumn:
         """Whether a trigger holds at instants given by time and by how many groups and trades have come."""
-        holds = np.zeros(len(now_ns), np.bool_)
+        values = self._known(trigger.feature, now_ns=now_ns, groups=groups, trades=trades)
+        holds: BoolColumn = values > trigger.level if trigger.above else values < trigger.level
+        return holds  # a comparison with NaN is false
+
+    def _known(self, feature: str, *, now_ns: IntColumn, groups: IntColumn, trades: IntColumn) -> FloatColumn:
+        """One feature at such instants, NaN while the book is not sound."""
+        values = np.full(len(now_ns), np.nan)
         sound = np.flatnonzero(groups > self.first_group)
         sound = sound[self.trust[groups[sound] - 1] == _OK]
-        values = self._values(trigger.feature, now_ns=now_ns[sound], groups=groups[sound], trades=trades[sound])
-        holds[sound] = values > trigger.level if trigger.above else values < trigger.level
-        return holds
+        values[sound] = self._values(feature, now_ns=now_ns[sound], groups=groups[sound], trades=trades[sound])
+        return values
 
     def _values(self, feature: str, *, now_ns: IntColumn, groups: IntColumn, trades: IntColumn) -> FloatColumn:
         """One feature at many instants, all of them with a sound book; `feature` is one of `FEATURE_NAMES`."""
@@ -569,6 +582,11 @@ def _squares(
         squares.append(np.diff(samples) ** 2)
     lengths = np.array([len(part) for part in squares], np.int64)
     return np.cumsum(lengths), _running(np.concatenate(squares))
+
+
+def _refuse_unknown(feature: str) -> None:
+    if feature not in FEATURE_NAMES:
+        raise CallerError(f"no market feature is called {feature!r}; name one of {', '.join(FEATURE_NAMES)}")
 
 
 def _running(values: IntColumn) -> IntColumn:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from math import isnan
 
 import numpy as np
 import pytest
@@ -106,10 +107,14 @@ def test_the_columns_are_the_book_at_every_instant(events: list[Event], looks: l
     found = columns_from(events)
     instants = {START_NS + look for look in looks}
     instants |= {event.recv_ns + late for event in events for late in (-1, 0, 1, 10 * NS)}
-    for now_ns in sorted(instants):
-        view = view_of([event for event in events if event.recv_ns <= now_ns], now_ns)
+    views = [view_of([event for event in events if event.recv_ns <= now_ns], now_ns) for now_ns in sorted(instants)]
+    for now_ns, view in zip(sorted(instants), views, strict=True):
         assert found.at(now_ns) == view
         assert found.mid_hticks(now_ns) == (view.mid_hticks if view.trust is Trust.OK else 0)
+    for name in FEATURE_NAMES:
+        values = found.values(name, np.array(sorted(instants), np.int64)).tolist()
+        expected = [None if view.features is None else getattr(view.features, name) for view in views]
+        assert [None if isnan(value) else value for value in values] == expected, name
 
 
 class Woken:
@@ -198,3 +203,5 @@ def test_local_times_that_cannot_be_are_refused() -> None:
 def test_an_unknown_feature_is_the_caller_s_error() -> None:
     with pytest.raises(CallerError, match="no market feature is called 'spraed'"):
         columns_from([]).next_trigger(0, Trigger("spraed", above=True, level=0.0))
+    with pytest.raises(CallerError, match=r"no market feature is called 'spraed'; name one of mid_hticks, .*window_s"):
+        columns_from([]).values("spraed", np.zeros(1, np.int64))
