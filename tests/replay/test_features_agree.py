@@ -1,8 +1,9 @@
 """On real recordings the live book and the columns say the same, whole views, to the last bit (D8)."""
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from itertools import islice, pairwise
 from pathlib import Path
 
 import msgspec
@@ -10,13 +11,15 @@ import numpy as np
 import pytest
 
 from sor.book import Book
+from sor.features import FEATURE_NAMES, Features
 from sor.ids import Symbol, VenueName
 from sor.instruments import Instrument
 from sor.lab.columns import FeatureColumns, columns_of
 from sor.market import BookUpdate, Levels, TradePrint, Trust
 from sor.orders import Side
-from sor.tape import Tape
+from sor.tape import Tape, open_tape
 from sor.units import MS
+from tests.replay.conftest import FILES, Recorded
 
 VENUE = VenueName("binance")
 SYMBOL = Symbol("BTCUSDT")
@@ -60,13 +63,13 @@ def levels(pairs: list[tuple[str, str]] | str, lot_decimals: int) -> Levels:
     return tuple([(whole(price, 1), whole(lots, lot_decimals)) for price, lots in pairs])
 
 
-def events_of(path: Path, lot_decimals: int) -> Iterator[Event]:
+def events_of(path: Path, lot_decimals: int, *, lines_most: int) -> Iterator[Event]:
     """Depth and trades in the order of arrival, which for the diffs before the snapshot is after it."""
     decode = msgspec.json.Decoder(_Line).decode
     early: list[BookUpdate] = []
     begun = False
     with gzip.open(path, "rb") as lines:
-        for line in lines:
+        for line in islice(lines, lines_most):
             stamp, text = line.split(b" ", 1)
             if b"bookTicker" in text:
                 continue
@@ -140,18 +143,56 @@ def columns_from(events: list[Event]) -> FeatureColumns:
 
 
 @pytest.mark.parametrize(
-    ("name", "lot_decimals", "views_least"),
-    [("usdm_btcusdt_20240808.gz", 3, 50_000), ("coinm_btcusd_perp_20240808.gz", 0, 45_000)],
+    ("name", "lot_decimals", "instants_least"),
+    [
+        ("binance-20240718-btc/usdm_btcusdt_20240718.gz", 3, 2_000),
+        ("binance-20240808-btc/coinm_btcusd_perp_20240808.gz", 0, 3_000),
+    ],
 )
-def test_book_and_columns_agree_at_every_event_and_between(
-    recordings: Path, name: str, lot_decimals: int, views_least: int
+def test_on_raw_messages_book_and_columns_agree_at_every_event_and_between(
+    recordings: Path, name: str, lot_decimals: int, instants_least: int
 ) -> None:
-    events = list(events_of(recordings / "binance-20240808-btc" / name, lot_decimals))
+    # The book is given all, and finds its place in the chain of ids by itself.
+    events = list(events_of(recordings / name, lot_decimals, lines_most=8_000))
     columns = columns_from(events)
     # Of one instant a tape puts trades first. Arrival may differ from that by nanoseconds only.
     events.sort(key=lambda event: (event.recv_ns, isinstance(event, BookUpdate)))
+    instants = trusted = 0
+    for now_ns, between_ns, book in looks(events):
+        for at_ns in (now_ns, between_ns):
+            view = book.view(at_ns)
+            assert columns.at(at_ns) == view
+        instants += 1
+        trusted += book.trust is Trust.OK
+    assert instants >= instants_least
+    assert trusted > 0.9 * instants
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_on_tapes_book_and_columns_agree_at_every_event(recorded: Mapping[str, Recorded], name: str) -> None:
+    tape = beginning_of(open_tape(recorded[name].path), groups=8_000)
+    columns = columns_of(tape, group_local_ns=tape.group_recv_ns, trade_local_ns=tape.trade_recv_ns)
+    found: list[Features | None] = []
+    instants: list[int] = []
+    for at, (now_ns, between_ns, book) in enumerate(looks(played(tape))):
+        view = book.view(now_ns)
+        found.append(view.features)
+        instants.append(now_ns)
+        if at % 8 == 0:
+            assert columns.at(now_ns) == view
+            assert columns.at(between_ns) == book.view(between_ns)
+    sound = [one for one in found if one is not None]
+    assert len(sound) >= 6_000
+    assert len(sound) > 0.95 * len(found)  # trades that came before the snapshot have no book
+    for feature in FEATURE_NAMES:
+        values = columns.values(feature, np.array(instants))
+        assert values[np.isnan(values)].size == len(found) - len(sound)
+        assert values[~np.isnan(values)].tolist() == [getattr(one, feature) for one in sound], feature
+
+
+def looks(events: list[Event]) -> Iterator[tuple[int, int, Book]]:
+    """A book that is given the events: after all of an instant, that instant and one on the way to the next."""
     book = Book(venue=VENUE, symbol=SYMBOL)
-    views = trusted = 0
     for event, after in zip(events, [*events[1:], None], strict=True):
         if isinstance(event, BookUpdate):
             book.apply(event)
@@ -159,10 +200,57 @@ def test_book_and_columns_agree_at_every_event_and_between(
             book.trade(event)
         if after is None or after.recv_ns > event.recv_ns:
             until_ns = event.recv_ns + 15 * 1_000 * MS if after is None else after.recv_ns - 1
-            for now_ns in (event.recv_ns, (event.recv_ns + until_ns) // 2):
-                view = book.view(now_ns)
-                assert columns.at(now_ns) == view
-                views += 1
-                trusted += view.trust is Trust.OK
-    assert views >= views_least
-    assert trusted > 0.99 * views
+            yield event.recv_ns, (event.recv_ns + until_ns) // 2, book
+
+
+def beginning_of(tape: Tape, *, groups: int) -> Tape:
+    """The first groups of a tape, and the trades up to then, as if it were of our venue and symbol."""
+    levels = int(tape.group_first[groups])
+    trades = int(tape.trade_recv_ns.searchsorted(tape.group_recv_ns[groups - 1], "right"))
+    return msgspec.structs.replace(
+        tape,
+        instrument=Instrument(symbol=SYMBOL, venue=VENUE, tick_size=Decimal("0.1"), lot_size=Decimal(1)),
+        group_venue_ns=tape.group_venue_ns[:groups],
+        group_recv_ns=tape.group_recv_ns[:groups],
+        group_first=tape.group_first[: groups + 1],
+        group_snapshot=tape.group_snapshot[:groups],
+        level_side=tape.level_side[:levels],
+        level_ticks=tape.level_ticks[:levels],
+        level_lots=tape.level_lots[:levels],
+        trade_venue_ns=tape.trade_venue_ns[:trades],
+        trade_recv_ns=tape.trade_recv_ns[:trades],
+        trade_side=tape.trade_side[:trades],
+        trade_ticks=tape.trade_ticks[:trades],
+        trade_lots=tape.trade_lots[:trades],
+    )
+
+
+def played(tape: Tape) -> list[Event]:
+    """The events of a tape in order of local time; of one instant, trades come first."""
+    levels = list(zip(tape.level_side.tolist(), tape.level_ticks.tolist(), tape.level_lots.tolist(), strict=True))
+    events: list[Event] = []
+    for at, (begin, end) in enumerate(pairwise(tape.group_first.tolist())):
+        events.append(
+            BookUpdate(
+                symbol=SYMBOL,
+                bids=tuple((ticks, lots) for side, ticks, lots in levels[begin:end] if side > 0),
+                asks=tuple((ticks, lots) for side, ticks, lots in levels[begin:end] if side < 0),
+                venue_ns=int(tape.group_venue_ns[at]),
+                recv_ns=int(tape.group_recv_ns[at]),
+                snapshot=bool(tape.group_snapshot[at]),
+            )
+        )
+    for recv_ns, side, ticks, lots in zip(
+        tape.trade_recv_ns.tolist(),
+        tape.trade_side.tolist(),
+        tape.trade_ticks.tolist(),
+        tape.trade_lots.tolist(),
+        strict=True,
+    ):
+        events.append(
+            TradePrint(
+                symbol=SYMBOL, side=Side(side), price_ticks=ticks, qty_lots=lots, venue_ns=recv_ns, recv_ns=recv_ns
+            )
+        )
+    events.sort(key=lambda event: (event.recv_ns, isinstance(event, BookUpdate)))
+    return events

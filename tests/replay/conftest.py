@@ -1,0 +1,104 @@
+"""The recordings as tapes: imported once in a session, two at a time."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from sor.lab.importers import import_recording
+from sor.tape import Manifest, Tape, open_tape
+
+FILES = {
+    "bitstamp": ("bitstamp-l3-20150501/bitstamp_btcusd_l3_h00-12.log.xz",),
+    "coinm_aug": (
+        "binance-20240808-btc/coinm_btcusd_perp_20240809.gz",  # the later one first: they are put in order
+        "binance-20240808-btc/coinm_btcusd_perp_20240808.gz",
+    ),
+    "spot_aug": (
+        "binance-20240808-btc/spot_btcusdt_20240808.gz",
+        "binance-20240808-btc/spot_btcusdt_20240809.gz",
+    ),
+    "usdm_aug": ("binance-20240808-btc/usdm_btcusdt_20240808.gz",),
+    "usdm_jul": (
+        "binance-20240718-btc/usdm_btcusdt_20240718.gz",
+        "binance-20240718-btc/usdm_btcusdt_20240719.gz",
+    ),
+}
+
+
+class Touch(NamedTuple):
+    """What the best bid and ask did over a tape; time is the venue's."""
+
+    mean_spread_ticks: float
+    one_tick_share: float
+    mid_least_hticks: int
+    mid_most_hticks: int
+    moves: int
+
+
+class Recorded(NamedTuple):
+    """A recording that was imported."""
+
+    path: Path
+    manifest: Manifest
+    touch: Touch
+
+
+def bests(tape: Tape) -> Iterator[tuple[int, int]]:
+    """Best bid and ask after each group, in the plainest way: a dict a side, searched when its best is gone."""
+    first, sides = tape.group_first.tolist(), tape.level_side.tolist()
+    ticks, lots, snapshots = tape.level_ticks.tolist(), tape.level_lots.tolist(), tape.group_snapshot.tolist()
+    bids: dict[int, int] = {}
+    asks: dict[int, int] = {}
+    bid = ask = 0
+    for (begin, end), snapshot in zip(pairwise(first), snapshots, strict=True):
+        if snapshot:
+            bids, asks = {}, {}
+            bid, ask = 0, 1 << 62
+        for at in range(begin, end):
+            price, size, book = ticks[at], lots[at], bids if sides[at] > 0 else asks
+            if size:
+                book[price] = size
+            else:
+                book.pop(price, None)
+            if book is bids:
+                bid = max(bid, price) if size else bid if price != bid else max(bids, default=0)
+            else:
+                ask = min(ask, price) if size else ask if price != ask else min(asks, default=1 << 62)
+        yield bid, ask
+
+
+def _touch(tape: Tape) -> Touch:
+    found = list(bests(tape))
+    assert all(bid < ask for bid, ask in found)
+    lasts_ns = [after - before for before, after in pairwise(tape.group_venue_ns.tolist())]
+    spreads = [ask - bid for bid, ask in found]
+    whole_ns = sum(lasts_ns)
+    return Touch(
+        sum(spread * lasted for spread, lasted in zip(spreads, lasts_ns, strict=False)) / whole_ns,
+        sum(lasted for spread, lasted in zip(spreads, lasts_ns, strict=False) if spread == 1) / whole_ns,
+        min(bid + ask for bid, ask in found),
+        max(bid + ask for bid, ask in found),
+        sum(before != after for before, after in pairwise(found)),
+    )
+
+
+def _import(paths: list[Path], out: Path) -> Recorded:
+    manifest = import_recording(paths, out)
+    return Recorded(out, manifest, _touch(open_tape(out)))
+
+
+@pytest.fixture(scope="session")
+def recorded(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Recorded]:
+    """Every recording by name."""
+    folder = tmp_path_factory.mktemp("tapes")
+    with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as workers:
+        waiting = {
+            name: workers.submit(_import, [recordings / file for file in files], folder / name)
+            for name, files in FILES.items()
+        }
+        return {name: one.result() for name, one in waiting.items()}
