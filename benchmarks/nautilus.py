@@ -7,7 +7,7 @@ imports it, and only when an arm runs: everything else works without the `bench`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from time import perf_counter_ns
+from time import process_time_ns
 
 import msgspec
 
@@ -46,11 +46,11 @@ def market_orders(orders: int) -> Sequence[float]:
             del tick
             self.side = OrderSide.BUY if self.side == OrderSide.SELL else OrderSide.SELL
             order = self.order_factory.market(instrument.id, self.side, self.size)
-            self.begun_ns = perf_counter_ns()
+            self.begun_ns = process_time_ns()
             self.submit_order(order)
 
         def on_order_filled(self, event: object) -> None:
-            taken.append((perf_counter_ns() - self.begun_ns) / US)
+            taken.append((process_time_ns() - self.begun_ns) / US)
             del event
 
     limits = RiskEngineConfig(max_order_submit_rate="1000000/00:00:01", max_order_modify_rate="1000000/00:00:01")
@@ -184,9 +184,9 @@ def maker(made: Sequence[Event], *, lots: int) -> tuple[Made, float]:
     engine.add_data(data)
     strategy = Maker()
     engine.add_strategy(strategy)
-    begun_ns = perf_counter_ns()
+    begun_ns = process_time_ns()
     engine.run()
-    taken_ns = perf_counter_ns() - begun_ns
+    taken_ns = process_time_ns() - begun_ns
     done = Made(quotes=strategy.quotes, fills=strategy.fills)
     engine.dispose()
     return done, len(made) * NS / taken_ns

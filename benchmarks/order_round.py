@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from time import perf_counter_ns
+from time import process_time_ns
 
 from benchmarks.nautilus import NAME as NAUTILUS
 from benchmarks.nautilus import market_orders
@@ -46,7 +46,7 @@ def ours(orders: int, *, directory: Path) -> Sequence[float]:
         nonlocal told_ns, fills
         report = happening.report
         if report is not None and report.exec_type is ExecType.TRADE:
-            told_ns = perf_counter_ns()
+            told_ns = process_time_ns()
             fills += 1
 
     taken: list[float] = []
@@ -61,7 +61,7 @@ def ours(orders: int, *, directory: Path) -> Sequence[float]:
                 policy="cross",
                 may_rest=False,
             )
-            begun_ns = perf_counter_ns()
+            begun_ns = process_time_ns()
             world.submit(order)
             taken.append((told_ns - begun_ns) / US)
         filled = [parent.status for parent in world.core.parents].count(ParentStatus.FILLED)

@@ -1,8 +1,9 @@
 """What every benchmark hands back, one row, and the one way in which rows are measured and shown.
 
 The two arms of a row take turns within one process, the order changing from round to round, and each round gives one
-ratio: on a machine that is shared, whatever slows a round down slows both arms of it. A row is the least, the median
-and the largest of those ratios; the two absolute figures stand beside it for orientation only.
+ratio: on a machine that is shared, whatever slows a round down slows both arms of it. What is read is the processor
+time of the process, all its threads, since the work of every arm is its own and waits for nobody. A row is the least,
+the median and the largest of those ratios; the two absolute figures stand beside it for orientation only.
 """
 
 from __future__ import annotations
