@@ -55,9 +55,15 @@ WHAT_TO_DO = (
 )
 
 
+_EMPTY = blake2b(digest_size=CHAIN_SIZE)
+
+
 def chain_of(before: bytes, content: bytes) -> bytes:
     """The chain value of `content` that follows the chain value `before`, 16 bytes."""
-    return blake2b(before + content, digest_size=CHAIN_SIZE).digest()
+    digest = _EMPTY.copy()  # a fifth quicker than to set one up, which parses a dozen parameters
+    digest.update(before)
+    digest.update(content)
+    return digest.digest()
 
 
 class Header(msgspec.Struct, frozen=True, gc=False, kw_only=True):

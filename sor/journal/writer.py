@@ -10,7 +10,6 @@ import errno
 import os
 from collections.abc import Sequence
 from enum import StrEnum
-from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 
@@ -32,13 +31,13 @@ from sor.journal.lock import take_lock
 from sor.journal.reader import Scan
 from sor.journal.records import Record, encode, fingerprint
 from sor.journal.segment import (
-    CHAIN_SIZE,
     COMPLEMENT,
     FORMAT,
     FRAME_HEAD,
     HEADER_SIZE,
     MAX_BODY,
     Header,
+    chain_of,
     pack_frame_head,
 )
 
@@ -224,7 +223,7 @@ class Journal:
         size = len(body)
         if self._end + size > self._limit:
             self._make_room(size)
-        chain = blake2b(self._chain + body, digest_size=CHAIN_SIZE).digest()
+        chain = chain_of(self._chain, body)
         frame = pack_frame_head(size, size ^ COMPLEMENT, chain) + body
         try:
             written = os.write(self._fd, frame)
