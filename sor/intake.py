@@ -12,7 +12,7 @@ from sor.market import MarketView, Trust
 from sor.orders import Action, Intent, ParentOrder, PositionSide, Side
 from sor.parent import Parent
 from sor.placement import view_of
-from sor.policy import Decision
+from sor.policy import ChecksOrder, Decision
 from sor.router import Core
 from sor.snapshot import Cause
 
@@ -177,6 +177,8 @@ def _check_plugins(core: Core, order: ParentOrder, instrument: Instrument) -> No
         raise CallerError(
             f"param-set {name!r} lacks {', '.join(missing)}, which policy {order.policy!r} needs; nothing was sent"
         )
+    if isinstance(policy, ChecksOrder):
+        policy.check(order)
 
 
 def _check_numbers(order: ParentOrder) -> None:

@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from sor.ids import VenueName
+from sor.orders import ParentOrder
 from sor.params import Params
 from sor.reasons import TimeoutBound
 from sor.revisit import Revisit
@@ -96,6 +97,14 @@ class Policy(Protocol):
 
     def decide(self, view: View, params: Params) -> Decision:
         """Placements wanted now. Pure; a raised exception ends the parent safely and is a bug of the policy."""
+
+
+@runtime_checkable
+class ChecksOrder(Protocol):
+    """What a policy may have besides, to refuse at the door a parent that it could not work."""
+
+    def check(self, order: ParentOrder) -> None:
+        """Raise `CallerError` for terms that make no sense with this policy."""
 
 
 class Due(msgspec.Struct, frozen=True, gc=False, array_like=True):
