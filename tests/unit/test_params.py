@@ -1,0 +1,413 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from sor.errors import CallerError
+from sor.ids import Symbol, VenueName
+from sor.invariants import NEEDS
+from sor.limits import limits_of
+from sor.param_table import TABLE, Unit
+from sor.params import Adopted, ParamFileError, ParamSet, ParamStore, Refused, parse
+from sor.plugins import Plugins
+from sor.units import NS
+from tests.tidy.tree import ROOT
+
+ACME = VenueName("acme")
+OTHER = VenueName("other")
+BTC = Symbol("BTCUSDT")
+ETH = Symbol("ETHUSDT")
+DAY_NS = 86_400 * NS
+
+PUBLISHED = {"baseline/2026-11-21": "5357745fd2b6020b"}
+"""Digests of the sets that ship. A published set is never changed: publish a new file and add its line here."""
+
+PLAIN = {
+    "id": "acme.patience_s",
+    "value": "4.5",
+    "unit": "s",
+    "bounds": ["0", "10"],
+    "kind": "published",
+    "source": "Acme handbook, page 3",
+    "observed": "2026-01-02",
+}
+MEASURED = {
+    **PLAIN,
+    "kind": "measured",
+    "method": "median of touch lives",
+    "sample_size": 812,
+    "interval": ["4", "5"],
+    "input_digest": "0123456789abcdef",
+}
+
+
+def record(**changes: object) -> dict[str, object]:
+    return {key: value for key, value in {**PLAIN, **changes}.items() if value is not None}
+
+
+def text(*records: dict[str, object], **changes: object) -> str:
+    document = {"format": 1, "set_id": "test/2026-01-02", "records": records or (PLAIN,), **changes}
+    return json.dumps(document, indent=1)
+
+
+def made(*records: dict[str, object], **changes: object) -> ParamSet:
+    return parse(text(*records, **changes), where="test.json")
+
+
+def refusal(source: str) -> tuple[int, str]:
+    with pytest.raises(ParamFileError) as caught:
+        parse(source, where="test.json")
+    return caught.value.line, caught.value.reason
+
+
+def line_of(source: str, piece: str, *, occurrence: int = 1) -> int:
+    lines = [number for number, line in enumerate(source.splitlines(), start=1) if piece in line]
+    return lines[occurrence - 1]
+
+
+# --- what is published ------------------------------------------------------------------------------------------------
+
+
+def test_the_sets_that_ship_are_those_published() -> None:
+    store = ParamStore()
+    assert {name: store.get(name, now_ns=0).digest for name in store.names()} == PUBLISHED
+
+
+def test_baseline_gives_everything_that_is_read() -> None:
+    params = ParamStore().get("baseline", now_ns=0).resolve(ACME, BTC, now_ns=0)
+    assert set(params.as_dict()) == set(TABLE)
+    limits_of(params)  # every id that the machines read
+    ours = [
+        policy for policy in Plugins.installed().policies.values() if type(policy).__module__.startswith("policies.")
+    ]
+    assert ours
+    assert params.missing([*NEEDS, *(need for policy in ours for need in policy.needs)]) == ()
+
+
+def test_baseline_claims_no_calibration() -> None:
+    assert {one.kind.value for one in ParamStore().get("baseline", now_ns=0).records} == {"assumed"}
+
+
+def test_every_id_that_code_reads_is_defined() -> None:
+    read = re.compile(r"params\[\s*\"([a-z_.]+)\"\s*\]")
+    sources = [path for room in ("sor", "policies") for path in (ROOT / room).rglob("*.py")]
+    found = {param_id for path in sources for param_id in read.findall(path.read_text(encoding="utf-8"))}
+    assert found
+    assert found <= set(TABLE)
+
+
+def test_the_readme_defines_every_field_and_parameter_prefix() -> None:
+    readme = (ROOT / "paramsets" / "README.md").read_text(encoding="utf-8")
+    fields = {
+        *ParamSet.model_fields,
+        *next(iter(ParamStore().get("baseline", now_ns=0).records)).__class__.model_fields,
+    }
+    assert not [field for field in sorted(fields) if f"`{field}`" not in readme]
+    assert not [unit.value for unit in Unit if f"`{unit.value}`" not in readme]
+
+
+# --- digest -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_digest_is_of_the_content_alone() -> None:
+    first = record(id="acme.a", value="5", scope={"venue": "acme"})
+    second = record(id="acme.b", value="0.50")
+    same = [
+        made(first, second),
+        made(second, first),
+        made(
+            record(id="acme.a", value="5.00", scope={"symbol": "*", "venue": "acme"}), record(id="acme.b", value="0.5")
+        ),
+        parse(text(first, second).replace("\n", "\n\n  "), where="spaced.json"),
+        parse(made(first, second).text, where="canonical"),
+    ]
+    assert len({one.digest for one in same}) == 1
+    assert re.fullmatch(r"[0-9a-f]{16}", same[0].digest)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"value": "4.6"}, {"source": "page 4"}, {"bounds": ["0", "11"]}, {"scope": {"venue": "acme"}}, {"unit": "ms"}],
+)
+def test_the_digest_changes_with_the_content(changes: dict[str, object]) -> None:
+    assert made(record(**changes)).digest != made(record()).digest
+
+
+# --- resolve ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_most_specific_scope_wins() -> None:
+    scopes: list[dict[str, str]] = [
+        {},
+        {"venue": "acme"},
+        {"symbol": "BTCUSDT"},
+        {"venue": "acme", "symbol": "BTCUSDT"},
+    ]
+    found = made(*(record(value=str(number), scope=scope) for number, scope in enumerate(scopes)))
+    values = {
+        (venue, symbol): found.resolve(venue, symbol, now_ns=0)["acme.patience_s"]
+        for venue in (ACME, OTHER)
+        for symbol in (BTC, ETH)
+    }
+    assert values == {(OTHER, ETH): 0.0, (ACME, ETH): 1.0, (OTHER, BTC): 2.0, (ACME, BTC): 3.0}
+
+
+def test_a_value_holds_from_its_first_moment_to_before_its_last() -> None:
+    found = made(
+        record(value="1"),
+        record(
+            value="2", scope={"venue": "acme"}, valid_from="1970-01-02T00:00:00Z", valid_until="1970-01-03T00:00:00Z"
+        ),
+    )
+    times = [DAY_NS - 1, DAY_NS, 2 * DAY_NS - 1, 2 * DAY_NS, DAY_NS - 1]
+    assert [found.resolve(ACME, BTC, now_ns=now)["acme.patience_s"] for now in times] == [1.0, 2.0, 2.0, 1.0, 1.0]
+
+
+def test_an_expired_parameter_is_missing() -> None:
+    found = made(record(valid_until="1970-01-02T00:00:00Z"), record(id="acme.other"))
+    params = found.resolve(ACME, BTC, now_ns=DAY_NS)
+    assert "acme.patience_s" not in params
+    assert params.missing(("acme.patience_s", "acme.other")) == ("acme.patience_s",)
+
+
+def test_resolving_again_gives_the_same_object() -> None:
+    found = made()
+    assert found.resolve(ACME, BTC, now_ns=5) is found.resolve(ACME, BTC, now_ns=6)
+    params = found.resolve(ACME, BTC, now_ns=5)
+    assert (params.set_id, params.digest, params.as_dict()) == (
+        "test/2026-01-02",
+        found.digest,
+        {"acme.patience_s": 4.5},
+    )
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+def test_text_that_is_not_json_names_line_and_column() -> None:
+    source = text().replace('"unit": "s",', '"unit": "s"')
+    line, reason = refusal(source)
+    assert line == line_of(source, '"bounds"')
+    assert "column 4" in reason
+    assert "not JSON" in reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "at", "words"),
+    [
+        ({"value": "11"}, "{", "value 11 is outside its bounds 0 to 10"),
+        ({"value": 4.5}, '"value"', "decimal text"),
+        ({"value": "1e3"}, '"value"', "decimal text"),
+        ({"value": "NaN"}, '"value"', "decimal text"),
+        ({"unit": "furlong"}, '"unit"', "Input should be 'bps'"),
+        ({"unit": "count"}, "{", "is a count and must be whole"),
+        ({"kind": "guessed"}, '"kind"', "'published', 'measured', 'fitted' or 'assumed'"),
+        ({"source": ""}, '"source"', "at least 1 character"),
+        ({"source": None}, "{", "Field required"),
+        ({"observed": "yesterday"}, '"observed"', "valid date"),
+        ({"observed": 20260102}, '"observed"', "valid date"),
+        ({"surprise": 1}, '"surprise"', "Extra inputs are not permitted"),
+        ({"id": "Patience"}, '"id"', "match pattern"),
+        ({"kind": "measured"}, "{", "kind measured needs method"),
+        ({**MEASURED, "sample_size": None}, "{", "kind measured needs sample_size"),
+        ({**MEASURED, "sample_size": 0}, '"sample_size"', "greater than 0"),
+        ({**MEASURED, "kind": "fitted", "interval": None}, "{", "kind fitted needs interval"),
+        ({**MEASURED, "interval": ["5", "6"]}, "{", "outside its own interval 5 to 6"),
+        ({"sample_size": 5}, "{", "kind published has no sample_size"),
+        ({"scope": {"symbol": "btc-usdt"}}, '"scope"', "btc-usdt would never match; spell it BTCUSDT"),
+        ({"scope": {"venue": "Acme"}}, '"venue"', "match pattern"),
+        ({"valid_from": "2026-01-02T00:00:00"}, '"valid_from"', "timezone"),
+        ({"valid_from": "2026-01-02T00:00:00Z", "valid_until": "2026-01-02T00:00:00Z"}, "{", "not after valid_from"),
+        ({"supersedes": "baseline/2026-02-30"}, '"supersedes"', "2026-02-30 is not a date"),
+        ({"id": "placement.calm_spread"}, "{", "did you mean placement.calm_spread_max"),
+        ({"id": "market.xyz"}, "{", "there is no such parameter"),
+        ({"id": "placement.calm_spread_max"}, "{", "unit s is wrong, it is measured in bps"),
+        (
+            {"id": "placement.calm_spread_max", "unit": "bps", "bounds": ["0", "60"]},
+            "{",
+            "bounds 0 to 60 reach beyond 0 to 50",
+        ),
+    ],
+)
+def test_a_bad_record_is_named_with_its_line(changes: dict[str, object], at: str, words: str) -> None:
+    good = record(id="acme.first")
+    source = text(good, record(**changes))
+    line, reason = refusal(source)
+    start = source.index("{", source.index('"acme.first"'))
+    assert line == source.count("\n", 0, source.index(at, start)) + 1
+    assert words in reason
+    assert reason.startswith(str(changes.get("id", PLAIN["id"])))
+
+
+def test_one_id_stands_once_in_a_scope() -> None:
+    source = text(record(), record(scope={"venue": "acme"}), record(value="5"))
+    line, reason = refusal(source)
+    assert line == line_of(source, '"id"', occurrence=3) - 1
+    assert reason == "acme.patience_s: it stands twice for venue * and symbol *"
+
+
+def test_a_collar_beyond_the_gate_is_refused() -> None:
+    collar = record(id="placement.collar_bps", value="30", unit="bps", bounds=["1", "100"])
+    gate = record(id="risk.collar_bps", value="20", unit="bps", bounds=["1", "100"])
+    line, reason = refusal(text(gate, collar))
+    assert line == line_of(text(gate, collar), "placement.collar_bps") - 1
+    assert reason.startswith("placement.collar_bps: 30 is more than risk.collar_bps 20")
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "words"),
+    [
+        ("", 1, "not JSON"),
+        ("[]", 1, "should be an object"),
+        ('{\n"format": 2, "set_id": "a/2026-01-02", "records": []}', 2, "format"),
+        (text(set_id="test"), 3, "match pattern"),
+        (text(set_id="test/2026-13-01"), 3, "2026-13-01 is not a date"),
+        (text(records=[]), 4, "at least 1 item"),
+        ('{\n"format": 1,\n"format": 1}', 3, "format stands twice in one object"),
+        ('{\n"format":\n NaN}', 3, "NaN is not a number"),
+        ("[" * 100_000, 1, "nested too deeply"),
+        ('{\n"format": 1, "records": [5]}', 2, "set_id"),
+    ],
+)
+def test_a_bad_document_is_named_with_its_line(source: str, line: int, words: str) -> None:
+    found, reason = refusal(source)
+    assert words in reason
+    assert found == line or words == "set_id"
+
+
+def test_a_repeated_key_is_found_in_its_own_record() -> None:
+    source = text(record(id="acme.a"), record(id="acme.b")).replace(
+        '"kind": "published"', '"kind": "published",\n"unit": "s"'
+    )
+    line, reason = refusal(source)
+    assert (line, reason) == (line_of(source, '"unit"', occurrence=2), "unit stands twice in one object")
+
+
+def test_the_error_says_what_to_do() -> None:
+    with pytest.raises(CallerError, match=r"^test.json:1: .* refused whole and nothing of it is in force"):
+        parse("", where="test.json")
+
+
+# --- the store --------------------------------------------------------------------------------------------------------
+
+
+def write(root: Path, set_id: str, *records: dict[str, object], **changes: object) -> Path:
+    path = root / f"{set_id}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text(*records, set_id=set_id, **changes), encoding="utf-8")
+    return path
+
+
+def test_a_store_reads_directories_and_the_package(tmp_path: Path) -> None:
+    write(tmp_path, "fit/2026-01-02")
+    (tmp_path / "fit" / "notes.txt").write_text("not a set")
+    assert ParamStore(tmp_path).names() == (*sorted(PUBLISHED), "fit/2026-01-02")
+    assert ParamStore(tmp_path, packaged=False).names() == ("fit/2026-01-02",)
+
+
+def test_a_family_gives_its_newest_valid_set(tmp_path: Path) -> None:
+    write(tmp_path, "fit/2026-01-02", record(value="1"))
+    write(tmp_path, "fit/2026-01-03", record(value="2"), valid_until="1970-01-03T00:00:00Z")
+    write(tmp_path, "fit/2026-01-04", record(value="3"), valid_from="1970-01-02T00:00:00Z")
+    store = ParamStore(tmp_path, packaged=False)
+    names = [store.get("fit", now_ns=now).set_id for now in (0, DAY_NS, 3 * DAY_NS)]
+    assert names == ["fit/2026-01-03", "fit/2026-01-04", "fit/2026-01-04"]
+    assert store.get("fit/2026-01-02", now_ns=0).set_id == "fit/2026-01-02"
+    with pytest.raises(CallerError, match="fit/2026-01-04 is not valid at this time; nothing was sent"):
+        store.get("fit/2026-01-04", now_ns=0)
+
+
+def test_an_unknown_name_lists_what_there_is(tmp_path: Path) -> None:
+    write(tmp_path, "fit/2026-01-02")
+    store = ParamStore(tmp_path, packaged=False)
+    with pytest.raises(CallerError, match=r"no param-set 'fitt'; nothing was sent. There are: fit/2026-01-02"):
+        store.get("fitt", now_ns=0)
+
+
+def test_a_changed_file_is_adopted_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "fit/2026-01-02", record(value="1"))
+    store = ParamStore(tmp_path, packaged=False)
+    old = store.get("fit", now_ns=0)
+    assert store.reload() == []
+    write(tmp_path, "fit/2026-01-02", record(value="2"))
+    news = store.reload()
+    new = store.get("fit", now_ns=0)
+    assert news == [Adopted("fit/2026-01-02", digest=new.digest, where=str(path), replaced=old.digest)]
+    assert new.resolve(ACME, BTC, now_ns=0)["acme.patience_s"] == 2.0
+    assert store.reload() == []
+    assert old.resolve(ACME, BTC, now_ns=0)["acme.patience_s"] == 1.0  # whoever works with it keeps it
+
+
+def test_another_spelling_of_the_same_content_is_no_news(tmp_path: Path) -> None:
+    path = write(tmp_path, "fit/2026-01-02")
+    store = ParamStore(tmp_path, packaged=False)
+    path.write_text(path.read_text().replace("\n", "\n\n"))
+    assert store.reload() == []
+
+
+def test_a_bad_file_is_refused_and_the_old_set_stays(tmp_path: Path) -> None:
+    path = write(tmp_path, "fit/2026-01-02", record(value="1"))
+    store = ParamStore(tmp_path, packaged=False)
+    old = store.get("fit", now_ns=0)
+    write(tmp_path, "fit/2026-01-02", record(value="11"))
+    news = store.reload(path)
+    assert news == [
+        Refused(str(path), line=5, reason="acme.patience_s: value 11 is outside its bounds 0 to 10", kept=old.digest)
+    ]
+    assert store.get("fit", now_ns=0) is old
+    assert store.reload() == []  # said once
+    write(tmp_path, "fit/2026-01-02", record(value="1"))
+    assert store.reload() == []  # back to what is in force
+
+
+def test_one_bad_file_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    store = ParamStore(tmp_path, packaged=False)
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "2026-01-02.json").write_bytes(b"{\n\xff}")
+    good = write(tmp_path, "fit/2026-01-02")
+    assert store.reload() == [
+        Refused(str(bad / "2026-01-02.json"), line=2, reason="it is not UTF-8 text", kept=None),
+        Adopted("fit/2026-01-02", digest=store.get("fit", now_ns=0).digest, where=str(good), replaced=None),
+    ]
+
+
+def test_a_file_in_the_wrong_place_is_refused(tmp_path: Path) -> None:
+    store = ParamStore(tmp_path, packaged=False)
+    path = write(tmp_path, "fit/2026-01-02")
+    moved = path.rename(path.with_name("2026-01-03.json"))
+    [news] = store.reload()
+    assert news == Refused(str(moved), line=3, reason="it says fit/2026-01-02 and lies at fit/2026-01-03", kept=None)
+
+
+def test_two_directories_cannot_give_one_set(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for root in (first, second):
+        root.mkdir()
+        write(root, "fit/2026-01-02")
+    with pytest.raises(CallerError, match=r"fit/2026-01-02 is already taken by .*first"):
+        ParamStore(first, second, packaged=False)
+
+
+def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:
+    store = ParamStore(tmp_path, packaged=False)
+    write(tmp_path, "fit/2026-01-02", record(source="x" * 1_000_000))
+    [news] = store.reload()
+    assert isinstance(news, Refused)
+    assert news.reason == "it is larger than 1000000 bytes"
+
+
+def test_a_store_opens_whole_or_not_at_all(tmp_path: Path) -> None:
+    write(tmp_path, "fit/2026-01-02")
+    write(tmp_path, "fit/2026-01-03", record(value="11"))
+    with pytest.raises(CallerError, match=r"nothing is in force.*2026-01-03.json:5: acme.patience_s"):
+        ParamStore(tmp_path)
+    with pytest.raises(CallerError, match="is not a directory of param-sets"):
+        ParamStore(tmp_path / "nowhere")
+
+
+def test_only_files_of_the_store_can_be_reloaded(tmp_path: Path) -> None:
+    store = ParamStore(tmp_path, packaged=False)
+    with pytest.raises(CallerError, match="is not a param-set file of this store"):
+        store.reload(tmp_path / "fit" / "2026-01-02.json")
