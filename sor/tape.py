@@ -20,7 +20,8 @@ import tempfile
 from collections.abc import Mapping
 from enum import IntEnum
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeVar
+from tokenize import TokenError
+from typing import Annotated, BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -33,6 +34,10 @@ IntColumn = NDArray[np.int64]
 ByteColumn = NDArray[np.int8]
 
 _Scalar = TypeVar("_Scalar", np.int64, np.int8)
+
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+_Time = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+_Signed = Annotated[int, msgspec.Meta(gt=-(1 << 62), lt=1 << 62)]
 
 TAPE_FORMAT = 1
 """Version of the directory's layout; another one is refused, never guessed at."""
@@ -129,7 +134,7 @@ class Finding(msgspec.Struct, frozen=True):
     """One thing an import counted, zero included: `note` says in a sentence what it means and what was done."""
 
     what: str
-    count: int
+    count: _Signed
     note: str
 
 
@@ -145,7 +150,7 @@ class ColumnRecord(msgspec.Struct, frozen=True):
 
     name: str
     dtype: str
-    length: int
+    length: _Count
     sha256: str
 
 
@@ -162,16 +167,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     importer: str
     digest: str
     instrument: Instrument
-    groups: int
-    levels: int
-    trades: int
-    orders: int
-    first_ns: int
-    last_ns: int
-    trade_first_ns: int
-    trade_last_ns: int
-    clock_offset_ns: int
-    warm_up_ns: int
+    groups: _Count
+    levels: _Count
+    trades: _Count
+    orders: _Count
+    first_ns: _Time
+    last_ns: _Time
+    trade_first_ns: _Time
+    trade_last_ns: _Time
+    clock_offset_ns: _Signed
+    warm_up_ns: _Count
     source: tuple[SourceFile, ...]
     findings: tuple[Finding, ...]
     columns: tuple[ColumnRecord, ...]
@@ -187,9 +192,17 @@ class _Version(msgspec.Struct):
 def refuse_occupied(path: Path, *, overwrite: bool) -> None:
     """Raise `CallerError` when a tape may not be put at `path`; asked before a long import and again when it is saved.
 
-    A tape that is there is replaced only where `overwrite` says so; anything else that is there never is.
+    A tape that is there is replaced only where `overwrite` says so; anything else that is there never is. Nor may it
+    be put below something that is no directory, or that may not be written.
     """
-    if not path.exists() and not path.is_symlink():
+    try:
+        taken = path.is_symlink() or path.exists()
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+    except OSError as error:
+        raise CallerError(f"{path} cannot be written: {error.strerror or error}; nothing was written") from error
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise CallerError(f"{path} cannot be written: {above} is no directory that may be written; nothing was written")
+    if not taken:
         return
     if not (path / MANIFEST).is_file():
         raise CallerError(f"{path} exists and is not a tape; nothing was written. Name a directory that is not there")
@@ -296,7 +309,7 @@ def read_manifest(path: Path) -> Manifest:
         version = msgspec.json.decode(text, type=_Version).format
         if version == TAPE_FORMAT:
             return msgspec.json.decode(text, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CallerError(f"{MANIFEST} of {path} is damaged ({error}); import the recording again") from error
     raise CallerError(f"{path} has tape format {version}, this program reads {TAPE_FORMAT}; import the recording again")
 
@@ -362,7 +375,7 @@ def _map(path: Path, record: ColumnRecord, scalar: type[_Scalar]) -> NDArray[_Sc
         column = np.load(file, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise CallerError(f"{path} has no column {record.name}; import the recording again") from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:  # a header is Python text
         raise CallerError(
             f"column {record.name} of {path} is cut off or damaged; import the recording again"
         ) from error

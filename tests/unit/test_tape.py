@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import msgspec
@@ -111,9 +112,19 @@ def test_what_is_no_tape_is_never_replaced(tmp_path: Path) -> None:
     for name in ("precious", "file"):
         with pytest.raises(CallerError, match="is not a tape; nothing was written"):
             save(tape_of(GROUPS), tmp_path / name, overwrite=True)
-    with pytest.raises(CallerError, match="cannot be written"):
-        save(tape_of(GROUPS), tmp_path / "file" / "t")
     refuse_occupied(tmp_path / "new", overwrite=False)
+
+
+def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(CallerError, match="file is no directory that may be written; nothing was written"):
+        refuse_occupied(tmp_path / "file" / "t", overwrite=False)
+    with pytest.raises(CallerError, match="cannot be written: File name too long; nothing was written"):
+        refuse_occupied(tmp_path / ("n" * 300), overwrite=False)
+    (tmp_path / "closed").mkdir(mode=0o500)
+    if os.geteuid():  # root may write anywhere
+        with pytest.raises(CallerError, match="closed is no directory that may be written; nothing was written"):
+            refuse_occupied(tmp_path / "closed" / "t", overwrite=False)
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -241,11 +252,21 @@ def test_another_format_is_refused(saved: Path) -> None:
         open_tape(saved)
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"format": 1}', '{"format": "one"}'])
-def test_a_damaged_manifest_is_refused(saved: Path, text: str) -> None:
-    (saved / MANIFEST).write_text(text)
+@pytest.mark.parametrize("text", [b"", b"{", b'{"format": 1}', b'{"format": "one"}', b'{"format": "\xc9"}'])
+def test_a_damaged_manifest_is_refused(saved: Path, text: bytes) -> None:
+    (saved / MANIFEST).write_bytes(text)
     with pytest.raises(CallerError, match=r"manifest\.json of .* is damaged .*; import the recording again"):
         open_tape(saved)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("first_ns", 1 << 62), ("groups", -1), ("clock_offset_ns", -(10**30)), ("count", 1 << 62)]
+)
+def test_a_manifest_with_impossible_numbers_is_refused(saved: Path, field: str, value: int) -> None:
+    text = (saved / MANIFEST).read_text()
+    (saved / MANIFEST).write_text(re.sub(rf'"{field}": -?\d+', f'"{field}": {value}', text, count=1))
+    with pytest.raises(CallerError, match=r"manifest\.json of .* is damaged .*; import the recording again"):
+        read_manifest(saved)
 
 
 def test_a_manifest_that_lists_other_columns_is_refused(saved: Path) -> None:
@@ -266,6 +287,16 @@ def test_a_column_that_was_cut_off_is_named(saved: Path, left: int) -> None:
     file = saved / "level_ticks.npy"
     file.write_bytes(file.read_bytes()[:left])
     with pytest.raises(CallerError, match=r"column level_ticks of .* is cut off or damaged; import the"):
+        open_tape(saved)
+
+
+@pytest.mark.parametrize(("at", "byte"), [(10, "("), (11, "9"), (12, "\xff"), (70, "}"), (0, "x"), (6, "7")])
+def test_a_damaged_header_is_named(saved: Path, at: int, byte: str) -> None:
+    file = saved / "level_ticks.npy"
+    data = bytearray(file.read_bytes())
+    data[at] = ord(byte)
+    file.write_bytes(data)
+    with pytest.raises(CallerError, match=r"column level_ticks of .*; import the recording again"):
         open_tape(saved)
 
 

@@ -132,6 +132,10 @@ class RecordingFile:
             raise CallerError(f"{self.path} cannot be read: {error.strerror or error}; nothing was written") from error
 
     def _lines(self, packed: BinaryIO, progress: Progress | None) -> Iterator[bytes]:
+        if not packed.seekable():
+            raise CallerError(
+                f"{self.path} is a pipe, and a recording is read more than once; nothing was written. Name its files"
+            )
         told = count = 0
         text = _unpacked(packed)
         try:
