@@ -1,0 +1,188 @@
+"""`sor tape`: recordings into tapes, and what a tape holds."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from sor.cli.common import Output, say_json
+from sor.units import NS, rate_bps
+
+if TYPE_CHECKING:
+    from sor.tape import Finding, Manifest
+
+
+class _Number(click.ParamType[Decimal]):
+    """A decimal number, taken exactly as written."""
+
+    name = "number"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        """The number. Fails as wrong usage when it is none."""
+        try:
+            number = Decimal(str(value))
+        except InvalidOperation:
+            number = Decimal("nan")
+        if not number.is_finite():
+            self.fail(f"{value} is not a number", param, ctx)
+        return number
+
+
+@click.group()
+def tape() -> None:
+    """Make tapes from recordings, and look at them."""
+
+
+@tape.command("import")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Directory of the tape to make.")
+@click.option("--force", is_flag=True, help="Replace the tape that is there.")
+@click.option("--symbol", help="Symbol, where the recording does not name it.")
+@click.option("--tick", type=_Number(), help="Price step, where the instrument is not known or has another.")
+@click.option("--lot", type=_Number(), help="Quantity step, likewise.")
+@click.option("--contract", type=_Number(), help="Quote units of one contract, inverse instruments only.")
+@click.option("--min-notional", type=_Number(), help="Least value of an order in quote units.")
+@click.option("--maker-bps", type=_Number(), help="Maker fee in bps of notional, negative for a rebate.")
+@click.option("--taker-bps", type=_Number(), help="Taker fee in bps of notional.")
+@click.option(
+    "--clock-offset-ns",
+    type=int,
+    help="Recorder's clock minus the venue's, instead of the estimate; one for all makes several tapes comparable.",
+)
+@click.pass_context
+def import_command(
+    ctx: click.Context,
+    paths: tuple[Path, ...],
+    out: Path,
+    force: bool,
+    symbol: str | None,
+    tick: Decimal | None,
+    lot: Decimal | None,
+    contract: Decimal | None,
+    min_notional: Decimal | None,
+    maker_bps: Decimal | None,
+    taker_bps: Decimal | None,
+    clock_offset_ns: int | None,
+) -> None:
+    """Import the files PATHS of one recording as a tape, and say what was found.
+
+    Reads raw Binance streams (USD-M, COIN-M and spot: depth diffs, best bid and ask, trades, one REST snapshot) and
+    Bitstamp's order-by-order feed, plain, gzip or xz. Several files are one recording.
+    """
+    from sor.lab.importers import Terms, import_recording
+
+    output = ctx.ensure_object(Output)
+    terms = Terms(
+        symbol=symbol,
+        tick=tick,
+        lot=lot,
+        contract=contract,
+        min_notional=min_notional,
+        maker_bps=maker_bps,
+        taker_bps=taker_bps,
+        clock_offset_ns=clock_offset_ns,
+    )
+    with Progress(
+        TextColumn("reading"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeElapsedColumn(),
+        console=output.err,
+        transient=True,
+        disable=output.json or not sys.stderr.isatty(),
+    ) as bars:
+        bar = bars.add_task("reading", total=sum(path.stat().st_size for path in paths if path.is_file()))
+        manifest = import_recording(
+            paths, out, terms=terms, overwrite=force, progress=lambda read: bars.advance(bar, read)
+        )
+    if output.json:
+        say_json(manifest)
+        return
+    output.out.print(_summary(out.absolute().name, manifest))
+    output.out.print(_findings(manifest.findings, zeros=False))
+
+
+@tape.command()
+@click.argument("path", metavar="TAPE", type=click.Path(path_type=Path))
+@click.pass_context
+def info(ctx: click.Context, path: Path) -> None:
+    """Show what a tape holds, where it came from and what its import found. Reads the manifest only."""
+    from sor.tape import read_manifest
+
+    output = ctx.ensure_object(Output)
+    manifest = read_manifest(path)
+    if output.json:
+        say_json(manifest)
+        return
+    output.out.print(_summary(path.absolute().name, manifest))
+    output.out.print(_findings(manifest.findings, zeros=True))
+
+
+@tape.command()
+@click.argument("path", metavar="TAPE", type=click.Path(path_type=Path))
+@click.pass_context
+def check(ctx: click.Context, path: Path) -> None:
+    """Read a whole tape and verify every digest and every rule of tapes; exit code 1 when one does not hold."""
+    from sor.tape import check_tape
+
+    output = ctx.ensure_object(Output)
+    manifest = check_tape(path)
+    if output.json:
+        say_json({"tape": path.absolute().name, "digest": manifest.digest, "whole": True})
+        return
+    output.out.print(
+        f"{path.absolute().name} is whole: {len(manifest.columns)} columns as written, digest {manifest.digest}; times "
+        f"in order, no crossed book in {manifest.groups:,} groups"
+    )
+
+
+def _summary(name: str, manifest: Manifest) -> Table:
+    """What the tape is, one fact a row."""
+    instrument = manifest.instrument
+    contract = f", {instrument.multiplier} {instrument.quote} a contract" if instrument.inverse else ""
+    table = Table(title=f"tape {name}, digest {manifest.digest}", title_justify="left", box=None, show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    table.add_row("instrument", f"{instrument.symbol} on {instrument.venue}")
+    table.add_row("steps", f"tick {instrument.tick_size:f}, lot {instrument.lot_size:f}{contract}")
+    table.add_row(
+        "fees", f"maker {rate_bps(instrument.maker_fee_e8):g} bps, taker {rate_bps(instrument.taker_fee_e8):g} bps"
+    )
+    if manifest.groups:
+        seconds = (manifest.last_ns - manifest.first_ns) / NS
+        table.add_row("book", f"{_utc(manifest.first_ns)} to {_utc(manifest.last_ns)}, {seconds:,.1f} s")
+    table.add_row("groups", f"{manifest.groups:,}, of {manifest.levels:,} level changes")
+    table.add_row("trades", f"{manifest.trades:,}")
+    if manifest.orders:
+        table.add_row("orders", f"{manifest.orders:,} events")
+    if manifest.warm_up_ns:
+        table.add_row("warm-up", f"{manifest.warm_up_ns / NS:,.0f} s from the first group: the book is not sure yet")
+    table.add_row("clock", f"{manifest.clock_offset_ns / NS:+.6f} s removed from the recorder's")
+    for at, source in enumerate(manifest.source):
+        table.add_row("" if at else "from", f"{source.name} (sha256 {source.sha256[:16]})")
+    return table
+
+
+def _findings(findings: tuple[Finding, ...], *, zeros: bool) -> Table:
+    """What the import counted; without zeros, only what was there."""
+    table = Table(box=None, show_header=False)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_column(overflow="fold")
+    for finding in findings:
+        if finding.count or zeros:
+            count = f"{finding.count / NS:,.3f} s" if "_ns" in finding.what else f"{finding.count:,}"
+            table.add_row(finding.what, count, finding.note)
+    return table
+
+
+def _utc(at_ns: int) -> str:
+    """A moment in UTC to the millisecond."""
+    return datetime.fromtimestamp(at_ns // NS, UTC).strftime("%Y-%m-%d %H:%M:%S") + f".{at_ns % NS // 1_000_000:03d}"
