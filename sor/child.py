@@ -161,7 +161,7 @@ _ROWS: Mapping[Life, Mapping[Happened, Verdict]] = {
         _H.CLOSED: Go(Life.DONE),
         _H.CLOSED_UNSTATED: Go(Life.IN_DOUBT),
         _H.REPLACED: Go(Life.LIVE),
-        _H.CANCEL_REFUSED: Go(Life.IN_DOUBT),
+        _H.CANCEL_REFUSED: Absorb(Why.ALREADY_ENDED),
         _H.CANCEL_UNKNOWN: Absorb(Why.ALREADY_ENDED),
         _H.AMEND_REFUSED: Absorb(Why.ALREADY_ENDED),
         _H.SEEN_OPEN: Go(Life.LIVE),
@@ -222,7 +222,6 @@ _PROVES_LIFE = frozenset(
         _H.CLOSED,
         _H.CLOSED_UNSTATED,
         _H.REPLACED,
-        _H.CANCEL_REFUSED,
         _H.SEEN_OPEN,
     }
 )
@@ -254,6 +253,7 @@ class Child:
     counted_lots    filled lots as counted: max(sum by ExecID, the floor the venue stated).
     expire_ns       when a resting one is to be withdrawn; 0 for one that takes.
     check_ns        when the core should look at it again, 0 for never; `checks` counts the looks since life moved.
+    no_amend        an amend was refused, or settled without its own answer: a late answer must not meet another one.
     cancel_wanted   it should go; whether a request is on the way is `pending`.
     cancel_unknown  a cancel was refused because the venue knows no such order: half of a proof of absence.
     heard           the venue has shown that it knows the order: "not found" can no longer mean that it never arrived.
@@ -286,6 +286,7 @@ class Child:
         "life",
         "mark_ticks",
         "mid_hticks",
+        "no_amend",
         "order",
         "parent_no",
         "pending",
@@ -348,6 +349,7 @@ class Child:
         self.cancel_unknown = False
         self.heard = False
         self.unseen = False
+        self.no_amend = False
         self.early_queries = 0
         self.alarmed = False
         self.queried_ns = 0
@@ -443,6 +445,8 @@ class Child:
             self.unseen = False
         if happened is Happened.CANCEL_UNKNOWN:
             self.cancel_unknown = True
+        elif happened is Happened.AMEND_REFUSED:
+            self.no_amend = True
         if self.pending is _CANCEL_PENDING and happened in _CLEARS_CANCEL:
             self.pending = _NOTHING_PENDING
         elif self.pending is _AMEND_PENDING and happened in _CLEARS_AMEND:

@@ -189,7 +189,8 @@ class Desk:
     def can_amend(self, child: Child) -> bool:
         """Whether the venue changes price and quantity of a live order under the same client id."""
         state = self.venues[child.venue]
-        return state.up and state.capabilities.amend is AmendModel.NATIVE_SAME_ID and child.life is _LIVE
+        can = state.up and state.capabilities.amend is AmendModel.NATIVE_SAME_ID
+        return can and child.life is _LIVE and not child.no_amend
 
     def _send_cancel(self, child: Child, now_ns: int, limits: Limits) -> None:
         if not self.venues[child.venue].up:
@@ -224,6 +225,8 @@ class Desk:
             if child.pending is not _NOTHING_PENDING:
                 self._send_query(child, now_ns, limits)  # an answer is overdue
             elif child.cancel_wanted:
+                if child.unseen:
+                    self._send_query(child, now_ns, limits)  # it may have ended behind our back
                 self._send_cancel(child, now_ns, limits)
             elif child.rests and now_ns >= child.expire_ns:
                 child.timed_out = child.cancel_wanted = True
@@ -263,19 +266,16 @@ class Desk:
         if report.venue_order_id and not child.venue_order_id:
             child.venue_order_id = report.venue_order_id
         new_lots = child.count(report, mid_hticks)
-        if report.exec_type is _REPLACED:
-            child.pending = _NOTHING_PENDING
-            child.replace(
-                qty_lots=report.order_lots or child.asked_lots, price_ticks=report.price_ticks or child.asked_ticks
-            )
-        elif child.pending is _AMEND_PENDING and report.exec_type is _STATUS:
-            self._settle_amend(child, report)
         happened = happened_of(report, child)
+        if report.exec_type is _REPLACED:
+            happened = self._replaced(child, report)
+        elif child.pending is _AMEND_PENDING and report.exec_type is _STATUS:
+            happened = self._settle_amend(child, report, happened)
         if not child.closed and (happened is _CLOSED or happened is _H_REJECTED):
             child.status_hint = _end_status(report)
             child.reject = report if report.code or report.text or report.reject else child.reject
-        if report.reject is RejectKind.DUPLICATE_ID:
-            child.heard = True
+        if report.reject is RejectKind.DUPLICATE_ID or report.reject is RejectKind.TOO_LATE:
+            child.heard = True  # other refusals speak of the request, not of the order
         effect = self._move(parent, child, happened, new_lots=new_lots, now_ns=now_ns, limits=limits)
         if new_lots:
             book = self.book_of(parent)
@@ -287,17 +287,33 @@ class Desk:
                 self.out.append(MarkAt(parent.no, report.exec_id, now_ns))
         return effect
 
+    def _replaced(self, child: Child, report: ExecutionReport) -> Happened:
+        """Terms were confirmed: those asked for, or others, by a venue that may change orders of its own accord."""
+        lots = report.order_lots or child.asked_lots
+        ticks = report.price_ticks or child.asked_ticks
+        if (lots, ticks) != (child.asked_lots, child.asked_ticks):
+            capabilities = self.venues[child.venue].capabilities
+            if child.pending is _AMEND_PENDING or not (capabilities.venue_may_resize or capabilities.venue_may_reprice):
+                return Happened.ACCEPTED  # the late echo of an earlier amend: all it proves is life
+        if child.pending is _AMEND_PENDING:
+            child.pending = _NOTHING_PENDING
+        child.replace(qty_lots=lots, price_ticks=ticks)
+        return happened_of(report, child)
+
     @staticmethod
-    def _settle_amend(child: Child, report: ExecutionReport) -> None:
-        """An overdue amend was looked up: it is settled by the terms that it asked for, and by nothing else.
+    def _settle_amend(child: Child, report: ExecutionReport, happened: Happened) -> Happened:
+        """An amend that waits for its answer was looked up: the terms it asked for settle it, and nothing else.
 
         The old terms in force say only that it had not arrived by then: it may still.
         """
-        if report.order_lots == child.asked_lots and report.price_ticks == child.asked_ticks:
+        if (report.order_lots, report.price_ticks) == (child.asked_lots, child.asked_ticks):
             child.pending = _NOTHING_PENDING
+            child.no_amend = True
             child.replace(qty_lots=child.asked_lots, price_ticks=child.asked_ticks)
-        elif child.checks:
+            return happened_of(report, child)
+        if child.checks and happened is _SEEN_OPEN:
             child.give_up_amend()
+        return happened
 
     def lost(self, parent: Parent, child: Child, failed: RequestFailed, *, now_ns: int, limits: Limits) -> Effect:
         """Take in that a request of ours has no answer."""
@@ -359,9 +375,10 @@ class Desk:
         elif child.life is _LIVE:
             if child.pending is not _NOTHING_PENDING:
                 child.check_ns = max(child.check_ns, now_ns + limits.query_first_ns)
-            elif happened is _CANCEL_REFUSED or happened is _SEEN_OPEN:
-                # Refused or seen alive: ask again, but never in a tight loop with a venue that keeps saying no.
+            elif happened is _CANCEL_REFUSED or happened is _SEEN_OPEN or happened is Happened.CANCEL_NOT_SENT:
+                # Refused, unsent or seen alive: ask again, but never in a tight loop with a venue that keeps saying no.
                 child.checks += 1
+                child.unseen = child.unseen or happened is _CANCEL_REFUSED
                 child.check_ns = now_ns + limits.backoff_ns(child.checks)
                 if child.rests and not child.cancel_wanted:
                     child.check_ns = child.expire_ns

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from sor.adapter import Request
 from sor.child import Child, Life, Pending
 from sor.commands import Alarm, AnyWish, Decided, Ended, EndMark, Happening, Look, Tell, WakeAt, Watch
 from sor.decide import PluginFault, Uninstalled, due_of
@@ -400,6 +401,8 @@ class Core:
             self._halt(key, parent.no, effect.fault, fact.now_ns)
         if effect.closed:
             self._child_closed(parent, child, fact.now_ns, limits)
+        elif fact.failed.request is Request.AMEND and child.life is _LIVE and child.pending is _NOTHING_PENDING:
+            self._ask(parent, _ORDER_EVENT)
         self._settle(parent, fact.now_ns)
 
     # --- settling ---------------------------------------------------------------------------------------------------
