@@ -179,6 +179,7 @@ def maker(made: Sequence[Event], *, lots: int) -> tuple[Made, float]:
         starting_balances=[Money(1_000_000, USDT)],
         book_type=BookType.L2_MBP,
         latency_model=LatencyModel(base_latency_nanos=MS),
+        trade_execution=True,
     )
     engine.add_instrument(instrument)
     engine.add_data(data)

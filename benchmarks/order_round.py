@@ -24,13 +24,14 @@ from sor.units import MS, US
 from venues.simulated.adapter import open_venue
 
 BAR = Bar(1 / 20)
-GAP_NS = 100 * MS
-"""Virtual time between two orders: nothing of the last one is still on its way."""
+GAP_NS = 1 * MS
+"""Virtual time between two orders, as between two quotes of the peer; nothing is on its way, as no way takes time."""
 OPTIONS = {
     "market": "ladder",
     "latency": "zero",
     "book_ms": "0",
     "ladder.level_lots": "1000000000",
+    "orders_per_s": "1000000",
     "seed": "1",
 }
 

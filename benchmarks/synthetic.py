@@ -1,7 +1,7 @@
 """A made-up market that both sides of the maker benchmark trade on: the same events in either one's own form.
 
 A book of `DEPTH` levels a side with a spread of one tick. In each event, one millisecond after the one before on
-average, a best price moves (1 in 20), somebody takes from the best (1 in 5), or one level changes size. Seeded, so it
+average, the best prices move (1 in 40), somebody takes from the best (1 in 7), or one level changes size. Seeded, so it
 is the same market in every run and for every arm.
 """
 
@@ -21,7 +21,7 @@ from sor.units import MS
 
 DEPTH = 10
 FIRST_BID = 600_000
-MOVES, TRADES = 0.05, 0.2
+MOVES, TRADES = 0.025, 0.15
 SIZE_LOTS = 200
 TRADE_LOTS = 40
 INSTRUMENT = Instrument(
