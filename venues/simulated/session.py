@@ -82,7 +82,7 @@ class Session:
     up         commands can be sent, reports arrive.
     feed       the channel of market data.
     arrive     what the venue does with a request that reaches it.
-    broken     called when the link breaks, before the sink is told; `restored` once it is back.
+    broken     called when the link has broken; `restored` once it is back.
     """
 
     def __init__(
@@ -229,8 +229,8 @@ class Session:
         if not self.up:
             return
         self._silence()
-        self._broken()
         self.sink.link(False, reason)
+        self._broken()
         waiting = self._waiting.copy()
         self._waiting.clear()
         for sent in waiting:
