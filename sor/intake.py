@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 
 from sor.errors import CallerError
 from sor.events import AmendAsked, TradingMode
@@ -12,7 +13,7 @@ from sor.market import MarketView, Trust
 from sor.orders import Action, Intent, ParentOrder, PositionSide, Side
 from sor.parent import Parent
 from sor.placement import view_of
-from sor.policy import ChecksOrder, Decision
+from sor.policy import ChecksOrder, Decision, Policy
 from sor.router import Core
 from sor.snapshot import Cause
 
@@ -177,8 +178,15 @@ def _check_plugins(core: Core, order: ParentOrder, instrument: Instrument) -> No
         raise CallerError(
             f"param-set {name!r} lacks {', '.join(missing)}, which policy {order.policy!r} needs; nothing was sent"
         )
-    if isinstance(policy, ChecksOrder):
+    if _checks_orders(type(policy)):
+        assert isinstance(policy, ChecksOrder)
         policy.check(order)
+
+
+@lru_cache(maxsize=256)
+def _checks_orders(kind: type[Policy]) -> bool:
+    """Whether policies of this class look at orders themselves; asked once, as a protocol takes long to answer."""
+    return issubclass(kind, ChecksOrder)
 
 
 def _check_numbers(order: ParentOrder) -> None:
