@@ -11,7 +11,22 @@ import msgspec
 
 from sor.adapter import Capabilities, Reach, Request, RequestFailed
 from sor.child import Child
-from sor.commands import Alarm, Amend, AnyWish, Cancel, Decided, Ended, EndMark, Look, Place, Query, WakeAt, Watch
+from sor.commands import (
+    Alarm,
+    Amend,
+    AnyWish,
+    Cancel,
+    Decided,
+    Ended,
+    EndMark,
+    Look,
+    Place,
+    Query,
+    Recorded,
+    WakeAt,
+    Watch,
+)
+from sor.decide import Recorded as RecordedDecisions
 from sor.events import (
     AnyFact,
     EndMarked,
@@ -33,6 +48,7 @@ from sor.market import Levels, MarketView, Trust
 from sor.orders import ExecType, ExecutionReport, OrdStatus, ParentOrder, PositionSide, RejectKind, Side
 from sor.parent import Parent
 from sor.policy import Policy, Schedule
+from sor.recovery import WISHES, fold
 from sor.router import Core, Decider
 from sor.units import NS
 from tests.fakes.policies import Immediate, ScriptedPolicy, Slices
@@ -100,7 +116,8 @@ class Bench:
     """One core, one venue, one symbol.
 
     market   what the next look shows; its age follows the clock while `fresh`.
-    turns    every fact with the wishes it caused, looks included, in order: what a journal would hold, and more.
+    turns    every fact with the wishes it caused, looks included, in order; whoever reads them empties them.
+    journal  what a journal would hold of them, for ever.
     """
 
     def __init__(
@@ -123,6 +140,8 @@ class Bench:
         self.market = book()
         self.fresh = True
         self.turns: list[tuple[AnyFact, list[AnyWish]]] = []
+        self.journal: list[list[AnyFact | Recorded]] = []
+        self._decider = decider
         self.wakes: dict[int, int] = {}
         self.watched: dict[int, Watch] = {}
         self._exec = 0
@@ -141,6 +160,7 @@ class Bench:
             one = facts.pop()
             wishes = self.core.step(one)
             self.turns.append((one, wishes))
+            self.journal.append([one, *(wish for wish in wishes if isinstance(wish, WISHES))])
             made += wishes
             for wish in wishes:
                 match wish:
@@ -168,6 +188,19 @@ class Bench:
         self.wakes.clear()
         self.watched.clear()
         return self.post(SessionStarted(now_ns=self.now_ns, epoch=7, version="test", default_set="baseline"))
+
+    def restart(self) -> list[AnyWish]:
+        """The process dies and another takes over: its state is what the journal gives, and must be the same."""
+        again = fold(
+            self.journal,
+            policies=self.policies,
+            schedules=self.schedules,
+            decisions=RecordedDecisions(),
+        )
+        assert state_of(again) == state_of(self.core)
+        again.decider = self._decider
+        self.core = again
+        return self.session()
 
     def up(self) -> list[AnyWish]:
         return self.post(VenueUp(now_ns=self.now_ns, venue=A, capabilities=self.capabilities))
@@ -274,6 +307,24 @@ class Bench:
         """A request of ours without an answer."""
         failed = RequestFailed(cl_ord_id=child.order.cl_ord_id, request=request, reach=reach)
         return self.post(RequestLost(now_ns=self.now_ns, venue=A, failed=failed))
+
+
+def state_of(core: Core) -> list[object]:
+    """What two cores must have in common to be the same."""
+    return [
+        (
+            *(parent.id, parent.life, repr(parent.ledger), parent.end_status, parent.end_reason, parent.end_text),
+            *(parent.timeouts, parent.requotes, parent.misses, parent.retry_ns, parent.memory, parent.deadline_ns),
+            [
+                (
+                    *(child.order, child.life, child.pending, child.counted_lots, child.reserved_lots, child.status),
+                    *(child.check_ns, child.checks, child.cancel_wanted, child.expire_ns, child.early_queries),
+                )
+                for child in parent.children
+            ],
+        )
+        for parent in core.parents
+    ]
 
 
 def outward(wishes: list[AnyWish]) -> list[Outward]:

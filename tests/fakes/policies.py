@@ -123,3 +123,26 @@ class Slices:
         begun = min(count, (now_ns - start_ns) // width + 1)
         end = start_ns + begun * width
         return Due(qty_lots * begun // count, min(end, deadline_ns), end if begun < count else None)
+
+
+class Greedy(Immediate):
+    """Wants ten times the order, and to be asked again at once."""
+
+    name = "greedy"
+
+    def due(
+        self, *, qty_lots: int, start_ns: int, deadline_ns: int, now_ns: int, min_lots: int, args: dict[str, float]
+    ) -> Due:
+        del start_ns, min_lots, args
+        return Due(10 * qty_lots, deadline_ns, now_ns)
+
+
+class Broken(Immediate):
+    """Raises as soon as it is asked."""
+
+    name = "broken"
+
+    def due(
+        self, *, qty_lots: int, start_ns: int, deadline_ns: int, now_ns: int, min_lots: int, args: dict[str, float]
+    ) -> Due:
+        raise ArithmeticError("no such time")

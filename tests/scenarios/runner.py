@@ -3,7 +3,7 @@
     parent P1 buy 100                       what callers, the clock and the venue do comes first on its line:
     wants  P1 take 60 @ 10_001              venue params book wants parent stop pause resume change kill lift wait
     send   P1.1 buy 60 @ 10_001 ioc         market ack trade canceled expired rejected refused status unknown
-    wait   1s        -> P1.1 in_doubt       replaced kept lost unsent position down up restart
+    wait   1s        -> P1.1 in_doubt       replaced kept lost unsent relist position down up restart
     query  P1.1                             what the router did: send cancel amend query alarm halt ended
 
 Everything that the router does must stand in the script, in its order: a line that is missing fails like one that is
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -22,17 +23,26 @@ import msgspec
 from sor.adapter import AmendModel, Capabilities, Reach, ReduceOnly, Request, SelfTrade
 from sor.child import Child, Life
 from sor.commands import Alarm, Amend, Cancel, Ended, Place, Query
-from sor.events import AmendAsked, CancelAsked, HaltLifted, ModeSet, PauseAsked, ResumeAsked, TradingMode
+from sor.events import (
+    AmendAsked,
+    CancelAsked,
+    HaltLifted,
+    InstrumentAdopted,
+    ModeSet,
+    PauseAsked,
+    ResumeAsked,
+    TradingMode,
+)
 from sor.ids import ParentId
 from sor.market import Levels, Trust
-from sor.orders import ExecType, OrdStatus, OrdType, RejectKind, Side
+from sor.orders import ExecType, OnNoMarket, OrdStatus, OrdType, RejectKind, Side
 from sor.parent import Parent
-from sor.policy import Placement
+from sor.policy import Decision, Placement
 from sor.revisit import Revisit
 from sor.snapshot import View
 from sor.units import MS, NS
-from tests.fakes.bench import BTC, SURE, A, Bench, Outward, book, decided, outward, parent_order
-from tests.fakes.policies import QUIET, Wanting, decision, rest, take
+from tests.fakes.bench import BTC, BTC_A, SURE, A, Bench, Outward, book, decided, outward, parent_order
+from tests.fakes.policies import QUIET, Broken, Greedy, Immediate, Slices, Wanting, decision, rest, take
 
 LIVES = {
     "pending": Life.PENDING_NEW,
@@ -73,6 +83,7 @@ class Script:
         self.wanting = Wanting()
         self.values: dict[str, str] = {}
         self.capabilities: Capabilities = SURE
+        self.instrument = BTC_A
         self._bench: Bench | None = None
         self.waiting: list[Outward] = []
         self.denials: dict[int, tuple[str, ...]] = {}
@@ -81,7 +92,7 @@ class Script:
             self.venue, self.params, self.book, self.wants, self.parent, self.stop, self.pause, self.resume,
             self.change, self.kill, self.lift, self.wait, self.market, self.ack, self.trade, self.canceled,
             self.expired, self.rejected, self.refused, self.status, self.unknown, self.replaced, self.kept, self.lost,
-            self.unsent, self.position, self.down, self.up, self.restart,
+            self.unsent, self.relist, self.position, self.down, self.up, self.restart,
         ]  # fmt: skip
         self.inputs = {verb.__name__: verb for verb in verbs}
         done: list[Callable[[list[str]], None]] = [
@@ -92,7 +103,13 @@ class Script:
     @property
     def bench(self) -> Bench:
         if self._bench is None:
-            self._bench = Bench(self.wanting, capabilities=self.capabilities, values=self.values)
+            self._bench = Bench(
+                self.wanting,
+                capabilities=self.capabilities,
+                values=self.values,
+                instrument=self.instrument,
+                schedules={plan.name: plan for plan in (Immediate(), Slices(), Greedy(), Broken())},
+            )
         return self._bench
 
     def run(self, text: str) -> None:
@@ -154,10 +171,23 @@ class Script:
     # --- the ground ---------------------------------------------------------------------------------------------------
 
     def venue(self, words: list[str]) -> None:
-        """Before anything else: `window none`, `lag 0s`, `amend yes`, `bound 5`, `rate 10`, `reduce mode`."""
+        """Before anything else: what the venue can do, and what it lists.
+
+        `window none lag 0s amend yes bound 5 rate 10 reduce none marks yes resizes yes min 5 max 50 worth 1_000`.
+        """
         changes: dict[str, object] = {}
         for key, value in pairs(words).items():
             match key:
+                case "min":
+                    self.instrument = msgspec.structs.replace(self.instrument, min_qty_lots=number(value))
+                case "max":
+                    self.instrument = msgspec.structs.replace(self.instrument, max_qty_lots=number(value))
+                case "worth":
+                    self.instrument = msgspec.structs.replace(self.instrument, min_notional=Decimal(number(value)))
+                case "marks":
+                    changes["marks"] = value == "yes"
+                case "resizes":
+                    changes["venue_may_resize"] = value == "yes"
                 case "window":
                     changes["receive_window_ns"] = 0 if value == "none" else duration_ns(value)
                 case "lag":
@@ -196,24 +226,32 @@ class Script:
     # --- callers ------------------------------------------------------------------------------------------------------
 
     def wants(self, words: list[str]) -> None:
-        """`P1 rest all @ 9_999 for 5s`, `P1 take 60 @ 10_010`, `P1 hold`, several with `and`; at the end `again 1s`."""
+        """`P1 rest all @ 9_999 for 5s`, `P1 take 60 @ 10_010`, `P1 hold`, `P1 raise`, `P1 turn rest .. or rest ..`.
+
+        Several placements stand with `and`; `again 1s` at the end asks for the policy after that time. `turn` changes
+        its mind every time it is asked.
+        """
         name, *rest_of = words
-        revisit_ns = 0
+        revisit_ns: int | None = None
         if "again" in rest_of:
             at = rest_of.index("again")
             revisit_ns = duration_ns(rest_of[at + 1])
             rest_of = rest_of[:at]
-        wanted = " ".join(rest_of).split(" and ")
+        moods = [mood.split(" and ") for mood in " ".join(rest_of).removeprefix("turn ").split(" or ")]
+        asked = count()
 
-        def wish(view: View) -> object:
-            revisit = Revisit(at_ns=view.now_ns + revisit_ns, on_untrusted=False) if revisit_ns else QUIET
+        def wish(view: View) -> Decision:
+            wanted = moods[next(asked) % len(moods)]
+            if wanted == ["raise"]:
+                raise ZeroDivisionError("float division by zero")
+            revisit = QUIET if revisit_ns is None else Revisit(at_ns=view.now_ns + revisit_ns, on_untrusted=False)
             placements = tuple(placement(text.split(), view) for text in wanted if text != "hold")
             return decision(*placements, revisit=revisit)
 
-        self.wanting.wishes[ParentId(name)] = wish  # type: ignore[assignment]
+        self.wanting.wishes[ParentId(name)] = wish
 
     def parent(self, words: list[str]) -> None:
-        """`P1 buy 100 limit 10_010 deadline 60s reduce yes rest no schedule slices/4`."""
+        """`P1 buy 100 limit 10_010 deadline 60s reduce yes slices 4 plan greedy no_market refuse`."""
         name, side, lots, *terms = words
         changes: dict[str, object] = {}
         for key, value in pairs(terms).items():
@@ -224,6 +262,10 @@ class Script:
                     changes["deadline_s"] = duration_ns(value) / NS
                 case "reduce":
                     changes["reduce_only"] = value == "yes"
+                case "plan":
+                    changes["schedule"] = value
+                case "no_market":
+                    changes["on_no_market"] = OnNoMarket(value)
                 case "slices":
                     changes |= {"schedule": "slices", "schedule_args": {"count": float(value)}}
                 case _:
@@ -305,15 +347,22 @@ class Script:
         self.bench.report(self.child(words[0]), ExecType.REJECTED, reject=kind)
 
     def refused(self, words: list[str]) -> None:
-        """A cancel is refused: `P1.1 unknown`, `P1.1 late`."""
-        kinds = {"unknown": RejectKind.UNKNOWN_ORDER, "late": RejectKind.TOO_LATE}
+        """A cancel is refused: `P1.1 unknown`, `P1.1 late`, `P1.1 busy`."""
+        kinds = {"unknown": RejectKind.UNKNOWN_ORDER, "late": RejectKind.TOO_LATE, "busy": RejectKind.RATE_LIMITED}
         kind = kinds[words[1]] if len(words) > 1 else RejectKind.OTHER
         self.bench.report(self.child(words[0]), ExecType.CANCEL_REJECTED, reject=kind)
 
     def status(self, words: list[str]) -> None:
-        """The answer to a lookup: `P1.1 new cum 10`, `P1.1 canceled cum 25`."""
-        cum = pairs(words[2:]).get("cum", "-1")
-        self.bench.report(self.child(words[0]), ExecType.STATUS, status=OrdStatus(words[1]), cum=number(cum))
+        """The answer to a lookup: `P1.1 new cum 10`, `P1.1 canceled cum 25`, `P1.1 new lots 60 ticks 9_998`."""
+        terms = {key: number(value) for key, value in pairs(words[2:]).items()}
+        self.bench.report(
+            self.child(words[0]),
+            ExecType.STATUS,
+            status=OrdStatus(words[1]),
+            cum=terms.get("cum", -1),
+            order_lots=terms.get("lots", 0),
+            price_ticks=terms.get("ticks", 0),
+        )
 
     def unknown(self, words: list[str]) -> None:
         """A lookup finds nothing."""
@@ -336,6 +385,17 @@ class Script:
         """`place P1.1`: the request provably did not leave."""
         self.bench.lost(self.child(words[1]), Request(words[0]), Reach.NOT_SENT)
 
+    def relist(self, words: list[str]) -> None:
+        """The venue lists a new version of the instrument: `tick 2`, `lot 10`."""
+        terms = pairs(words)
+        self.instrument = msgspec.structs.replace(
+            self.instrument,
+            version=self.instrument.version + 1,
+            tick_size=Decimal(terms.get("tick", self.instrument.tick_size)),
+            lot_size=Decimal(terms.get("lot", self.instrument.lot_size)),
+        )
+        self.bench.post(InstrumentAdopted(now_ns=self.bench.now_ns, instrument=self.instrument))
+
     def position(self, words: list[str]) -> None:
         self.bench.position(number(words[0]))
 
@@ -348,9 +408,9 @@ class Script:
         self.bench.up()
 
     def restart(self, words: list[str]) -> None:
-        """Another process takes over the journal; the venue is not connected yet."""
+        """The process dies, and another one takes over its journal; the venue is not connected yet."""
         del words
-        self.bench.session()
+        self.bench.restart()
 
     # --- what the router did ------------------------------------------------------------------------------------------
 
@@ -442,8 +502,16 @@ class Script:
             at_ns = self.bench.wakes.get(self.named.no, 0)
             assert at_ns, "no wake-up is set"
             assert at_ns - self.bench.now_ns == duration_ns(rest_of[0]), f"in {(at_ns - self.bench.now_ns) / MS} ms"
-        elif subject == "halted":
-            assert self.bench.core.desk.book_of(self.bench.core.parents[0]).halted
+        elif subject in ("halted", "trading"):
+            halted = self.bench.core.desk.book_of(self.bench.core.parents[0]).halted
+            assert bool(halted) is (subject == "halted"), halted or "nothing is halted"
+        elif subject == "asked":
+            assert self.named is not None
+            asked = sum(parent_id == self.named.id for parent_id, _ in self.wanting.asked)
+            assert asked == number(rest_of[0]), f"its policy was asked {asked} times"
+        elif subject == "orders":
+            assert self.named is not None
+            assert len(self.named.children) == number(rest_of[0]), f"it has had {len(self.named.children)} orders"
         elif "." in subject:
             self._expect_child(self.child(subject), rest_of)
         else:
