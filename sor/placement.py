@@ -60,18 +60,22 @@ def view_of(
     assert arrival is not None
     mid = market.mid_hticks
     adverse = 0.0 if mid is None else BPS * parent.side * (mid - arrival) / arrival
-    resting = tuple(
-        Resting(
-            child.order.cl_ord_id,
-            child.venue,
-            child.price_ticks,
-            child.leaves_lots,
-            child.sent_ns,
-            child.expire_ns,
+    resting: tuple[Resting, ...] = ()
+    if parent.open_children:
+        resting = tuple(
+            [
+                Resting(
+                    child.order.cl_ord_id,
+                    child.venue,
+                    child.price_ticks,
+                    child.leaves_lots,
+                    child.sent_ns,
+                    child.expire_ns,
+                )
+                for child in parent.open_children
+                if child.rests and child.life is _LIVE
+            ]
         )
-        for child in parent.open_children
-        if child.rests and child.life is _LIVE
-    )
     return View(
         now_ns=now_ns,
         cause=cause,

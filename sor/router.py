@@ -531,20 +531,31 @@ class Core:
 
     def _rearm(self, parent: Parent, now: int, limits: Limits) -> None:
         """One wake-up per parent: the earliest of everything that has a time."""
-        at = 0
+        at = 0  # never
         for child in parent.open_children:
-            at = _sooner(at, child.check_ns)
-        if parent.active:
-            at = _sooner(at, parent.deadline_ns)
-            if parent.life is _WORKING:
-                at = _sooner(at, parent.deadline_ns - limits.cross_margin_ns)
-            if parent.life is not _PAUSED:
-                if parent.revisit is not None and parent.revisit.at_ns is not None:
-                    at = _sooner(at, parent.revisit.at_ns)
-                if parent.due is not None and parent.due.next_ns is not None:
-                    at = _sooner(at, parent.due.next_ns)
-                if parent.retry_ns > now:  # else an answer is awaited, and will be acted upon at once
-                    at = _sooner(at, parent.retry_ns)
+            check_ns = child.check_ns
+            if check_ns and (check_ns < at or not at):
+                at = check_ns
+        life = parent.life
+        if life < _STOPPING:
+            due_ns = parent.deadline_ns
+            if life is _WORKING:
+                due_ns -= limits.cross_margin_ns
+            if due_ns < at or not at:
+                at = due_ns
+            if life is not _PAUSED:
+                revisit, due = parent.revisit, parent.due
+                if revisit is not None:
+                    revisit_ns = revisit.at_ns
+                    if revisit_ns and (revisit_ns < at or not at):
+                        at = revisit_ns
+                if due is not None:
+                    next_ns = due.next_ns
+                    if next_ns and (next_ns < at or not at):
+                        at = next_ns
+                retry_ns = parent.retry_ns
+                if retry_ns > now and (retry_ns < at or not at):  # else an answer is awaited and will be acted upon
+                    at = retry_ns
         if at and at <= now:
             at = now + MS  # whatever is due has been done in this step: never wake in a tight loop
         if at != parent.wake_ns:
@@ -738,10 +749,3 @@ def _least_lots(parent: Parent, market: MarketView) -> int:
     if parent.order.reduce_only or not ladder:
         return parent.instrument.min_qty_lots
     return parent.instrument.min_lots_at(ladder[0][0])
-
-
-def _sooner(one: int, other: int) -> int:
-    """The earlier of two times, of which 0 means never."""
-    if not one or not other:
-        return one or other
-    return min(one, other)
