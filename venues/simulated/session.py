@@ -218,8 +218,9 @@ class Session:
 
     def open(self, reason: str) -> None:
         """The link is there. From here on it may break by itself."""
+        if self._chance.faults.link_down:
+            self.scheduler.call_at(self.scheduler.now_ns() + NS, self._may_break)
         self._restore(reason)
-        self._may_break()
 
     def take_down(self, reason: str) -> None:
         """The link breaks: what is on its way to us is lost, and what we wait for is in doubt. No-op while it is down.
@@ -262,7 +263,7 @@ class Session:
         self._restored()
 
     def _may_break(self) -> None:
-        """Once a second the link may break."""
+        """Once a second the link may break, for as long as that fault is on."""
         chance = self._chance
         if self._closed or not chance.faults.link_down:
             return
