@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol, get_args
 
-from sor.adapter import Feed, OwnFeed, RequestFailed, Scheduler, VenueAdapter
+from sor.adapter import Feed, OrderRef, OwnFeed, Reach, Request, RequestFailed, Scheduler, VenueAdapter
 from sor.commands import (
     Alarm,
     Amend,
@@ -32,7 +32,7 @@ from sor.commands import (
     Wish,
 )
 from sor.desk import ref_of
-from sor.errors import JournalFault
+from sor.errors import CallerError, InDoubt, JournalFault, NotSent
 from sor.events import (
     AnyFact,
     EndMarked,
@@ -46,7 +46,7 @@ from sor.events import (
     Woke,
 )
 from sor.feed import LiveFeed
-from sor.ids import ExecId, Symbol, VenueName
+from sor.ids import ClOrdId, ExecId, Symbol, VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.market import MarketEvent, MarketView
 from sor.orders import ExecutionReport
@@ -76,6 +76,7 @@ class Dispatcher:
         recorder: Recorder,
         tell: Callable[[Happening], None] | None = None,
         alarm: Callable[[Alarm], None] | None = None,
+        stopped: Callable[[JournalFault], None] | None = None,
         horizons_ns: tuple[int, ...] = HORIZONS_NS,
     ) -> None:
         self.core = core
@@ -86,9 +87,11 @@ class Dispatcher:
         self.turns = 0
         self._tell = tell
         self._alarm = alarm
+        self._stopped = stopped
         self._horizons_ns = horizons_ns
         self._feeds: dict[tuple[VenueName, Symbol], Feed] = {}
         self._live: dict[tuple[VenueName, Symbol], LiveFeed] = {}
+        self._unheard: dict[VenueName, list[Symbol]] = {}
         self._queue: deque[AnyFact] = deque()
         self._running = False
         self._armed: dict[int, int] = {}
@@ -122,8 +125,9 @@ class Dispatcher:
             self._drain()
 
     def sink(self, adapter: VenueAdapter) -> VenueSink:
-        """Where `adapter` puts what it learns."""
+        """Where `adapter` puts what it learns. Its market data waits until it is `connected`."""
         self.venues[adapter.name] = adapter
+        self._unheard[adapter.name] = []
         return VenueSink(self, adapter)
 
     def market(self, venue: VenueName, event: MarketEvent) -> None:
@@ -144,8 +148,16 @@ class Dispatcher:
                     venue=venue, symbol=symbol, wake=self._wake_by_market, scheduler=self.scheduler
                 )
             self._feeds[venue, symbol] = feed
-            adapter.subscribe(symbol)
+            if venue in self._unheard:
+                self._unheard[venue].append(symbol)
+            else:
+                adapter.subscribe(symbol)
         return feed
+
+    def connected(self, adapter: VenueAdapter) -> None:
+        """`adapter` has a session for the first time: ask for the market data that was wanted before that."""
+        for symbol in self._unheard.pop(adapter.name, []):
+            adapter.subscribe(symbol)
 
     def look(self, venue: VenueName, spelling: str) -> MarketView:
         """What is known of a market now."""
@@ -170,19 +182,29 @@ class Dispatcher:
         records: list[AnyFact | Recorded] = []
         outward: list[tuple[Callable[..., None], AnyWish]] = []
         facts = 0
-        while queue and (facts < TURN_FACTS_MAX or isinstance(queue[0], Looked | EndMarked)):
-            fact = queue.popleft()
-            facts += 1
-            records.append(fact)
-            for wish in step(fact):
-                kind = type(wish)
-                at_once = within.get(kind)
-                if at_once is not None:
-                    at_once(wish)
-                    continue
-                if kind in _RECORDED:
-                    records.append(wish)  # type: ignore[arg-type]  # `_RECORDED` says so
-                outward.append((after[kind], wish))
+        try:
+            while queue and (facts < TURN_FACTS_MAX or isinstance(queue[0], Looked | EndMarked)):
+                fact = queue.popleft()
+                facts += 1
+                records.append(fact)
+                for wish in step(fact):
+                    kind = type(wish)
+                    at_once = within.get(kind)
+                    if at_once is not None:
+                        at_once(wish)
+                        continue
+                    if kind in _RECORDED:
+                        records.append(wish)  # type: ignore[arg-type]  # `_RECORDED` says so
+                    outward.append((after[kind], wish))
+        except BaseException as error:
+            # A bug, or an interrupt in mid-step: what the core now holds is nobody's record.
+            self._stop_sending(
+                JournalFault(
+                    f"a turn could not be finished ({type(error).__name__}: {error}); it was not recorded and nothing "
+                    "of it was sent; cancels were asked for all open orders. Start the router again on the same journal"
+                )
+            )
+            raise
         try:
             self.turns = self.recorder.append(records)
         except JournalFault as fault:
@@ -191,17 +213,42 @@ class Dispatcher:
         for carry_out, wish in outward:
             carry_out(wish)
 
+    # Adapters answer through the sink. One that raises instead has said just as well how far the request got, and the
+    # wishes after it must still be carried out.
+
     def _place(self, wish: Place) -> None:
-        self.venues[wish.venue].submit(wish.order)
+        try:
+            self.venues[wish.venue].submit(wish.order)
+        except (CallerError, NotSent, InDoubt) as error:
+            self._failed(wish.venue, wish.order.cl_ord_id, Request.PLACE, error)
 
     def _cancel(self, wish: Cancel) -> None:
-        self.venues[wish.venue].cancel(wish.ref)
+        self._withdraw(wish.venue, wish.ref)
+
+    def _withdraw(self, venue: VenueName, ref: OrderRef) -> None:
+        try:
+            self.venues[venue].cancel(ref)
+        except (CallerError, NotSent, InDoubt) as error:
+            self._failed(venue, ref.cl_ord_id, Request.CANCEL, error)
 
     def _amend(self, wish: Amend) -> None:
-        self.venues[wish.venue].amend(wish.ref, qty_lots=wish.qty_lots, price_ticks=wish.price_ticks)
+        try:
+            self.venues[wish.venue].amend(wish.ref, qty_lots=wish.qty_lots, price_ticks=wish.price_ticks)
+        except (CallerError, NotSent, InDoubt) as error:
+            self._failed(wish.venue, wish.ref.cl_ord_id, Request.AMEND, error)
 
     def _query(self, wish: Query) -> None:
-        self.venues[wish.venue].query(wish.ref)
+        try:
+            self.venues[wish.venue].query(wish.ref)
+        except (CallerError, NotSent, InDoubt) as error:
+            self._failed(wish.venue, wish.ref.cl_ord_id, Request.QUERY, error)
+
+    def _failed(
+        self, venue: VenueName, cl_ord_id: ClOrdId, request: Request, error: CallerError | NotSent | InDoubt
+    ) -> None:
+        reach = Reach.IN_DOUBT if isinstance(error, InDoubt) else Reach.NOT_SENT
+        failed = RequestFailed(cl_ord_id=cl_ord_id, request=request, reach=reach, text=str(error))
+        self._queue.append(RequestLost(now_ns=self.scheduler.now_ns(), venue=venue, failed=failed))
 
     def _tell_listener(self, wish: Tell) -> None:
         if self._tell is not None:
@@ -220,7 +267,9 @@ class Dispatcher:
         self.fault = fault
         for parent in self.core.parents:
             for child in parent.open_children:
-                self.venues[child.venue].cancel(ref_of(child))
+                self._withdraw(child.venue, ref_of(child))
+        if self._stopped is not None:
+            self._stopped(fault)
 
     # --- looks, times, watches, marks ------------------------------------------------------------------------------
 

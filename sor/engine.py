@@ -29,7 +29,7 @@ from sor.commands import Alarm, Happening
 from sor.decide import Recorded as RecordedDecisions
 from sor.decide import decide
 from sor.dispatch import Dispatcher
-from sor.errors import CallerError, InDoubt, NotSent
+from sor.errors import CallerError, InDoubt, JournalFault, NotSent
 from sor.events import (
     AmendAsked,
     AnyFact,
@@ -57,6 +57,7 @@ from sor.records import receipt_of, record_of
 from sor.recovery import fold
 from sor.router import Core
 from sor.tca import ParentReport, report
+from sor.units import NS
 
 HAPPENINGS_MAX = 10_000
 """What a handle keeps for a listener that does not read; then the oldest go, and the listener is told how many."""
@@ -97,6 +98,7 @@ class LoopScheduler:
         self._heap: list[tuple[int, int, Callable[[], object]]] = []
         self._no = 0
         self._poke = anyio.Event()
+        self._scope = anyio.CancelScope(shield=True)
 
     def now_ns(self) -> int:
         """Nanoseconds since the epoch."""
@@ -110,16 +112,24 @@ class LoopScheduler:
             self._poke.set()
 
     async def run(self) -> None:
-        """Run what is due, for ever."""
-        while True:
-            self._poke = anyio.Event()
-            while self._heap and self._heap[0][0] <= self.now_ns():
-                heapq.heappop(self._heap)[2]()
-            if self._heap:
-                with anyio.move_on_after(max(0.0, (self._heap[0][0] - self.now_ns()) / 1e9)):
+        """Run what is due, until `stop`.
+
+        Shielded from a caller's cancellation: leaving the router takes time, and that needs timers.
+        """
+        with self._scope:
+            while True:
+                self._poke = anyio.Event()
+                while self._heap and self._heap[0][0] <= self.now_ns():
+                    heapq.heappop(self._heap)[2]()
+                if self._heap:
+                    with anyio.move_on_after(max(0.0, (self._heap[0][0] - self.now_ns()) / NS)):
+                        await self._poke.wait()
+                else:
                     await self._poke.wait()
-            else:
-                await self._poke.wait()
+
+    def stop(self) -> None:
+        """Run nothing any more."""
+        self._scope.cancel()
 
 
 class ParentHandle:
@@ -133,6 +143,7 @@ class ParentHandle:
         self._news = anyio.Event()
         self._happenings: deque[Happening] = deque(maxlen=HAPPENINGS_MAX)
         self._told = 0
+        self._fault: JournalFault | None = None
         if parent.ended:
             self._answered.set()
             self._ended.set()
@@ -158,17 +169,22 @@ class ParentHandle:
         return report(record_of(self.parent, self._router.core))
 
     async def result(self) -> ParentReport:
-        """Wait until it has ended: from then on the venue holds none of its orders."""
+        """Wait until it has ended: from then on the venue holds none of its orders.
+
+        Raises `JournalFault` when the router had to stop before that; what is known then is in `report`.
+        """
         await self.ended()
         return self.report
 
     async def ended(self) -> None:
-        """Wait until the venue holds none of its orders."""
+        """Wait until the venue holds none of its orders. Raises as `result`."""
         await self._ended.wait()
+        self._check()
 
     async def answered(self) -> None:
-        """Wait until a venue has answered one of its orders, or it has ended."""
+        """Wait until a venue has answered one of its orders, or it has ended. Raises as `result`."""
         await self._answered.wait()
+        self._check()
 
     def cancel(self) -> None:
         """Ask for its end; `result()` returns once nothing of it rests any more."""
@@ -187,6 +203,7 @@ class ParentHandle:
                 read += 1
                 yield happening
             if self._ended.is_set():
+                self._check()
                 return
             await self._news.wait()
 
@@ -194,13 +211,26 @@ class ParentHandle:
         """The router's way in."""
         self._happenings.append(happening)
         self._told += 1
-        news, self._news = self._news, anyio.Event()
-        news.set()
         if happening.report is not None:
             self._answered.set()
-        if self.parent.ended:
+        self._wake(ended=self.parent.ended)
+
+    def give_up(self, fault: JournalFault) -> None:
+        """The router has stopped."""
+        if not self.parent.ended:
+            self._fault = fault
+            self._wake(ended=True)
+
+    def _wake(self, *, ended: bool) -> None:
+        if ended:
             self._answered.set()
             self._ended.set()
+        news, self._news = self._news, anyio.Event()
+        news.set()
+
+    def _check(self) -> None:
+        if self._fault is not None:
+            raise self._fault
 
 
 class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,6 +254,7 @@ class Router:
         self._store = ParamStore(*settings.param_dirs)
         self._journal: Journal | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
+        self._scheduler: LoopScheduler | None = None
         self._dispatcher: Dispatcher | None = None
         self.core = Core(policies={}, schedules={}, decider=decide)
 
@@ -237,7 +268,7 @@ class Router:
         try:
             await self._start(journal, tasks)
         except BaseException:
-            tasks.cancel_scope.cancel()
+            self._stop_tasks(tasks)
             await tasks.__aexit__(None, None, None)
             journal.close()
             raise
@@ -255,14 +286,18 @@ class Router:
             decisions=RecordedDecisions(),
         )
         self.core.decider = decide
-        scheduler = LoopScheduler()
+        scheduler = self._scheduler = LoopScheduler()
         dispatcher = self._dispatcher = Dispatcher(
-            self.core, scheduler=scheduler, recorder=journal, tell=self._tell, alarm=self._alarms.append
+            self.core,
+            scheduler=scheduler,
+            recorder=journal,
+            tell=self._tell,
+            alarm=self._alarms.append,
+            stopped=self._give_up,
         )
         for parent in self.core.parents:
             self._handles[parent.no] = ParentHandle(self, parent)
-        for adapter in self._adapters:
-            dispatcher.venues[adapter.name] = adapter
+        sinks = [dispatcher.sink(adapter) for adapter in self._adapters]
         self._adopt_sets()
         dispatcher.post(
             SessionStarted(
@@ -273,8 +308,9 @@ class Router:
             )
         )
         tasks.start_soon(scheduler.run)
-        for adapter in self._adapters:
-            await adapter.connect(dispatcher.sink(adapter), scheduler)
+        for adapter, sink in zip(self._adapters, sinks, strict=True):
+            await adapter.connect(sink, scheduler)
+            dispatcher.connected(adapter)
             await self._learn_positions(adapter)
         for spelling in settings.watch:
             instrument = listed(self.core, spelling, ())
@@ -290,34 +326,47 @@ class Router:
 
         Raises `InDoubt`, naming the orders, when that could not be confirmed within `shutdown_s`.
         """
-        assert self._tasks is not None
-        assert self._journal is not None
-        left: list[str] = []
-        # Shielded: a cancelled caller (Ctrl-C) must not leave orders behind.
-        with anyio.CancelScope(shield=True):
-            dispatcher = self._running()
-            if dispatcher.fault is None:
-                for parent in self.core.parents:
-                    if not parent.ended:
-                        self._post(CancelAsked(now_ns=self._now(), parent_no=parent.no, shutdown=True))
-                with anyio.move_on_after(self._settings.shutdown_s):
-                    for handle in tuple(self._handles.values()):
-                        await handle.ended()
-            left = [child.order.cl_ord_id for parent in self.core.parents for child in parent.open_children]
-            for adapter in self._adapters:
-                await adapter.disconnect()
-        # Outside the shield, whose scope lies within that of the tasks. A cancelled caller may end here.
-        tasks, self._tasks = self._tasks, None
-        tasks.cancel_scope.cancel()
+        dispatcher, tasks, journal = self._dispatcher, self._tasks, self._journal
+        assert dispatcher is not None
+        assert tasks is not None
+        assert journal is not None
+        left: list[ClOrdId] = []
         try:
-            await tasks.__aexit__(None, None, None)
+            # Shielded: a cancelled caller (Ctrl-C) must not leave orders behind.
+            with anyio.CancelScope(shield=True):
+                await self._withdraw_everything(dispatcher)
+                left = [child.order.cl_ord_id for parent in self.core.parents for child in parent.open_children]
+                for adapter in self._adapters:
+                    await adapter.disconnect()
         finally:
-            self._journal.close()
-            if left:
-                raise InDoubt(
-                    f"left with {len(left)} orders not confirmed gone: {', '.join(left)}. Start the router again on "
-                    "the same journal to settle them, or cancel them at the venue"
-                )
+            # Outside the shield, whose scope lies within that of the tasks. A cancelled caller may end here.
+            self._tasks = None
+            self._stop_tasks(tasks)
+            try:
+                await tasks.__aexit__(None, None, None)
+            finally:
+                journal.close()
+                if left:
+                    raise InDoubt(
+                        f"left with {len(left)} orders not confirmed gone: {', '.join(left)}. Start the router again "
+                        "on the same journal to settle them, or cancel them at the venue"
+                    )
+
+    async def _withdraw_everything(self, dispatcher: Dispatcher) -> None:
+        """Cancel every parent and wait, for a time, until nothing of theirs rests."""
+        if dispatcher.fault is not None:
+            return  # it has asked for all cancels already, and can record no answer
+        for parent in self.core.parents:
+            if not parent.ended:
+                dispatcher.post(CancelAsked(now_ns=self._now(), parent_no=parent.no, shutdown=True))
+        with anyio.move_on_after(self._settings.shutdown_s):
+            for handle in tuple(self._handles.values()):
+                await handle.ended()
+
+    def _stop_tasks(self, tasks: anyio.abc.TaskGroup) -> None:
+        tasks.cancel_scope.cancel()
+        if self._scheduler is not None:
+            self._scheduler.stop()
 
     # --- what strategies call -----------------------------------------------------------------------------------
 
@@ -454,6 +503,11 @@ class Router:
 
     def _tell(self, happening: Happening) -> None:
         self._handle(self.core.parents[happening.parent_no - 1]).tell(happening)
+
+    def _give_up(self, fault: JournalFault) -> None:
+        """Nothing more will be heard of any parent: whoever waits for one is told why."""
+        for handle in self._handles.values():
+            handle.give_up(fault)
 
     def _running(self) -> Dispatcher:
         dispatcher = self._dispatcher

@@ -105,6 +105,7 @@ class World:
     def connect(self, adapter: VenueAdapter) -> None:
         """Bring a venue up; its instruments are known when this returns."""
         at_once(adapter.connect(self.dispatcher.sink(adapter), self.scheduler))
+        self.dispatcher.connected(adapter)
 
     def submit(self, order: ParentOrder, *, intent: Intent | None = None) -> Parent:
         """Hand a parent order in. Raises `CallerError`, with nothing sent, for one that makes no sense."""

@@ -1,0 +1,176 @@
+"""What the dispatcher does when one of its ends fails: the journal, an adapter, the core itself."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import partial
+
+import pytest
+
+from sor.adapter import NewOrder, OrderRef
+from sor.commands import Cancel, Place, Recorded
+from sor.decide import decide
+from sor.errors import CallerError, InDoubt, JournalFault, NotSent, SorError
+from sor.events import AnyFact, RequestLost
+from sor.ids import ParentId
+from sor.orders import ParentOrder, ParentStatus, Side
+from sor.params import ParamStore
+from sor.parent import Parent
+from sor.plugins import Plugins
+from sor.router import Core
+from sor.sim.world import World
+from sor.units import NS
+from venues.simulated.adapter import SimulatedVenue
+from venues.simulated.options import read
+
+T0 = 1_767_225_600 * NS
+
+
+class Shaky(SimulatedVenue):
+    """A venue of ten levels whose adapter raises instead of answering, as long as it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(read({"market": "ladder", "latency": "near"}))
+        self.raises: SorError | None = None
+        self.submitted: list[NewOrder] = []
+        self.cancelled: list[OrderRef] = []
+
+    def submit(self, order: NewOrder) -> None:
+        self.submitted.append(order)
+        if self.raises is not None:
+            raise self.raises
+        super().submit(order)
+
+    def cancel(self, ref: OrderRef) -> None:
+        self.cancelled.append(ref)
+        if self.raises is not None:
+            raise self.raises
+        super().cancel(ref)
+
+
+class Turns:
+    """A journal in memory that can be full."""
+
+    def __init__(self) -> None:
+        self.records: list[AnyFact | Recorded] = []
+        self.full = False
+
+    def append(self, records: Sequence[AnyFact | Recorded]) -> int:
+        if self.full:
+            raise JournalFault("no space left")
+        self.records += records
+        return len(self.records)
+
+
+class Setting:
+    """A world with the shaky venue, at a time when the book is known."""
+
+    def __init__(self) -> None:
+        plugins = Plugins.installed()
+        self.core = Core(policies=plugins.policies, schedules=plugins.schedules, decider=decide)
+        self.turns = Turns()
+        self.world = World(self.core, start_ns=T0, recorder=self.turns, horizons_ns=())
+        store = ParamStore()
+        self.world.open(
+            epoch=7, version="0", sets={"baseline": store.get("baseline", now_ns=T0)}, default_set="baseline"
+        )
+        self.venue = Shaky()
+        self.world.connect(self.venue)
+        self.world.dispatcher.feed(self.venue.name, next(iter(self.core.instruments.values())).symbol)
+        self.go(1.0)
+
+    def go(self, seconds: float) -> None:
+        scheduler = self.world.scheduler
+        scheduler.run_until(scheduler.now_ns() + round(seconds * NS))
+
+    def submit(self, name: str, *, policy: str = "cross", limit: Decimal | None = None) -> Parent:
+        return self.world.submit(
+            ParentOrder(
+                parent_id=ParentId(name),
+                symbol="BTCUSDT",
+                side=Side.BUY,
+                quantity=Decimal("0.5"),
+                policy=policy,
+                limit=limit,
+                deadline_s=20.0,
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    ("raised", "sends"),
+    [(CallerError("odd"), True), (NotSent("no link"), True), (InDoubt("no answer"), False)],
+    ids=["caller error", "not sent", "in doubt"],
+)
+def test_an_adapter_that_raises_has_answered(raised: SorError, sends: bool) -> None:
+    """What was not sent is tried again; what is in doubt is not, until a lookup has settled it."""
+    setting = Setting()
+    setting.venue.raises = raised
+    parent = setting.submit("one")
+    (lost,) = [record for record in setting.turns.records if isinstance(record, RequestLost)]
+    assert lost.failed.text == str(raised)
+    setting.venue.raises = None
+    setting.go(0.3)
+    assert (len(setting.venue.submitted) > 1) is sends
+    setting.go(20.0)
+    assert parent.ended
+    if sends:
+        assert parent.status is ParentStatus.FILLED
+    # The venue never saw the order in doubt; nothing was sent in its place before that was proven.
+    assert sum(one.filled_lots for one in setting.venue.audit()) == parent.ledger.cum_lots
+    assert parent.ledger.cum_lots in (0, 500)
+
+
+def test_what_cannot_be_recorded_is_not_sent() -> None:
+    """A full disk stops placing; what rests is withdrawn all the same, since cancels only take risk away."""
+    setting = Setting()
+    resting = setting.submit("rest", policy="plain_limit", limit=Decimal(59990))
+    setting.go(0.5)
+    assert len(resting.open_children) == 1
+    sent = len(setting.venue.submitted)
+    setting.turns.full = True
+    with pytest.raises(JournalFault, match="no space left"):
+        setting.submit("more")
+    assert len(setting.venue.submitted) == sent
+    assert resting.open_children[0].order.cl_ord_id in [ref.cl_ord_id for ref in setting.venue.cancelled]
+    assert setting.world.dispatcher.fault is not None
+    setting.go(1.0)
+    assert [one.leaves_lots for one in setting.venue.audit()] == [0]
+
+
+def test_a_broken_core_stops_and_withdraws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug of ours is not caught: it stops the router, the turn is not recorded, and what rests is withdrawn."""
+    setting = Setting()
+    setting.submit("rest", policy="plain_limit", limit=Decimal(59990))
+    setting.go(0.5)
+    recorded = len(setting.turns.records)
+
+    def broken(core: Core, fact: AnyFact) -> list[Recorded]:
+        del core
+        raise AssertionError(f"cannot happen: {type(fact).__name__}")
+
+    monkeypatch.setattr(setting.core, "step", partial(broken, setting.core))
+    with pytest.raises(AssertionError, match="cannot happen"):
+        setting.submit("more")
+    assert len(setting.turns.records) == recorded
+    assert len(setting.venue.cancelled) > 0
+    assert "Submitted" in str(setting.world.dispatcher.fault)
+
+
+def test_a_wish_leaves_only_after_its_turn_is_recorded() -> None:
+    """D9, seen from the venue: at the time of every request its wish is in the journal."""
+    setting = Setting()
+    seen: list[bool] = []
+    submit = setting.venue.submit
+
+    def check(order: NewOrder) -> None:
+        seen.append(any(isinstance(one, Place) and one.order == order for one in setting.turns.records))
+        submit(order)
+
+    setting.venue.submit = check  # type: ignore[method-assign]
+    setting.submit("one")
+    rest = setting.submit("rest", policy="plain_limit", limit=Decimal(59990))
+    setting.go(25.0)
+    assert rest.ended
+    assert len(seen) == len(setting.venue.submitted) >= 2
+    assert all(seen)
+    assert len([one for one in setting.turns.records if isinstance(one, Cancel)]) == len(setting.venue.cancelled) > 0

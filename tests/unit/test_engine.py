@@ -1,0 +1,308 @@
+"""The shell on both event loops, with the simulated venue as an ordinary adapter."""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from importlib import resources
+from pathlib import Path
+
+import anyio
+import pytest
+
+from sor.adapter import VenueAdapter
+from sor.engine import ParentHandle, Router, Settings
+from sor.errors import CallerError, InDoubt, JournalFault
+from sor.events import TradingMode
+from sor.ids import ParentId, VenueName
+from sor.journal import Journal, Record, verify
+from sor.orders import Action, Intent, OrdStatus, ParentOrder, ParentStatus, PositionSide, Side
+from venues.simulated.adapter import SimulatedVenue, open_venue
+
+pytestmark = pytest.mark.anyio
+
+
+def ladder(**options: str) -> VenueAdapter:
+    """A venue with ten levels of one coin a side and hardly any delay."""
+    return open_venue({"market": "ladder", "latency": "near", "ladder.spread_ticks": "5", **options})
+
+
+def order(name: str, **terms: object) -> ParentOrder:
+    """Buy half a coin by crossing, unless told otherwise."""
+    merged: dict[str, object] = {
+        "parent_id": ParentId(name),
+        "symbol": "btc_usdt",
+        "side": Side.BUY,
+        "quantity": Decimal("0.5"),
+        "policy": "cross",
+        "deadline_s": 20.0,
+        **terms,
+    }
+    return ParentOrder(**merged)  # type: ignore[arg-type]
+
+
+def live_orders(venue: VenueAdapter) -> list[int]:
+    """What still rests in the venue's own books, in lots."""
+    assert isinstance(venue, SimulatedVenue)
+    return [one.leaves_lots for one in venue.audit() if one.leaves_lots]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Let the router work until something holds."""
+    with anyio.fail_after(10):
+        while not holds():  # noqa: ASYNC110  # what is waited for is the venue's state, which tells nobody
+            await anyio.sleep(0.002)
+
+
+async def resting(router: Router, handle: ParentHandle) -> None:
+    """Wait until an order of the parent rests at the venue."""
+    parent = handle.parent
+    await until(lambda: any(child.status is OrdStatus.NEW for child in parent.open_children))
+
+
+async def test_a_parent_is_routed_and_priced(tmp_path: Path) -> None:
+    venue = ladder()
+    async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
+        handle = await router.submit(order("one"))
+        costs = await handle.result()
+        assert (handle.status, handle.filled) == (ParentStatus.FILLED, Decimal("0.500"))
+        assert costs.passive_share == 0.0
+        assert costs.arrival_cost_bps is not None
+        assert costs.arrival_cost_bps > 5  # the taker fee and half a spread
+        assert [parent.parent_id for parent in router.parents()] == ["one"]
+    assert verify(tmp_path / "j").faults == ()
+    assert live_orders(venue) == []
+
+
+async def test_the_same_parent_twice_is_one_and_other_terms_are_refused(tmp_path: Path) -> None:
+    async with Router(Settings(journal=tmp_path / "j"), venues=[ladder()]) as router:
+        first = await router.submit(order("one"))
+        assert await router.submit(order("one")) is first
+        with pytest.raises(CallerError, match="other terms"):
+            await router.submit(order("one", quantity=Decimal("0.6")))
+        await first.result()
+        assert len(router.parents()) == 1
+
+
+async def test_events_end_with_the_parent(tmp_path: Path) -> None:
+    async with Router(Settings(journal=tmp_path / "j"), venues=[ladder()]) as router:
+        handle = await router.submit(order("one"))
+        seen = [happening async for happening in handle]
+        assert seen[-1].status is ParentStatus.FILLED
+        assert sum(one.report.last_lots for one in seen if one.report is not None) == 500
+
+
+async def test_leaving_withdraws_what_rests(tmp_path: Path) -> None:
+    venue = ladder()
+    async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
+        handle = await router.submit(order("rest", policy="plain_limit", limit=Decimal(59990), deadline_s=600.0))
+        await resting(router, handle)
+        assert live_orders(venue) == [500]
+    assert handle.status is ParentStatus.CANCELED
+    assert live_orders(venue) == []
+
+
+async def test_a_cancelled_caller_leaves_nothing_behind(tmp_path: Path) -> None:
+    venue = ladder()
+    with anyio.CancelScope() as scope:
+        async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
+            handle = await router.submit(order("rest", policy="plain_limit", limit=Decimal(59990), deadline_s=600.0))
+            await resting(router, handle)
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert live_orders(venue) == []
+    assert verify(tmp_path / "j").faults == ()
+
+
+async def test_pause_resume_amend_cancel(tmp_path: Path) -> None:
+    venue = ladder()
+    async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
+        handle = await router.submit(order("rest", policy="plain_limit", limit=Decimal(59990), deadline_s=600.0))
+        await resting(router, handle)
+        router.pause(handle.parent_id)
+        await until(lambda: not handle.parent.open_children)
+        assert (handle.status, live_orders(venue)) == (ParentStatus.PAUSED, [])
+        router.resume(handle.parent_id)
+        await resting(router, handle)
+        router.amend(handle.parent_id, quantity=Decimal("0.2"), limit=Decimal(59980))
+        await until(lambda: live_orders(venue) == [200] and handle.parent.open_children[0].price_ticks == 599_800)
+        with pytest.raises(CallerError, match="off the step"):
+            router.amend(handle.parent_id, quantity=Decimal("0.0001"))
+        handle.cancel()
+        costs = await handle.result()
+        assert costs.status is ParentStatus.CANCELED
+        assert live_orders(venue) == []
+
+
+async def test_the_kill_switch_withdraws_everything_and_refuses_more(tmp_path: Path) -> None:
+    venue = ladder()
+    async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
+        handle = await router.submit(order("rest", policy="plain_limit", limit=Decimal(59990), deadline_s=600.0))
+        await resting(router, handle)
+        router.set_mode(TradingMode.HALTED, "drill")
+        await handle.result()
+        assert live_orders(venue) == []
+        with pytest.raises(CallerError, match="kill switch"):
+            await router.submit(order("more"))
+        router.set_mode(TradingMode.ACTIVE, "drill over")
+        more = await router.submit(order("more"))
+        assert (await more.result()).status is ParentStatus.FILLED
+
+
+async def test_intents_go_through_the_same_machinery(tmp_path: Path) -> None:
+    async with Router(Settings(journal=tmp_path / "j"), venues=[ladder()]) as router:
+
+        def intent(name: str, action: Action, **more: object) -> Intent:
+            terms: dict[str, object] = {
+                "intent_id": ParentId(name),
+                "action": action,
+                "side": PositionSide.LONG,
+                "asset": "BTC/USDT",
+                "size": Decimal("0.50049"),
+                **more,
+            }
+            return Intent(**terms)  # type: ignore[arg-type]
+
+        opened = await router.submit_intent(intent("in", Action.ENTER))
+        assert (opened.status, opened.side, opened.quantity) == (ParentStatus.FILLED, Side.BUY, Decimal("0.500"))
+        assert opened.fee is not None
+        assert opened.fee > 0
+        # Two exits share one budget, and what is closed cannot be closed again.
+        closed = await router.submit_intent(intent("out", Action.EXIT, size=Decimal("0.8")))
+        assert (closed.side, closed.quantity) == (Side.SELL, Decimal("0.500"))
+        assert closed.status is ParentStatus.COMPLETED_BY_OTHERS
+        again = await router.submit_intent(intent("again", Action.EXIT))
+        assert (again.status, again.quantity) == (ParentStatus.COMPLETED_BY_OTHERS, Decimal(0))
+
+
+async def test_a_second_router_on_one_journal_is_refused(tmp_path: Path) -> None:
+    async with Router(Settings(journal=tmp_path / "j"), venues=[ladder()]) as router:
+        with pytest.raises(CallerError, match="process"):
+            async with Router(Settings(journal=tmp_path / "j"), venues=[ladder()]):
+                pytest.fail("two writers")
+        assert (await (await router.submit(order("one"))).result()).status is ParentStatus.FILLED
+
+
+async def test_a_restart_goes_on_where_the_journal_stops(tmp_path: Path) -> None:
+    venue = ladder()
+    async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
+        done = await router.submit(order("done"))
+        await done.result()
+        handle = await router.submit(order("rest", policy="plain_limit", limit=Decimal(59990), deadline_s=600.0))
+        await resting(router, handle)
+        # What a process that is killed now would leave on disk.
+        shutil.copytree(tmp_path / "j", tmp_path / "killed")
+    # The order of before is gone from the venue by now: the second life must find that out, and place it anew.
+    async with Router(Settings(journal=tmp_path / "killed"), venues=[venue]) as router:
+        again = {one.parent_id: one for one in router.parents()}
+        assert again[ParentId("done")].status is ParentStatus.FILLED
+        await resting(router, again[ParentId("rest")])
+        assert live_orders(venue) == [500]
+        assert await router.submit(order("done")) is again[ParentId("done")]
+    assert live_orders(venue) == []
+
+
+async def test_strays_of_our_own_mark_are_withdrawn(tmp_path: Path) -> None:
+    venue = ladder()
+
+    async def lose_power() -> None:
+        async with Router(Settings(journal=tmp_path / "j", shutdown_s=0.05), venues=[venue]) as router:
+            shutil.copytree(tmp_path / "j", tmp_path / "behind")  # what follows is not on this disk
+            handle = await router.submit(order("rest", policy="plain_limit", limit=Decimal(59990), deadline_s=600.0))
+            await resting(router, handle)
+            await venue.disconnect()  # nothing can be withdrawn any more, and leaving must say so
+
+    with pytest.raises(InDoubt, match="1 orders not confirmed gone"):
+        await lose_power()
+    assert live_orders(venue) == [500]
+    async with Router(Settings(journal=tmp_path / "behind"), venues=[venue]):
+        await until(lambda: live_orders(venue) == [])
+
+
+async def test_who_waits_for_a_parent_is_told_when_the_router_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fills up: nothing new is sent, what rests is withdrawn, nobody waits for ever."""
+    venue = ladder()
+
+    def full(journal: Journal, records: Sequence[Record]) -> int:
+        del journal, records
+        raise JournalFault("no space left on the disk")
+
+    async def fill_the_disk() -> None:
+        async with Router(Settings(journal=tmp_path / "j", shutdown_s=0.05), venues=[venue]) as router:
+            handle = await router.submit(order("rest", policy="plain_limit", limit=Decimal(59990), deadline_s=600.0))
+            await resting(router, handle)
+            monkeypatch.setattr(Journal, "append", full)
+            with pytest.raises(JournalFault, match="no space left"):
+                await router.submit(order("more"))
+            with pytest.raises(JournalFault, match="no space left"):
+                await handle.result()
+            with pytest.raises(JournalFault, match="no space left"):
+                router.pause(handle.parent_id)
+            await until(lambda: live_orders(venue) == [])
+
+    # It cannot record that they are gone, so it does not claim it.
+    with pytest.raises(InDoubt, match="not confirmed gone"):
+        await fill_the_disk()
+    monkeypatch.undo()
+    async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
+        assert [one.parent_id for one in router.parents()] == ["rest"]
+
+
+async def test_a_bad_param_set_is_refused_and_the_old_one_stays(tmp_path: Path) -> None:
+    source = next(iter(resources.files("paramsets").joinpath("baseline").iterdir()))
+    sets = tmp_path / "sets" / "mine"
+    sets.mkdir(parents=True)
+    content = json.loads(source.read_text())
+    content["set_id"] = "mine/2026-01-01"
+    file = sets / "2026-01-01.json"
+    file.write_text(json.dumps(content))
+    settings = Settings(journal=tmp_path / "j", param_dirs=(tmp_path / "sets",), default_set="mine", params_poll_s=0.01)
+    async with Router(settings, venues=[ladder()]) as router:
+        before = router.core.sets["mine"].digest
+        file.write_text("{ not json")
+        await until(lambda: bool(router.alarms()))
+        assert "refused" in router.alarms()[-1].text
+        assert router.core.sets["mine"].digest == before
+        content["note"] = "another day"
+        file.write_text(json.dumps(content))
+        await until(lambda: router.core.sets["mine"].digest != before)
+
+
+async def test_a_preview_costs_the_alternatives_and_sends_nothing(tmp_path: Path) -> None:
+    venue = ladder()
+    async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
+        await until(lambda: router.core.instruments != {})
+        await (await router.submit(order("warm"))).result()
+        decision = router.preview(order("maybe", policy="maker_first"))
+        assert {one.name for one in decision.alternatives} >= {"cross", "rest"}
+        assert [parent.parent_id for parent in router.parents()] == ["warm"]
+
+
+@pytest.mark.parametrize(
+    ("terms", "says"),
+    [
+        ({"symbol": "DOGEUSDT"}, "not listed"),
+        ({"policy": "magic"}, "no policy 'magic'"),
+        ({"param_set": "nope"}, "no param-set 'nope'"),
+        ({"schedule": "never"}, "no schedule 'never'"),
+        ({"venues": (VenueName("moon"),)}, "'moon' is not connected"),
+        ({"quantity": Decimal("0.0005")}, "off the step"),
+        ({"quantity": Decimal(-1)}, "not a positive number"),
+        ({"limit": Decimal("59990.05")}, "off the step"),
+        ({"deadline_s": 0.0}, "must be positive"),
+        ({"urgency": 2.0}, "within 0 and 1"),
+        ({"max_participation": 0.0}, "within 0 and 1"),
+    ],
+)
+async def test_bad_orders_get_one_sentence_and_nothing_is_sent(
+    tmp_path: Path, terms: dict[str, object], says: str
+) -> None:
+    venue = ladder()
+    async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
+        with pytest.raises(CallerError, match=says):
+            await router.submit(order("bad", **terms))
+        assert router.parents() == ()
+    assert isinstance(venue, SimulatedVenue)
+    assert venue.audit() == ()
