@@ -269,9 +269,12 @@ class _Values:
         spec = TABLE[name]
         text = self.text(name) if isinstance(spec, Text) else f"{self.number(name):f}"
         try:
-            return Decimal(text)
+            value = Decimal(text)
         except InvalidOperation:
-            raise CallerError(f"option {name} must be a decimal number, not {text!r}; no venue was opened") from None
+            value = Decimal("NaN")
+        if not value.is_finite():
+            raise CallerError(f"option {name} must be a decimal number, not {text!r}; no venue was opened")
+        return value
 
 
 def _instrument(values: _Values) -> Instrument:
