@@ -373,7 +373,8 @@ class Router:
     async def submit(self, order: ParentOrder) -> ParentHandle:
         """Hand a parent order in; it is on disk when this returns. The same order again is the same parent (P4).
 
-        Raises `CallerError`, with nothing sent, for one that makes no sense; `JournalFault` when it cannot be recorded.
+        Raises, with nothing sent, `CallerError` for one that makes no sense, `VenueFault` while its symbol is halted,
+        and `JournalFault` when it cannot be recorded.
         """
         return self._submit(order, None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from functools import lru_cache
 
-from sor.errors import CallerError
+from sor.errors import CallerError, VenueFault
 from sor.events import AmendAsked, TradingMode
 from sor.ids import VenueName
 from sor.instruments import Instrument, canonical_symbol
@@ -49,6 +49,12 @@ def admit(core: Core, order: ParentOrder) -> VenueName | Parent:
     _check_plugins(core, order, instrument)
     if core.mode is TradingMode.HALTED or (core.mode is TradingMode.REDUCE_ONLY and not order.reduce_only):
         raise CallerError(f"trading is {core.mode.value} (kill switch); nothing was sent")
+    book = core.desk.books.get((instrument.venue, order.account, instrument.symbol))
+    if book is not None and book.halted:
+        raise VenueFault(
+            f"{instrument.symbol} on {instrument.venue} is halted: {book.halted}; nothing was sent. "
+            "Set the venue's books beside the journal, then lift the halt"
+        )
     return instrument.venue
 
 

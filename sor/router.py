@@ -55,7 +55,7 @@ from sor.policy import POLICY_FAULT, Decision, Policy, Schedule
 from sor.reasons import EndReason
 from sor.revisit import Revisit
 from sor.snapshot import Cause, View
-from sor.units import MS, NS
+from sor.units import MS, NS, to_ns
 
 HOLD_POLL_NS = NS
 """A policy that holds without saying when to ask again is asked after this."""
@@ -295,7 +295,7 @@ class Core:
             parent.limit_ticks = parent.instrument.ticks(fact.limit)
             self._withdraw(parent, fact.now_ns, beyond_ticks=parent.limit_ticks)
         if fact.deadline_s is not None:
-            parent.deadline_ns = fact.now_ns + round(fact.deadline_s * NS)
+            parent.deadline_ns = fact.now_ns + to_ns(fact.deadline_s)
         if fact.urgency is not None:
             parent.urgency = fact.urgency
         self._ask(parent, Cause.AMENDED)

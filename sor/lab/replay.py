@@ -41,7 +41,7 @@ from sor.sim.oracle import Asked, Claimed, Verdict, judge
 from sor.sim.world import World
 from sor.tape import Tape
 from sor.tca import HORIZONS_NS, ParentReport, PolicyReport, report, summary
-from sor.units import NS
+from sor.units import NS, to_ns
 
 WARM_UP_NS = 60 * NS
 """Features need this much of the recording before the first parent starts."""
@@ -138,9 +138,9 @@ def tape_ground(tape: Tape, path: Path, plan: Plan) -> Ground:
 
 def synthetic_ground(plan: Plan, *, start_ns: int, spacing_s: float) -> Ground:
     """A seeded zero-intelligence market long enough for the plan's parents at one every `spacing_s` on average."""
-    horizon_ns = round(plan.parents * spacing_s * NS)
+    horizon_ns = to_ns(plan.parents * spacing_s)
     ready_ns = start_ns + WARM_UP_NS
-    end_ns = ready_ns + horizon_ns + round(plan.deadline_s * NS) + SYNTHETIC_MARKOUT_NS
+    end_ns = ready_ns + horizon_ns + to_ns(plan.deadline_s) + SYNTHETIC_MARKOUT_NS
     options = {"market": "zi", "seed": str(plan.seed)}
     return Ground(name="synthetic", digest="zi", options=options, first_ns=start_ns, ready_ns=ready_ns, end_ns=end_ns)
 
@@ -156,7 +156,7 @@ def draw(plan: Plan, ground: Ground, *, quantity: Decimal) -> Drawn:
         raise CallerError(f"deadline of {plan.deadline_s} s: give a positive one; nothing was replayed")
     span = ground.end_ns - ground.first_ns
     horizons = tuple(horizon for horizon in HORIZONS_NS if horizon * HORIZON_SHARE <= span)
-    high = ground.end_ns - round(plan.deadline_s * NS) - (horizons[-1] if horizons else 0)
+    high = ground.end_ns - to_ns(plan.deadline_s) - (horizons[-1] if horizons else 0)
     if high <= ground.ready_ns:
         raise CallerError(
             f"{ground.name} lasts {span / NS:.1f} s, too short for a deadline of {plan.deadline_s} s; "
@@ -309,7 +309,7 @@ class Replayer:
         reports = tuple(report(record_of(parent, core)) for parent in core.parents)
         costs = [(i, one.arrival_cost_bps) for i, one in enumerate(reports) if one.arrival_cost_bps is not None]
         starts = np.array([start.at_ns for start in self.drawn.starts], dtype=np.int64)
-        block = block_of(starts, deadline_ns=round(self.plan.deadline_s * NS))
+        block = block_of(starts, deadline_ns=to_ns(self.plan.deadline_s))
         values = np.array([cost for _, cost in costs], dtype=np.float64)
         kept = np.array([i for i, _ in costs], dtype=np.int64)
         params, _ = core.resolved(self.plan.param_set, self.instrument)
@@ -329,7 +329,7 @@ class Replayer:
         if first is other:
             return None
         starts = np.array([start.at_ns for start in self.drawn.starts], dtype=np.int64)
-        block = block_of(starts, deadline_ns=round(self.plan.deadline_s * NS))
+        block = block_of(starts, deadline_ns=to_ns(self.plan.deadline_s))
         pairs = [
             (i, one.arrival_cost_bps, two.arrival_cost_bps)
             for i, (one, two) in enumerate(zip(other.reports, first.reports, strict=True))

@@ -12,7 +12,7 @@ import pytest
 
 from sor.adapter import VenueAdapter
 from sor.engine import ParentHandle, Router, Settings
-from sor.errors import CallerError, InDoubt, JournalFault
+from sor.errors import CallerError, InDoubt, JournalFault, VenueFault
 from sor.events import TradingMode
 from sor.ids import ParentId, VenueName
 from sor.journal import Journal, Record, verify
@@ -147,6 +147,22 @@ async def test_the_kill_switch_withdraws_everything_and_refuses_more(tmp_path: P
         router.set_mode(TradingMode.ACTIVE, "drill over")
         more = await router.submit(order("more"))
         assert (await more.result()).status is ParentStatus.FILLED
+
+
+async def test_a_venue_that_overfills_is_halted_until_somebody_has_looked(tmp_path: Path) -> None:
+    venue = ladder(**{"fault.overfill": "1"})
+    async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
+        handle = await router.submit(order("one"))
+        await until(lambda: any(alarm.halts for alarm in router.alarms()))
+        costs = await handle.result()
+        # Told as it is: what was filled beyond the order is counted, neither hidden nor traded back.
+        assert costs.filled_lots > 500
+        with pytest.raises(VenueFault, match=r"BTCUSDT on simulated is halted: .*beyond its quantity"):
+            await router.submit(order("two"))
+        assert isinstance(venue, SimulatedVenue)
+        venue.calm()
+        router.lift_halt(venue.name, "btc-usdt")
+        assert (await (await router.submit(order("two"))).result()).status is ParentStatus.FILLED
 
 
 async def test_intents_go_through_the_same_machinery(tmp_path: Path) -> None:
