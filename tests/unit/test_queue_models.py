@@ -87,6 +87,15 @@ def test_the_front_is_never_less_than_nobody(name: str) -> None:
     assert place.trade(5) == 5
 
 
+def test_the_log_model_takes_no_more_from_those_ahead_than_they_had() -> None:
+    # 2 ahead, 998 behind, 500 cancelled: by the formula 13.7 % of them, 68, were ahead. Carried on below zero, the next
+    # change would ask for the logarithm of a negative number (docs/validation.md).
+    place = Place(front=2.0)
+    place.changes(QUEUES["log"], displayed_lots=1000, sizes=[500, 400])
+    assert place.front == 0.0
+    assert place.trade(1) == 1
+
+
 @pytest.mark.parametrize("name", list(QUEUES))
 def test_changes_one_by_one_and_together_are_the_same(name: str) -> None:
     together, one_by_one = Place(front=70.0), Place(front=70.0)
