@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from math import inf
-from typing import assert_never
+from typing import Final, assert_never
 
 from sor.adapter import Scheduler
 from sor.book import Book
@@ -26,6 +26,8 @@ from sor.ids import Symbol, VenueName
 from sor.market import BookReset, BookUpdate, MarketEvent, MarketView, MarkUpdate, TradePrint, Trust
 from sor.revisit import Revisit, Trigger
 
+# Bound once: CPython 3.11 takes longer to read a member off its enum than to compare it, and this is read per event.
+_OK: Final = Trust.OK
 _FAR = 1 << 62
 """Further than any price moves."""
 
@@ -62,7 +64,7 @@ class _Watch:
         """Whether trust has changed, or a best price is far enough from where it was."""
         if book.trust is not self.trust and self.on_untrusted:
             return True
-        if book.trust is not Trust.OK:
+        if book.trust is not _OK:
             return False
         far = self.moved_ticks
         return abs(book.bid_ticks - self.bid_ticks) >= far or abs(book.ask_ticks - self.ask_ticks) >= far
@@ -225,7 +227,7 @@ class LiveFeed:
         self._trust = trust
         if changed:
             return True
-        if trust is not Trust.OK:
+        if trust is not _OK:
             return self._waiting
         if not (self._bid_below < book.bid_ticks < self._bid_above):
             return True
