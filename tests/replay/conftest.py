@@ -7,6 +7,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import pytest
 
 from sor.lab.importers import import_recording
@@ -70,6 +71,27 @@ def bests(tape: Tape) -> Iterator[tuple[int, int]]:
             else:
                 ask = min(ask, price) if size else ask if price != ask else min(asks, default=1 << 62)
         yield bid, ask
+
+
+def beginning_of(tape: Tape, *, groups: int) -> Tape:
+    """The first groups of a tape, and the trades up to then."""
+    levels = int(tape.group_first[groups])
+    trades = int(tape.trade_recv_ns.searchsorted(tape.group_recv_ns[groups - 1], "right"))
+    return msgspec.structs.replace(
+        tape,
+        group_venue_ns=tape.group_venue_ns[:groups],
+        group_recv_ns=tape.group_recv_ns[:groups],
+        group_first=tape.group_first[: groups + 1],
+        group_snapshot=tape.group_snapshot[:groups],
+        level_side=tape.level_side[:levels],
+        level_ticks=tape.level_ticks[:levels],
+        level_lots=tape.level_lots[:levels],
+        trade_venue_ns=tape.trade_venue_ns[:trades],
+        trade_recv_ns=tape.trade_recv_ns[:trades],
+        trade_side=tape.trade_side[:trades],
+        trade_ticks=tape.trade_ticks[:trades],
+        trade_lots=tape.trade_lots[:trades],
+    )
 
 
 def _touch(tape: Tape) -> Touch:

@@ -19,7 +19,7 @@ from sor.market import BookUpdate, Levels, TradePrint, Trust
 from sor.orders import Side
 from sor.tape import Tape, open_tape
 from sor.units import MS
-from tests.replay.conftest import FILES, Recorded
+from tests.replay.conftest import FILES, Recorded, beginning_of
 
 VENUE = VenueName("binance")
 SYMBOL = Symbol("BTCUSDT")
@@ -170,7 +170,10 @@ def test_on_raw_messages_book_and_columns_agree_at_every_event_and_between(
 
 @pytest.mark.parametrize("name", FILES)
 def test_on_tapes_book_and_columns_agree_at_every_event(recorded: Mapping[str, Recorded], name: str) -> None:
-    tape = beginning_of(open_tape(recorded[name].path), groups=8_000)
+    tape = msgspec.structs.replace(
+        beginning_of(open_tape(recorded[name].path), groups=8_000),
+        instrument=Instrument(symbol=SYMBOL, venue=VENUE, tick_size=Decimal("0.1"), lot_size=Decimal(1)),
+    )
     columns = columns_of(tape, group_local_ns=tape.group_recv_ns, trade_local_ns=tape.trade_recv_ns)
     found: list[Features | None] = []
     instants: list[int] = []
@@ -201,28 +204,6 @@ def looks(events: list[Event]) -> Iterator[tuple[int, int, Book]]:
         if after is None or after.recv_ns > event.recv_ns:
             until_ns = event.recv_ns + 15 * 1_000 * MS if after is None else after.recv_ns - 1
             yield event.recv_ns, (event.recv_ns + until_ns) // 2, book
-
-
-def beginning_of(tape: Tape, *, groups: int) -> Tape:
-    """The first groups of a tape, and the trades up to then, as if it were of our venue and symbol."""
-    levels = int(tape.group_first[groups])
-    trades = int(tape.trade_recv_ns.searchsorted(tape.group_recv_ns[groups - 1], "right"))
-    return msgspec.structs.replace(
-        tape,
-        instrument=Instrument(symbol=SYMBOL, venue=VENUE, tick_size=Decimal("0.1"), lot_size=Decimal(1)),
-        group_venue_ns=tape.group_venue_ns[:groups],
-        group_recv_ns=tape.group_recv_ns[:groups],
-        group_first=tape.group_first[: groups + 1],
-        group_snapshot=tape.group_snapshot[:groups],
-        level_side=tape.level_side[:levels],
-        level_ticks=tape.level_ticks[:levels],
-        level_lots=tape.level_lots[:levels],
-        trade_venue_ns=tape.trade_venue_ns[:trades],
-        trade_recv_ns=tape.trade_recv_ns[:trades],
-        trade_side=tape.trade_side[:trades],
-        trade_ticks=tape.trade_ticks[:trades],
-        trade_lots=tape.trade_lots[:trades],
-    )
 
 
 def played(tape: Tape) -> list[Event]:
