@@ -1,8 +1,8 @@
 """G11: one recorded turn against one `os.write` of the very bytes that it put on disk.
 
-The turns are those of a routed order, taken from a journal that the router itself wrote: the small one is a fill's
-report, the large one a look at the market, the decision on it and the order that follows. Durability is the default:
-handed to the kernel, not synced.
+The turns are those of a routed order. Two are taken from a journal that the router itself wrote: a fill's report with
+the end that it means, and the parent, the look at the market, the decision and the order that follows. The third, the
+smallest and most frequent, is one markout. Durability is the default: handed to the kernel, not synced.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from time import process_time_ns
 import msgspec
 
 from benchmarks.order_round import ours as route
-from benchmarks.rig import EPOCH, WrongWork
+from benchmarks.rig import EPOCH, START_NS, WrongWork
 from benchmarks.rows import Bar, Row, measured
-from sor.events import Reported
+from sor.events import Marked, Reported
+from sor.ids import ExecId
 from sor.journal import Environment, Journal, Record, turns, verify
+from sor.units import NS
 
 BAR = Bar(5.0)
 
@@ -88,9 +90,11 @@ class Files:
 
 
 def rows(*, count: int, rounds: int, progress: Callable[[str], None]) -> list[Row]:
-    """The goal's rows: a fill's turn and a decision's."""
+    """The goal's rows: a markout's turn, a fill's and a decision's."""
     seen = routed()
+    markout = Marked(now_ns=START_NS, parent_no=1, exec_id=ExecId("1t"), horizon_ns=NS, mid_hticks=1_200_001)
     return [
+        _row("g11-markout", "a markout's turn", (markout,), count=count, rounds=rounds, progress=progress),
         _row("g11-fill", "a fill's turn", seen.fill, count=count, rounds=rounds, progress=progress),
         _row("g11-decision", "a decision's turn", seen.decision, count=count, rounds=rounds, progress=progress),
     ]
@@ -103,7 +107,7 @@ def _row(
         files = Files(Path(directory), records, count)
         measurement = measured(
             name=name,
-            what=f"Journal.append of {turn}, {len(records)} records: encode, hash chain, write; not synced",
+            what=f"Journal.append of {turn}, records {len(records)}: encode, hash chain, write; not synced",
             baseline=f"one os.write of as many bytes ({files.frame_bytes}) to a file opened the same way",
             unit="ns a turn",
             ours=files.append,

@@ -166,5 +166,5 @@ def test_json_has_the_rows_and_names_what_could_not_be_measured(
     monkeypatch.setitem(suite.SUITE, "g10", lacks)
     assert suite.main(["--tiny", "--json", "--only", "g11", "--only", "g10"]) == 1
     document = msgspec.json.decode(capsys.readouterr().out, type=Document)
-    assert [row.name for row in document.rows] == ["g11-fill", "g11-decision"]
+    assert [row.name for row in document.rows] == ["g11-markout", "g11-fill", "g11-decision"]
     assert document.missing == {"g10": "peer is not installed; `make bench` installs every peer"}
