@@ -170,8 +170,11 @@ class Desk:
     def cancel(self, child: Child, now_ns: int, limits: Limits) -> None:
         """Withdraw an order: at once if the venue can be asked, else as soon as it can."""
         child.cancel_wanted = True
-        if child.life is _LIVE and child.pending is _NOTHING_PENDING:
-            self._send_cancel(child, now_ns, limits)
+        if child.pending is _NOTHING_PENDING:
+            if child.life is _LIVE:
+                self._send_cancel(child, now_ns, limits)
+            elif child.life is _IN_DOUBT:
+                self._cancel_doubted(child)
 
     def amend(
         self, parent: Parent, child: Child, *, qty_lots: int, price_ticks: int, now_ns: int, limits: Limits
@@ -237,9 +240,14 @@ class Desk:
                 child.check_ns = child.expire_ns
 
     def _gather(self, child: Child, now_ns: int, limits: Limits) -> None:
-        """One step of settling an order in doubt: a lookup, and once it was not found, a cancel by its client id."""
+        """One step of settling an order in doubt: a lookup, and where one was not enough, a cancel by its client id."""
         self._send_query(child, now_ns, limits)
-        if child.checks > 1 and not child.cancel_unknown and self.venues[child.venue].up:
+        if child.checks > 1 or child.cancel_wanted:
+            self._cancel_doubted(child)
+
+    def _cancel_doubted(self, child: Child) -> None:
+        """Cancel what may be there: it goes, or the refusal is half of a proof that it never arrived."""
+        if not child.cancel_unknown and self.venues[child.venue].up:
             child.pending = _CANCEL_PENDING
             self.out.append(Cancel(child.parent_no, child.venue, ref_of(child)))
 
@@ -267,6 +275,7 @@ class Desk:
             child.venue_order_id = report.venue_order_id
         new_lots = child.count(report, mid_hticks)
         happened = happened_of(report, child)
+        wanted = child.cancel_wanted
         if report.exec_type is _REPLACED:
             happened = self._replaced(child, report)
         elif child.pending is _AMEND_PENDING and report.exec_type is _STATUS:
@@ -277,6 +286,8 @@ class Desk:
         if report.reject is RejectKind.DUPLICATE_ID or report.reject is RejectKind.TOO_LATE:
             child.heard = True  # other refusals speak of the request, not of the order
         effect = self._move(parent, child, happened, new_lots=new_lots, now_ns=now_ns, limits=limits)
+        if child.cancel_wanted and not wanted:
+            self.cancel(child, now_ns, limits)
         if new_lots:
             book = self.book_of(parent)
             book.rejects = 0
