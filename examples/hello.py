@@ -1,6 +1,6 @@
 """The smallest strategy: one parent order on the simulated venue, in real time.
 
-    python examples/hello.py
+python examples/hello.py
 """
 
 import tempfile
@@ -18,7 +18,7 @@ from sor.plugins import Plugins
 async def main(journal: Path) -> None:
     """Buy half a coin within ten seconds, resting first where the market is calm."""
     venue = Plugins.installed().venue("simulated")({"seed": "7"})
-    async with Router(Settings(journal=journal), venues=[venue]) as router:
+    async with Router(Settings(journal=journal, watch=("BTC-USDT",)), venues=[venue]) as router:
         order = ParentOrder(
             parent_id=ParentId("hello-1"),
             symbol="BTC-USDT",
@@ -30,9 +30,9 @@ async def main(journal: Path) -> None:
         handle = await router.submit(order)
         async for happening in handle:
             if happening.report is not None:
-                print(happening.report.exec_type.value, happening.report.last_lots or "")
+                print(happening.report.exec_type.value, "filled so far", handle.filled)
         costs = await handle.result()
-        print(f"{costs.status.value}: average price {costs.avg_price}, cost {costs.arrival_cost_bps} bps")
+        print(f"{costs.status.value}: average price {costs.avg_price}, cost {costs.arrival_cost_bps:.2f} bps")
 
 
 if __name__ == "__main__":

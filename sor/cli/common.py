@@ -21,6 +21,7 @@ RUNS = Path(".sor") / "runs"
 
 PIPE_WIDTH = 160
 """Columns of a table that nobody's terminal bounds."""
+PARAM_DIR_HELP = "A further directory of param-sets; may be given again."
 
 
 class Output:

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from sor.cli.common import Output, say_json
+from sor.cli.common import PARAM_DIR_HELP, Output, say_json
 
 
 @click.command()
 @click.argument("name", default="baseline")
-@click.option("--dir", "directories", multiple=True, type=click.Path(path_type=Path), help="Further param-set folders.")
+@click.option("--param-dir", "directories", multiple=True, type=click.Path(path_type=Path), help=PARAM_DIR_HELP)
 @click.pass_context
 def params(ctx: click.Context, name: str, directories: tuple[Path, ...]) -> None:
     """Show the param-set NAME: every value with its unit, bounds, kind and source."""

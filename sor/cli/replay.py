@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sor.cli.common import RUNS, Output
+from sor.cli.common import PARAM_DIR_HELP, RUNS, Output
 from sor.errors import CallerError
 
 
@@ -26,7 +26,8 @@ from sor.errors import CallerError
 )
 @click.option("--schedule", default="immediate", show_default=True, help="How a parent is spread over its time.")
 @click.option("--schedule-arg", "schedule_args", multiple=True, metavar="NAME=NUMBER", help="Such as slices=5.")
-@click.option("--param-set", default="baseline", show_default=True)
+@click.option("--param-set", default="baseline", show_default=True, help="Name or family of the param-set.")
+@click.option("--param-dir", "param_dirs", multiple=True, type=click.Path(path_type=Path), help=PARAM_DIR_HELP)
 @click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where journals go.")
 @click.pass_context
 def replay(
@@ -41,6 +42,7 @@ def replay(
     schedule: str,
     schedule_args: tuple[str, ...],
     param_set: str,
+    param_dirs: tuple[Path, ...],
     runs: Path,
 ) -> None:
     """Run the same parent orders on TAPE under each policy and compare what they cost.
@@ -65,7 +67,7 @@ def replay(
         schedule_args=_arguments(schedule_args),
         param_set=param_set,
     )
-    comparison = compare(output, plan, tape_ground(open_tape(tape), tape, plan), runs)
+    comparison = compare(output, plan, tape_ground(open_tape(tape), tape, plan), runs, param_dirs=param_dirs)
     show(output, comparison)
     if not output.json:
         example = comparison.outcomes[-1].reports[0].parent_id
