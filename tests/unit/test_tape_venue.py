@@ -878,6 +878,40 @@ def test_log_normal_delays_have_their_median_and_keep_order() -> None:
     assert (local_times(venue_ns, delay, seed=4, way="groups") != local_ns).any()
 
 
+def test_measured_delays_are_drawn_from(tmp_path: Path) -> None:
+    path = tmp_path / "delays.txt"
+    path.write_text("4ms\n9ms 5.5ms\n250us\n")
+    delay = read_delay(f"@{path}")
+    assert delay == Delay(median_ns=4_000_000, measured_ns=(4_000_000, 9_000_000, 5_500_000, 250_000))
+    line = Line(delay, seed=3, way="entry/")
+    taken = [line.arrival_ns(sent) - sent for sent in range(0, 4000 * 10**9, 10**9)]
+    venue_ns = np.arange(4000, dtype=np.int64) * 10**9
+    for delays in (taken, (local_times(venue_ns, delay, seed=3, way="groups") - venue_ns).tolist()):
+        assert sorted(set(delays)) == [250_000, 4_000_000, 5_500_000, 9_000_000]
+        assert all(900 < delays.count(each) < 1100 for each in delay.measured_ns)
+    again = Line(delay, seed=3, way="entry/")
+    assert [again.arrival_ns(sent) - sent for sent in range(0, 4000 * 10**9, 10**9)] == taken
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "cannot be read"), ("", "holds 0 delays"), ("5ms\nsoon", "entry 2, 'soon', is no delay"), ("é", "read")],
+)
+def test_measured_delays_that_do_not_read_are_refused(tmp_path: Path, content: str | None, message: str) -> None:
+    path = tmp_path / "delays.txt"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(CallerError, match=message):
+        read_delay(f"@{path}")
+
+
+def test_no_delay_stays_none_however_it_is_spread() -> None:
+    delay = read_delay("0~0.4")
+    venue_ns = np.arange(3, dtype=np.int64)
+    assert (local_times(venue_ns, delay, seed=3, way="groups") == venue_ns).all()
+    assert Line(delay, seed=3, way="entry/").arrival_ns(7) == 7
+
+
 def saved(path: Path) -> str:
     tape = tape_of([OPEN, Print(200, SELL, 1000, 3), Book(250, {1000: 2}, {}), Print(300, SELL, 1000, 4)])
     late = msgspec.structs.replace(tape, group_recv_ns=tape.group_venue_ns + 40, trade_recv_ns=tape.trade_venue_ns + 40)

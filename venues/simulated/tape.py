@@ -609,7 +609,8 @@ def open_tape_venue(options: dict[str, str]) -> TapeVenue:
 
     tape                           directory of the recording; the only option that must be given.
     queue                          `risk_averse` (default) or `moderate`, or another of `QUEUES`.
-    feed, entry, response          delays, `5ms` each unless given: `250us`, `0`, `5ms~0.4`; feed may be `recorded`.
+    feed, entry, response          delays, `5ms` each unless given: `250us`, `0`, `5ms~0.4`, `@PATH` of measured ones;
+                                   feed may be `recorded`.
     seed                           of the delays that are drawn, 0 by default.
     maker_fee_bps, taker_fee_bps   instead of the recording's; at most four decimals.
     name                           instead of the recording's venue.
@@ -622,7 +623,7 @@ def open_tape_venue(options: dict[str, str]) -> TapeVenue:
     if "tape" not in options:
         raise CallerError("a recorded venue needs the option tape, a recording's directory; nothing was opened")
     path = Path(options["tape"]).absolute()
-    drawn = feed is not None and feed.sigma
+    drawn = feed is not None and feed.drawn
     market = _market_at(path, _stamp(path), feed, settings.seed if drawn else 0)
     return TapeVenue(market, settings, instrument=read_instrument(options, market.tape.instrument))
 
