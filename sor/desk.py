@@ -76,7 +76,7 @@ class Effect(msgspec.Struct, frozen=True, gc=False):
     life_moved: bool
 
 
-_LOST: Mapping[tuple[Request, Reach], Happened] = {
+LOST: Mapping[tuple[Request, Reach], Happened] = {
     (Request.PLACE, Reach.NOT_SENT): Happened.NOT_SENT,
     (Request.PLACE, Reach.IN_DOUBT): Happened.SILENT,
     (Request.CANCEL, Reach.NOT_SENT): Happened.CANCEL_NOT_SENT,
@@ -328,7 +328,7 @@ class Desk:
 
     def lost(self, parent: Parent, child: Child, failed: RequestFailed, *, now_ns: int, limits: Limits) -> Effect:
         """Take in that a request of ours has no answer."""
-        happened = _LOST[failed.request, failed.reach]
+        happened = LOST[failed.request, failed.reach]
         if isinstance(child.verdict(happened), Refuse):
             fault = self._refused(child, "it was called unsent, and had been heard of")
             return Effect(new_lots=0, closed=False, fault=fault, life_moved=False)
