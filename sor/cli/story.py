@@ -130,7 +130,7 @@ class _Teller:
         self._parameters(at_ns, record)
         wants = self._wants(decision, at_ns)
         out.print(f"{self._when(at_ns)}  [cyan]{record.by}[/cyan] asked because of {_words(record.cause)}: {wants}")
-        if decision.note:
+        if decision.note and in_full:
             out.print(f"{'':14}{decision.note}")
         for veto in record.vetoes:
             out.print(f"{'':14}[yellow]invariant {_words(veto)} changed this[/yellow]")
@@ -222,8 +222,7 @@ class _Teller:
             role = "" if told.is_maker is None else " as maker" if told.is_maker else " as taker"
             fee = "" if told.fee_atoms is None else f", fee {_short(self._instrument.money(told.fee_atoms))}"
             return f"[green]filled {lots} at {price}{role}{fee}[/green]"
-        said = f" {told.code} {told.text}".rstrip()
-        return f"venue: {_words(told.exec_type)}{said}"
+        return " ".join(["venue:", _words(told.exec_type), *(said for said in (told.code, told.text) if said)])
 
     def _costs(self) -> None:
         costs, out = self._story.costs, self._out
