@@ -1,6 +1,9 @@
 """The book: what is applied, what is trusted, and each feature against numbers worked by hand."""
 
+import doctest
+import re
 from math import sqrt
+from pathlib import Path
 
 import pytest
 
@@ -391,3 +394,17 @@ def test_an_event_stamped_before_a_look_counts_from_the_look() -> None:
     assert features(it, T0 + 3 * NS).buy_flow == 2.0
     assert features(it, T0 + 15 * NS - 1).buy_flow == 1.0
     assert features(it, T0 + 15 * NS).buy_flow == 0.0
+
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "features.md"
+
+
+def test_the_guide_s_examples_are_true() -> None:
+    result = doctest.testfile(str(GUIDE), module_relative=False)
+    assert (result.failed, result.attempted > 10) == (0, True)
+
+
+def test_the_guide_defines_every_feature_in_its_order() -> None:
+    rows = [line.split("|")[1] for line in GUIDE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert [name for name in named if name in FEATURE_NAMES] == list(FEATURE_NAMES)

@@ -322,3 +322,13 @@ def test_a_changed_digest_is_found(saved: Path) -> None:
     (saved / MANIFEST).write_text(text.replace(digest, "f" * 16))
     with pytest.raises(CallerError, match="is not that of its columns; import the recording again"):
         check_tape(saved)
+
+
+def test_the_guide_names_every_column_and_every_field_of_the_manifest() -> None:
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "tape.md").read_text(encoding="utf-8")
+    rows = [line for line in guide.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    columns = {
+        name for name in Tape.__struct_fields__ if name.partition("_")[0] in {"group", "level", "trade", "order"}
+    }
+    assert named == columns | set(Manifest.__struct_fields__)
