@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from functools import lru_cache
 
+import msgspec
+
 from sor.errors import CallerError, VenueFault
 from sor.events import AmendAsked, TradingMode
 from sor.ids import VenueName
@@ -26,6 +28,7 @@ _METADATA = ("order_type", "limit_price", "may_rest", "deadline_s", "policy", "p
 
 def admit(core: Core, order: ParentOrder) -> VenueName | Parent:
     """Check an order: the venue it will trade on, or the parent that it already is (P4)."""
+    _check_types(order)
     known = core.by_id.get(order.parent_id)
     if known is not None:
         if known.order == order:
@@ -46,6 +49,13 @@ def admit(core: Core, order: ParentOrder) -> VenueName | Parent:
     if order.limit is not None:
         instrument.ticks(order.limit)
     _check_numbers(order)
+    modes = core.desk.venues[instrument.venue].capabilities.position_modes
+    if order.position_side not in modes:
+        known_sides = ", ".join(side.value for side in PositionSide if side in modes)
+        raise CallerError(
+            f"{instrument.venue} holds no {order.position_side.value!r} position in this account's mode; nothing was "
+            f"sent. Position sides are: {known_sides}"
+        )
     _check_plugins(core, order, instrument)
     if core.mode is TradingMode.HALTED or (core.mode is TradingMode.REDUCE_ONLY and not order.reduce_only):
         raise CallerError(f"trading is {core.mode.value} (kill switch); nothing was sent")
@@ -195,6 +205,28 @@ def _checks_orders(kind: type[Policy]) -> bool:
     return issubclass(kind, ChecksOrder)
 
 
+def _check_types(order: ParentOrder) -> None:
+    """What is journaled must read back: a float for a decimal or a word for a side would not."""
+    for name, amount in (
+        ("quantity", order.quantity),
+        ("limit", order.limit),
+        ("decision_price", order.decision_price),
+    ):
+        if amount is not None and not isinstance(amount, Decimal):
+            raise CallerError(
+                f"{name} {amount!r} is a {type(amount).__name__}, not a Decimal; nothing was sent. "
+                f"Write Decimal({str(amount)!r})"
+            )
+    try:
+        _read_back(_write(order))
+    except (msgspec.ValidationError, TypeError, ValueError, OverflowError) as error:
+        raise CallerError(f"a parent order has a field of the wrong type: {error}; nothing was sent") from error
+
+
+_write = msgspec.msgpack.Encoder().encode
+_read_back = msgspec.msgpack.Decoder(ParentOrder).decode
+
+
 def _check_numbers(order: ParentOrder) -> None:
     if not 0 < order.deadline_s <= 1e7:
         raise CallerError(f"deadline of {order.deadline_s} s: it must be positive; nothing was sent")
@@ -205,7 +237,8 @@ def _check_numbers(order: ParentOrder) -> None:
             raise CallerError(f"{name} {value} must be positive; nothing was sent")
     if order.max_participation is not None and not 0 < order.max_participation <= 1:
         raise CallerError(f"max_participation {order.max_participation} is not within 0 and 1; nothing was sent")
-    if order.decision_price is not None and not order.decision_price > 0:
+    price = order.decision_price
+    if price is not None and not (price.is_finite() and price > 0):
         raise CallerError(f"decision_price {order.decision_price} must be positive; nothing was sent")
 
 
