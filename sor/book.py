@@ -74,9 +74,12 @@ class _Ladder:
     def load(self, levels: Levels) -> None:
         """Replace everything."""
         sign = self.sign
-        held = {sign * level[0]: level for level in levels}  # of a price named twice, the last word counts
-        self.held: dict[int, Level] = {key: level for key, level in held.items() if level[1]}
-        self.keys = sorted(self.held)
+        held = {sign * level[0]: level for level in levels if level[1]}
+        if len(held) != len(levels):  # of a price named twice, the last word counts, be it 0
+            last = {sign * level[0]: level for level in levels}
+            held = {key: level for key, level in last.items() if level[1]}
+        self.held: dict[int, Level] = held
+        self.keys = sorted(held)
         self.near_key = _NEVER
         self.near_lots = 0
         self.best_key = _NEVER
