@@ -86,6 +86,13 @@ _ORDER_EVENT: Final = Cause.ORDER_EVENT
 _REVISIT: Final = Cause.REVISIT
 _START: Final = Cause.START
 _REJECTED: Final = OrdStatus.REJECTED
+_OK: Final = Trust.OK
+_MARKET_KNOWN: Final = ParentEvent.MARKET_KNOWN
+_STOP: Final = ParentEvent.STOP
+_CLEAR: Final = ParentEvent.CLEAR
+_FILLED: Final = ParentStatus.FILLED
+_HALTED: Final = ParentStatus.HALTED
+_COMPLETE: Final = EndReason.COMPLETE
 
 
 class Core:
@@ -182,6 +189,7 @@ class Core:
             parent.wake_ns = 0
             for child in parent.open_children:
                 self.desk.session_lost(parent, child, fact.now_ns)
+                child.early_queries = 0  # their answers died with the process that asked
             if parent.active:
                 self._ask(parent, _REVISIT)
             self._settle(parent, fact.now_ns)
@@ -255,7 +263,7 @@ class Core:
         self.out.append(Alarm(parent_no, key[0], text, halts=True))
         for other in self.parents:
             if other.active and (other.venue, other.order.account, other.instrument.symbol) == key:
-                self._stop(other, ParentStatus.HALTED, EndReason.HALTED, text)
+                self._stop(other, _HALTED, EndReason.HALTED, text)
                 if other.no != parent_no:
                     self._settle(other, now_ns)
 
@@ -422,7 +430,7 @@ class Core:
 
     def _stop(self, parent: Parent, status: ParentStatus, reason: EndReason, text: str) -> None:
         """Decide a parent's end; the first reason stands."""
-        if isinstance(parent.apply(ParentEvent.STOP), GoParent):
+        if isinstance(parent.apply(_STOP), GoParent):
             parent.end_status = status
             parent.end_reason = reason
             parent.end_text = text
@@ -477,7 +485,7 @@ class Core:
     def _look_at_time(self, parent: Parent, now: int, limits: Limits) -> None:
         """Complete, too late, time to cross, or a time that a decision or schedule named."""
         if parent.remaining_lots == 0:
-            self._stop(parent, ParentStatus.FILLED, EndReason.COMPLETE, "")
+            self._stop(parent, _FILLED, _COMPLETE, "")
             return
         if now >= parent.deadline_ns:
             self._stop(parent, ParentStatus.EXPIRED, self._expiry_reason(parent), "")
@@ -564,11 +572,11 @@ class Core:
 
     def _finish(self, parent: Parent, now: int) -> None:
         """Nothing of the parent is at the venue any more."""
-        parent.apply(ParentEvent.CLEAR)
+        parent.apply(_CLEAR)
         parent.ended_ns = now
-        if parent.remaining_lots == 0 and parent.end_status is not ParentStatus.HALTED:
-            parent.end_status = ParentStatus.FILLED
-            parent.end_reason = EndReason.COMPLETE
+        if parent.remaining_lots == 0 and parent.end_status is not _HALTED:
+            parent.end_status = _FILLED
+            parent.end_reason = _COMPLETE
         assert parent.end_status is not None
         assert parent.end_reason is not None
         self._unwatch(parent)
@@ -601,8 +609,8 @@ class Core:
         market = fact.market
         capabilities = self.desk.venues[parent.venue].capabilities
         mid = market.mid_hticks
-        if market.trust is Trust.OK and mid is not None and (market.mark_ticks is not None or not capabilities.marks):
-            parent.apply(ParentEvent.MARKET_KNOWN)
+        if market.trust is _OK and mid is not None and (market.mark_ticks is not None or not capabilities.marks):
+            parent.apply(_MARKET_KNOWN)
             if parent.arrival_hticks is None:
                 parent.arrival_hticks = mid
                 parent.arrival_market = market

@@ -31,7 +31,7 @@ from sor.events import (
 )
 from sor.ids import ClOrdId, ExecId, ParentId, VenueOrderId
 from sor.market import Trust
-from sor.orders import ExecType, ExecutionReport, OrdStatus, RejectKind, Side
+from sor.orders import ExecType, ExecutionReport, OrdStatus, Provenance, RejectKind, Side
 from sor.parent import Parent, ParentLife
 from sor.policy import Decision, Placement
 from sor.revisit import Revisit
@@ -321,12 +321,18 @@ class TruthfulButContrary(Machines):
 
     @rule(loses=st.booleans(), link=st.booleans())
     def session_breaks(self, loses: bool, link: bool) -> None:
-        """Pushes are gone with the session; requests may still be on their way."""
+        """Pushes are gone with the session; requests may still be on their way. Lost lookups are said to be lost."""
         self.bench.down()
         self.happened()
+        unanswered = [report.cl_ord_id for report in self.venue.mail if report.provenance is Provenance.QUERY]
         self.venue.mail.clear()
         if loses:
+            unanswered += [request.ref.cl_ord_id for request, _ in self.venue.wire if isinstance(request, Query)]
             self.venue.wire.clear()
+        for name in unanswered:
+            failed = RequestFailed(cl_ord_id=name, request=Request.QUERY, reach=Reach.IN_DOUBT)
+            self.bench.post(RequestLost(now_ns=self.bench.now_ns, venue=A, failed=failed))
+        self.happened()
         if link:
             self.bench.up()
             self.happened()
@@ -338,10 +344,10 @@ class TruthfulButContrary(Machines):
 
     @rule(loses=st.booleans(), link=st.booleans())
     def process_dies(self, loses: bool, link: bool) -> None:
-        """Everything the router had in mind is gone, and what it was told and had not written down yet."""
+        """What was on its way to the router is gone, and whoever waited for answers to lookups with it."""
         self.venue.mail.clear()
-        if loses:
-            self.venue.wire.clear()
+        lost = (Place, Cancel, Amend, Query) if loses else Query
+        self.venue.wire[:] = [one for one in self.venue.wire if not isinstance(one[0], lost)]
         self.bench.restart()
         self.happened()
         if link:
