@@ -37,10 +37,10 @@ def at(ms: float) -> int:
 class Futures:
     """Writes the lines of a USD-M recording, or with a pair of a COIN-M one; `late` ms is from event to arrival."""
 
-    def __init__(self, symbol: str, *, pair: str = "") -> None:
+    def __init__(self, symbol: str, *, pair: str = "", book: int = 0) -> None:
         self.symbol = symbol
         self.stream = symbol.lower()
-        self.pair = {"ps": pair} if pair else {}
+        self.pair: dict[str, object] = ({"ps": pair} if pair else {}) | ({"st": book} if book else {})
 
     def line(self, ms: float, what: str, data: dict[str, object], late: float = 0.0) -> str:
         message = {"stream": f"{self.stream}@{what}", "data": {"s": self.symbol, **self.pair, **data}}
@@ -87,6 +87,10 @@ class Futures:
             "m": sold,
         }
         return self.line(ms, "trade", data)
+
+    def aggregate(self, ms: int, number: int, price: str, qty: str, *, sold: bool) -> str:
+        data = {"e": "aggTrade", "E": T0 + ms + 5, "T": T0 + ms, "a": number, "p": price, "q": qty, "m": sold}
+        return self.line(ms + 5, "aggTrade", data | {"f": 10 * number, "l": 10 * number + 2})
 
     def snapshot(self, ms: int, last_id: int, bids: dict[str, str], asks: dict[str, str]) -> str:
         """Made 10 ms before it is received."""
@@ -459,6 +463,22 @@ def test_trades_are_in_the_order_of_their_ids(tmp_path: Path) -> None:
     assert findings == {"off_book": 1, "trades_missing": 3}
 
 
+def test_aggregate_trades_stand_in_where_there_are_no_others(tmp_path: Path) -> None:
+    aggregates = [
+        USDM.aggregate(40, 3, "100.1", "0.200", sold=False),
+        USDM.aggregate(41, 5, "100.0", "0.100", sold=True),
+    ]
+    tape, findings = imported(tmp_path, [*OPENING, *aggregates])
+    assert trades_in(tape) == [
+        Traded(at(40), at(45), 1, 1001, 200),
+        Traded(at(41), at(46), -1, 1000, 100),
+    ]
+    assert findings == {"aggregates": 2, "trades_missing": 1}
+    tape, findings = imported(tmp_path, [*OPENING, *aggregates, USDM.trade(40, 30, "100.1", "0.200", sold=False)])
+    assert trades_in(tape) == [Traded(at(40), at(40), 1, 1001, 200)]
+    assert findings == {"aggregates": 2, "out_of_order": 1}
+
+
 # --- Binance: clocks ----------------------------------------------------------------------------------------------
 
 
@@ -529,6 +549,26 @@ def test_the_three_books_are_told_apart_by_their_messages(tmp_path: Path) -> Non
             "maker 100000, taker 100000"
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "pair", "book", "venue"),
+    [
+        ("BTCUSDT", "", 0, "binance_usdm"),
+        ("BTCUSDT", "BTCUSDT", 1, "binance_usdm"),  # as messages are since 2026
+        ("BTCUSDT", "BTCUSDT", 0, "binance_usdm"),
+        ("BTCUSDT_240927", "BTCUSDT", 0, "binance_usdm"),
+        ("BTCUSD_PERP", "BTCUSD", 0, "binance_coinm"),
+        ("BTCUSD_PERP", "BTCUSD", 2, "binance_coinm"),
+    ],
+)
+def test_a_pair_alone_does_not_make_it_coin_margined(
+    tmp_path: Path, symbol: str, pair: str, book: int, venue: str
+) -> None:
+    contract = Decimal(100) if venue == "binance_coinm" else None
+    terms = Terms(tick=Decimal("0.1"), lot=Decimal(1), contract=contract)
+    lines = opening_of(Futures(symbol, pair=pair, book=book))
+    assert imported(tmp_path, lines, terms)[0].instrument.venue == VenueName(venue)
 
 
 def test_an_unknown_instrument_is_refused_until_its_steps_are_stated(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ Clocks      Venue time is `T` where there is one, the event time `E` of spot's d
             time - `E`, so what stays of the latency is small and hardly ever negative; a receive time before the venue
             time is raised to it. The clocks' drift (some ms in ten minutes) is not removed.
 Trades      By id, at `T`; fills that did not come from the book (insurance fund, deleveraging) are left out. A price or
-            quantity off its step is refused.
+            quantity off its step is refused. Where a recording has no `@trade` (the futures' is silent since 2026), its
+            `@aggTrade` are the trades: all fills of one taker at one price, with the same volume on each side.
 Files       Read in the order of their first receive times, as one recording. A torn end is a finding.
 """
 
@@ -112,14 +113,51 @@ class _Trade(
     origin: str = "MARKET"
 
 
+class _Aggregate(
+    msgspec.Struct,
+    gc=False,
+    rename={
+        "event_ms": "E",
+        "symbol": "s",
+        "trade_id": "a",
+        "price": "p",
+        "qty": "q",
+        "made_ms": "T",
+        "buyer_is_maker": "m",
+    },
+):
+    event_ms: Millis
+    symbol: str
+    trade_id: Id
+    price: str
+    qty: str
+    made_ms: Millis
+    buyer_is_maker: bool
+
+
 _decode_line = msgspec.json.Decoder(_Line).decode
 _decode_snapshot = msgspec.json.Decoder(Snapshot).decode
 _decode_diff = msgspec.json.Decoder(Diff).decode
 _decode_ticker = msgspec.json.Decoder(Ticker).decode
 _decode_trade = msgspec.json.Decoder(_Trade).decode
+_decode_aggregate = msgspec.json.Decoder(_Aggregate).decode
 
 
 # --- the recording ------------------------------------------------------------------------------------------------
+
+
+class _Trades:
+    """Columns of trades, growing."""
+
+    __slots__ = ("lots", "recv_ns", "side", "ticks", "trade_id", "venue_ns")
+
+    def __init__(self) -> None:
+        self.trade_id = array("q")
+        self.venue_ns = array("q")
+        self.recv_ns = array("q")
+        self.side = array("b")
+        self.ticks = array("q")
+        self.lots = array("q")
 
 
 class _Reading:
@@ -134,12 +172,8 @@ class _Reading:
         self._ticks = Steps(instrument.tick_size, what="price")
         self._lots = Steps(instrument.lot_size, what="quantity")
         self.latency_ns = array("q")  # receive time - event time, clock offset included
-        self.trade_id = array("q")
-        self.trade_venue = array("q")
-        self.trade_recv = array("q")
-        self.trade_side = array("b")
-        self.trade_ticks = array("q")
-        self.trade_lots = array("q")
+        self.trades = _Trades()
+        self.aggregates = _Trades()
         self.last_recv_ns = 0
         self.silence_ns = 0
         self.first_bad = ""
@@ -182,7 +216,12 @@ class _Reading:
                 trade = _decode_trade(message.data)
                 self._of_this_book(trade.symbol, self.market)
                 self.counts["trades"] += 1
-                self._trade(recv_ns, trade)
+                self._trade(self.trades, recv_ns, trade, from_book=trade.origin == "MARKET")
+            case "aggTrade":
+                aggregate = _decode_aggregate(message.data)
+                self._of_this_book(aggregate.symbol, self.market)
+                self.counts["aggregates"] += 1
+                self._trade(self.aggregates, recv_ns, aggregate, from_book=True)
             case _:
                 self.counts["others"] += 1
 
@@ -198,18 +237,18 @@ class _Reading:
             self.latency_ns.append(recv_ns - message.event_ms * MS)
         self.fuser.push(Entry(message.last_id, is_diff, self.counts["lines"], recv_ns, message))
 
-    def _trade(self, recv_ns: int, trade: _Trade) -> None:
+    def _trade(self, into: _Trades, recv_ns: int, trade: _Trade | _Aggregate, *, from_book: bool) -> None:
         self.latency_ns.append(recv_ns - trade.event_ms * MS)
         lots, ticks = self._lots[trade.qty], self._ticks[trade.price]
-        if trade.origin != "MARKET" or not lots or not ticks:
+        if not from_book or not lots or not ticks:
             self.counts["off_book"] += 1
             return
-        self.trade_id.append(trade.trade_id)
-        self.trade_venue.append(trade.made_ms * MS)
-        self.trade_recv.append(recv_ns)
-        self.trade_side.append(-1 if trade.buyer_is_maker else 1)
-        self.trade_ticks.append(ticks)
-        self.trade_lots.append(lots)
+        into.trade_id.append(trade.trade_id)
+        into.venue_ns.append(trade.made_ms * MS)
+        into.recv_ns.append(recv_ns)
+        into.side.append(-1 if trade.buyer_is_maker else 1)
+        into.ticks.append(ticks)
+        into.lots.append(lots)
 
 
 def _kind(stream: str) -> str:
@@ -330,11 +369,12 @@ def _finished(reading: _Reading, instrument: Instrument, terms: Terms) -> Import
     group_venue, held = _venue_times(int_column(columns.venue_ns), int_column(columns.recv_ns) - offset)
     group_recv, group_raised = _recv_times(int_column(columns.recv_ns) - offset, group_venue)
 
-    ids, keep = np.unique(int_column(reading.trade_id), return_index=True)
-    counts["duplicates"] += len(reading.trade_id) - len(ids)
+    trades = reading.trades if counts["trades"] else reading.aggregates
+    ids, keep = np.unique(int_column(trades.trade_id), return_index=True)
+    counts["duplicates"] += len(trades.trade_id) - len(ids)
     counts["trades_missing"] = sum(int(after) - int(before) - 1 for before, after in pairwise(ids))
-    trade_venue, trade_back = forwards(int_column(reading.trade_venue)[keep])
-    trade_recv, trade_raised = _recv_times(int_column(reading.trade_recv)[keep] - offset, trade_venue)
+    trade_venue, trade_back = forwards(int_column(trades.venue_ns)[keep])
+    trade_recv, trade_raised = _recv_times(int_column(trades.recv_ns)[keep] - offset, trade_venue)
     counts["times_back"] = held.back + trade_back
     counts["ticker_times_held"] = held.bounded
     counts["recv_raised"] = group_raised + trade_raised
@@ -351,9 +391,9 @@ def _finished(reading: _Reading, instrument: Instrument, terms: Terms) -> Import
         level_lots=int_column(columns.lots),
         trade_venue_ns=trade_venue,
         trade_recv_ns=trade_recv,
-        trade_side=byte_column(reading.trade_side)[keep],
-        trade_ticks=int_column(reading.trade_ticks)[keep],
-        trade_lots=int_column(reading.trade_lots)[keep],
+        trade_side=byte_column(trades.side)[keep],
+        trade_ticks=int_column(trades.ticks)[keep],
+        trade_lots=int_column(trades.lots)[keep],
     )
     return Imported(
         tape=tape,
@@ -392,6 +432,7 @@ _NOTES: Mapping[str, str] = {
     "diffs": "depth diffs",
     "tickers": "changes of the best bid or ask between diffs",
     "trades": "trade messages",
+    "aggregates": "aggregate trades; the trades of a recording without trade messages, else left out",
     "snapshots": "REST depth snapshots",
     "gaps": "breaks of the update chain; the book is lost from each to the next snapshot that fits",
     "late": "diffs that came more than a second after their place; the book is lost as in a gap",

@@ -76,6 +76,7 @@ class Diff(
         "made_ms": "T",
         "symbol": "s",
         "pair": "ps",
+        "book": "st",
         "first_id": "U",
         "last_id": "u",
         "prev_id": "pu",
@@ -85,7 +86,9 @@ class Diff(
 ):
     """`@depth`: the levels that the updates `first_id`..`last_id` touched, as they stand afterwards.
 
-    made_ms, prev_id    -1 on spot, which has neither. pair: only COIN-M names it.
+    made_ms, prev_id    -1 on spot, which has neither.
+    pair, book          COIN-M always names the pair, such as BTCUSD; since 2026 USD-M does too, and both say which they
+                        are: 1 USD-M, 2 COIN-M, 0 when it is not said.
     """
 
     event_ms: Millis
@@ -96,12 +99,15 @@ class Diff(
     asks: Pairs
     made_ms: Millis = -1
     pair: str = ""
+    book: int = 0
     prev_id: Id = -1
 
     @property
     def market(self) -> Market:
-        """Told by the fields: only COIN-M names the pair, only the futures name the diff before."""
-        return Market.COINM if self.pair else Market.SPOT if self.prev_id < 0 else Market.USDM
+        """Told by the fields: only the futures name the diff before, and only COIN-M is quoted in plain USD."""
+        if self.prev_id < 0:
+            return Market.SPOT
+        return Market.COINM if self.book == 2 or (not self.book and self.pair.endswith("USD")) else Market.USDM
 
 
 class Ticker(
