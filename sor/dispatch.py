@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol, get_args
+from enum import Enum
+from typing import Final, Protocol
 
 from sor.adapter import Feed, OrderRef, OwnFeed, Reach, Request, RequestFailed, Scheduler, VenueAdapter
 from sor.commands import (
@@ -55,7 +56,22 @@ from sor.tca import HORIZONS_NS
 
 TURN_FACTS_MAX = 1_000
 """More waiting facts than this go into the next turn, so that a flood cannot hold back what must be sent."""
-_RECORDED: frozenset[type[Wish]] = frozenset(get_args(Recorded))
+
+
+class _Time(Enum):
+    """When a wish is carried out."""
+
+    WITHIN = 0
+    """At once, within the turn: it follows from the facts."""
+    AFTER = 1
+    """After the turn is on disk."""
+    RECORDED = 2
+    """After the turn is on disk, as a part of it."""
+
+
+_Way = tuple[Callable[..., None], _Time]
+_WITHIN: Final = _Time.WITHIN
+_RECORDED: Final = _Time.RECORDED
 
 
 class Recorder(Protocol):
@@ -97,23 +113,21 @@ class Dispatcher:
         self._armed: dict[int, int] = {}
         self._scheduled: dict[int, int] = {}
         self._marks: tuple[deque[tuple[int, int, ExecId]], ...] = tuple(deque() for _ in horizons_ns)
-        # By type, because a chain of isinstance costs more than most wishes do. Between them they rule every wish.
-        self._within: dict[type[Wish], Callable[..., None]] = {
-            Look: self._look,
-            EndMark: self._mark_end,
-            WakeAt: self._arm,
-            Watch: self._watch,
-        }
-        self._after: dict[type[Wish], Callable[..., None]] = {
-            Place: self._place,
-            Cancel: self._cancel,
-            Amend: self._amend,
-            Query: self._query,
-            Tell: self._tell_listener,
-            MarkAt: self._mark_fill,
-            Alarm: self._raise_alarm,
-            Decided: _only_recorded,
-            Ended: _only_recorded,
+        # By type, because a chain of isinstance costs more than most wishes do. Every wish is in it.
+        self._ways: dict[type[Wish], _Way] = {
+            Look: (self._look, _Time.WITHIN),
+            EndMark: (self._mark_end, _Time.WITHIN),
+            WakeAt: (self._arm, _Time.WITHIN),
+            Watch: (self._watch, _Time.WITHIN),
+            Tell: (self._tell_listener, _Time.AFTER),
+            MarkAt: (self._mark_fill, _Time.AFTER),
+            Place: (self._place, _Time.RECORDED),
+            Cancel: (self._cancel, _Time.RECORDED),
+            Amend: (self._amend, _Time.RECORDED),
+            Query: (self._query, _Time.RECORDED),
+            Alarm: (self._raise_alarm, _Time.RECORDED),
+            Decided: (_only_recorded, _Time.RECORDED),
+            Ended: (_only_recorded, _Time.RECORDED),
         }
 
     # --- facts in --------------------------------------------------------------------------------------------------
@@ -178,7 +192,7 @@ class Dispatcher:
 
     def _turn(self) -> None:
         queue, step = self._queue, self.core.step
-        within, after = self._within, self._after
+        ways = self._ways
         records: list[AnyFact | Recorded] = []
         outward: list[tuple[Callable[..., None], AnyWish]] = []
         facts = 0
@@ -188,14 +202,13 @@ class Dispatcher:
                 facts += 1
                 records.append(fact)
                 for wish in step(fact):
-                    kind = type(wish)
-                    at_once = within.get(kind)
-                    if at_once is not None:
-                        at_once(wish)
+                    carry_out, when = ways[type(wish)]
+                    if when is _WITHIN:
+                        carry_out(wish)
                         continue
-                    if kind in _RECORDED:
-                        records.append(wish)  # type: ignore[arg-type]  # `_RECORDED` says so
-                    outward.append((after[kind], wish))
+                    if when is _RECORDED:
+                        records.append(wish)  # type: ignore[arg-type]  # `_ways` says so
+                    outward.append((carry_out, wish))
         except BaseException as error:
             # A bug, or an interrupt in mid-step: what the core now holds is nobody's record.
             self._stop_sending(
