@@ -24,7 +24,7 @@ import anyio.abc
 import msgspec
 
 from sor import __version__
-from sor.adapter import AccountState, OrderRef, VenueAdapter
+from sor.adapter import AccountState, DeadMan, OrderRef, VenueAdapter
 from sor.commands import Alarm, Happening
 from sor.decide import Recorded as RecordedDecisions
 from sor.decide import decide
@@ -48,7 +48,7 @@ from sor.ids import EPOCH_BOUND, AccountId, ClOrdId, ParentId, VenueName
 from sor.instruments import canonical_symbol
 from sor.intake import admit, check_amend, listed, parent_of, preview
 from sor.journal import Durability, Environment, Journal, turns
-from sor.orders import ExecutionReceipt, Intent, ParentOrder, ParentStatus, PositionSide
+from sor.orders import Action, ExecutionReceipt, Intent, ParentOrder, ParentStatus, PositionSide
 from sor.params import Adopted, ParamStore, Refused
 from sor.parent import Parent
 from sor.plugins import Plugins
@@ -74,6 +74,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     watch             symbols, in any spelling, whose books are followed from the start, so that features rest on data
                       when a parent comes. Others are followed from their first parent on.
     intent_policy     policy of intents whose metadata names none.
+    dead_man_s        the venues cancel everything of ours when they have not heard of us for this long; 0 for no such
+                      switch. Starting is refused where a venue has none, or where its scope is an account or a symbol
+                      that is not declared `exclusive`: it would cancel what others placed there.
+    exclusive         nobody but this router trades on the accounts of these venues.
     shutdown_s        how long leaving waits until everything is withdrawn.
     params_poll_s     how often param-set files are looked at for changes; 0 for never.
     """
@@ -85,6 +89,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     param_dirs: tuple[Path, ...] = ()
     watch: tuple[str, ...] = ()
     intent_policy: str = "cross"
+    dead_man_s: float = 0.0
+    exclusive: bool = False
     shutdown_s: float = 30.0
     params_poll_s: float = 2.0
 
@@ -257,6 +263,8 @@ class Router:
         self._scheduler: LoopScheduler | None = None
         self._dispatcher: Dispatcher | None = None
         self.core = Core(policies={}, schedules={}, decider=decide)
+        self.recovered: Reconciled | None = None
+        """What was found at the venues at the start."""
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -311,11 +319,14 @@ class Router:
         for adapter, sink in zip(self._adapters, sinks, strict=True):
             await adapter.connect(sink, scheduler)
             dispatcher.connected(adapter)
+            if settings.dead_man_s:
+                await self._arm_dead_man(adapter)
+                tasks.start_soon(self._keep_dead_man, adapter)
             await self._learn_positions(adapter)
         for spelling in settings.watch:
             instrument = listed(self.core, spelling, ())
             dispatcher.feed(instrument.venue, instrument.symbol)
-        await self.reconcile()
+        self.recovered = await self.reconcile()
         if settings.params_poll_s:
             tasks.start_soon(self._watch_params)
 
@@ -337,6 +348,8 @@ class Router:
                 await self._withdraw_everything(dispatcher)
                 left = [child.order.cl_ord_id for parent in self.core.parents for child in parent.open_children]
                 for adapter in self._adapters:
+                    if self._settings.dead_man_s and not left:
+                        await self._disarm_dead_man(adapter)
                     await adapter.disconnect()
         finally:
             # Outside the shield, whose scope lies within that of the tasks. A cancelled caller may end here.
@@ -391,9 +404,12 @@ class Router:
     async def submit_intent(self, intent: Intent) -> ExecutionReceipt:
         """Carry an intent out and answer with its receipt (P2). Raises as `submit`.
 
-        A plain limit order that an intent asks for is answered once it rests; everything else once it has ended.
+        A plain limit order that an intent asks for is answered once it rests; everything else once it has ended. Its
+        leverage is set before anything is sent, on entering only; where that fails, nothing is sent.
         """
         order = parent_of(self.core, intent, policy=self._settings.intent_policy)
+        if intent.leverage is not None and intent.action is Action.ENTER and order.parent_id not in self.core.by_id:
+            await self._set_leverage(order, intent.leverage)
         handle = self._submit(order, intent)
         if order.limit is None:
             await handle.ended()
@@ -401,9 +417,9 @@ class Router:
             await handle.answered()
         return receipt_of(handle.parent, intent, self.core, now_ns=self._now())
 
-    def cancel(self, parent_id: ParentId) -> None:
-        """Ask for a parent's end. Raises `CallerError` when there is none of that id."""
-        self._post(CancelAsked(now_ns=self._now(), parent_no=self._parent(parent_id).no))
+    def cancel(self, parent_id: ParentId, reason: str = "") -> None:
+        """Ask for a parent's end; `reason` goes into its record. Raises `CallerError` when there is none of that id."""
+        self._post(CancelAsked(now_ns=self._now(), parent_no=self._parent(parent_id).no, reason=reason))
 
     def pause(self, parent_id: ParentId) -> None:
         """Withdraw what rests and wait; the deadline runs on."""
@@ -447,6 +463,10 @@ class Router:
         """Handles of all parents of the journal, also those from before a restart."""
         return tuple(self._handles.values())
 
+    def handle(self, parent_id: ParentId) -> ParentHandle:
+        """The handle of a parent of this journal. Raises `CallerError` when there is none of that id."""
+        return self._handle(self._parent(parent_id))
+
     def alarms(self) -> tuple[Alarm, ...]:
         """What somebody should look at, oldest first, of this process."""
         return tuple(self._alarms)
@@ -455,8 +475,12 @@ class Router:
         """The venue's word on capital and positions. Raises `CallerError`, `NotSent` or `InDoubt`."""
         return await self._adapter(venue).account()
 
-    async def reconcile(self) -> Reconciled:
-        """Set the venues' open orders beside ours: strays of our own epoch are canceled, others are not touched."""
+    async def reconcile(self, symbol: str | None = None) -> Reconciled:
+        """Set the venues' open orders beside ours: strays of our own epoch are canceled, others are not touched.
+
+        symbol     only this one, in any spelling. Raises `NotSent` or `InDoubt` when a venue cannot be asked.
+        """
+        wanted = None if symbol is None else canonical_symbol(symbol)
         ours: list[ClOrdId] = []
         strays: list[ClOrdId] = []
         foreign = 0
@@ -464,6 +488,8 @@ class Router:
         for adapter in self._adapters:
             codec = adapter.capabilities.client_ids
             for order in await adapter.open_orders():
+                if wanted is not None and order.symbol != wanted:
+                    continue
                 child = self.core.desk.children.get(order.cl_ord_id)
                 owned = codec.decode(order.cl_ord_id)
                 if child is not None and child.venue == adapter.name:
@@ -536,6 +562,47 @@ class Router:
                 return adapter
         known = ", ".join(adapter.name for adapter in self._adapters)
         raise CallerError(f"venue {venue!r} is not configured. Configured: {known}")
+
+    async def _set_leverage(self, order: ParentOrder, leverage: Decimal) -> None:
+        """Raises `CallerError` for one that is no whole number from 1 on, or that the venue cannot set."""
+        if leverage != int(leverage) or leverage < 1:
+            raise CallerError(f"leverage {leverage} is no whole number from 1 on; nothing was sent")
+        venue = admit(self.core, order)
+        assert not isinstance(venue, Parent)
+        await self._adapter(venue).set_leverage(canonical_symbol(order.symbol), int(leverage))
+
+    async def _arm_dead_man(self, adapter: VenueAdapter) -> None:
+        """Arm a venue's switch for the first time. Raises `CallerError` where it may not be (R2)."""
+        scope = adapter.capabilities.dead_man
+        if scope is DeadMan.NONE:
+            raise CallerError(
+                f"{adapter.name} has no dead-man's switch; nothing was started. Set dead_man_s to 0 and accept that "
+                "orders stay when this machine dies"
+            )
+        if scope in (DeadMan.ACCOUNT, DeadMan.PER_SYMBOL) and not self._settings.exclusive:
+            raise CallerError(
+                f"the dead-man's switch of {adapter.name} cancels orders of others too ({scope.value}); nothing was "
+                "started. Declare the account exclusive, or set dead_man_s to 0"
+            )
+        await adapter.arm_dead_man(self._settings.dead_man_s)
+
+    async def _keep_dead_man(self, adapter: VenueAdapter) -> None:
+        """Say that we are alive, three times as often as needed."""
+        while True:
+            await anyio.sleep(self._settings.dead_man_s / 3)
+            try:
+                await adapter.arm_dead_man(self._settings.dead_man_s)
+            except (NotSent, InDoubt) as error:
+                self._alarms.append(
+                    Alarm(0, adapter.name, f"the dead-man's switch was not renewed: {error}", halts=False)
+                )
+
+    async def _disarm_dead_man(self, adapter: VenueAdapter) -> None:
+        """Nothing of ours rests: an armed switch would only cancel what is placed by hand later."""
+        try:
+            await adapter.arm_dead_man(0)
+        except (NotSent, InDoubt):
+            return  # it fires on an empty account
 
     async def _learn_positions(self, adapter: VenueAdapter) -> None:
         """The venue's word on positions, as long as none of our orders may be changing them."""

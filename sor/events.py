@@ -108,10 +108,11 @@ class Woke(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="woke
 
 
 class CancelAsked(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="cancel_asked"):
-    """Somebody wants a parent ended: nothing of it may rest any longer."""
+    """Somebody wants a parent ended: nothing of it may rest any longer. `reason` is the caller's own words."""
 
     parent_no: int
     shutdown: bool = False
+    reason: str = ""
 
 
 class PauseAsked(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="pause_asked"):

@@ -178,7 +178,7 @@ class ParentOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     holding_s            how long the position will be held, for policies that weigh funding; None when unknown.
     mae_budget_bps       adverse move of the mid, from arrival, that waiting may cost at most; None for none.
     urgency              0 patient .. 1 now; what it means is the policy's.
-    max_participation    own share of traded volume, (0, 1]; None for none.
+    max_participation    own share of traded volume, (0, 1]; refused for now, as no schedule honours it.
     venues               allowed venues in order of preference; empty: any that lists the symbol.
     schedule, policy     names of plug-ins; `schedule_args` are the schedule's own parameters.
     param_set            name of a loaded param-set; empty: the router's default.

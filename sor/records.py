@@ -98,8 +98,11 @@ def receipt_of(parent: Parent, intent: Intent, core: Core, *, now_ns: int) -> Ex
 
 
 def _average(parent: Parent, fills: tuple[Fill, ...], lots: int) -> Decimal | None:
+    """Average price; of an inverse contract the harmonic one, as its value is lots over price."""
     if not lots:
         return None
+    if parent.instrument.inverse:
+        return lots * parent.instrument.tick_size / sum(Decimal(fill.lots) / fill.ticks for fill in fills)
     return sum(fill.lots * fill.ticks for fill in fills) * parent.instrument.tick_size / lots
 
 

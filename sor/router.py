@@ -271,7 +271,7 @@ class Core:
 
     def _cancel_asked(self, fact: CancelAsked) -> None:
         parent = self.parents[fact.parent_no - 1]
-        self._stop(parent, ParentStatus.CANCELED, EndReason.SHUTDOWN if fact.shutdown else EndReason.CALLER, "")
+        self._stop(parent, ParentStatus.CANCELED, EndReason.SHUTDOWN if fact.shutdown else EndReason.CALLER, fact.reason)
         self._settle(parent, fact.now_ns)
 
     def _pause_asked(self, fact: PauseAsked) -> None:

@@ -310,6 +310,7 @@ async def test_a_preview_costs_the_alternatives_and_sends_nothing(tmp_path: Path
         ({"deadline_s": 0.0}, "must be positive"),
         ({"urgency": 2.0}, "within 0 and 1"),
         ({"max_participation": 0.0}, "within 0 and 1"),
+        ({"max_participation": 0.5}, "honoured by no schedule"),
     ],
 )
 async def test_bad_orders_get_one_sentence_and_nothing_is_sent(

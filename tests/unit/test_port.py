@@ -1,0 +1,142 @@
+"""The execution port, and what the engine does besides parents: leverage and the dead-man's switch."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import anyio
+import pytest
+
+from sor.adapter import AccountState, OpenOrder
+from sor.engine import Router, Settings
+from sor.errors import CallerError, NotSent
+from sor.ids import ParentId
+from sor.orders import Action, Intent, ParentStatus, PositionSide
+from sor.port import CancelVerdict, ExecutionPort, Source
+from venues.simulated.adapter import SimulatedVenue
+from venues.simulated.options import read
+
+pytestmark = pytest.mark.anyio
+
+
+class Deaf(SimulatedVenue):
+    """A ladder whose reads can fail, and which notes what else is asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__(read({"market": "ladder", "latency": "near", "ladder.spread_ticks": "5"}))
+        self.deaf = False
+        self.leverages: list[int] = []
+        self.armed: list[float] = []
+
+    async def account(self) -> AccountState:
+        if self.deaf:
+            raise NotSent("rate limited; nothing was sent")
+        return await super().account()
+
+    async def open_orders(self) -> tuple[OpenOrder, ...]:
+        if self.deaf:
+            raise NotSent("rate limited; nothing was sent")
+        return await super().open_orders()
+
+    async def set_leverage(self, symbol: str, leverage: int) -> None:
+        self.leverages.append(leverage)
+        await super().set_leverage(symbol, leverage)  # type: ignore[arg-type]
+
+    async def arm_dead_man(self, timeout_s: float) -> None:
+        self.armed.append(timeout_s)
+        await super().arm_dead_man(timeout_s)
+
+
+def intent(name: str, action: Action = Action.ENTER, **more: object) -> Intent:
+    """Long half a coin."""
+    terms: dict[str, object] = {
+        "intent_id": ParentId(name),
+        "action": action,
+        "side": PositionSide.LONG,
+        "asset": "BTC/USDT",
+        "size": Decimal("0.5"),
+        **more,
+    }
+    return Intent(**terms)  # type: ignore[arg-type]
+
+
+LIMIT = {"order_type": "limit", "limit_price": "59990"}
+
+
+async def test_a_round_trip_through_the_port(tmp_path: Path) -> None:
+    port = ExecutionPort(Settings(journal=tmp_path / "j"), Deaf())
+    with pytest.raises(CallerError, match="not connected"):
+        _ = port.state
+    first = await port.connect()
+    assert (first.positions, first.open_orders, first.stale) == ({}, (), False)
+    assert first.recovered is not None
+    try:
+        receipt = await port.submit_intent(intent("in"))
+        assert (receipt.status, receipt.quantity) == (ParentStatus.FILLED, Decimal("0.500"))
+        resting = await port.submit_intent(intent("rest", metadata=LIMIT))
+        state = await port.refresh_state("btc_usdt", history=True)
+        assert state.positions == {"BTCUSDT": Decimal("0.500")}
+        assert [(order.price_ticks, order.leaves_lots) for order in state.open_orders] == [(599_900, 500)]
+        assert state.open_notional == Decimal("29995.0000")
+        assert sum(fill.last_lots for fill in state.history) == 500
+        assert state.source is Source.VENUE
+        assert (await port.refresh_state("ETHUSDT")).open_orders == ()
+
+        answer = await port.cancel(resting.cl_ord_ids[0], "changed my mind")
+        assert (answer.verdict, answer.status, answer.filled) == (
+            CancelVerdict.ACK,
+            ParentStatus.CANCELED,
+            Decimal("0.000"),
+        )
+        assert port.router.core.by_id[ParentId("rest")].end_text == "changed my mind"
+        # What has ended otherwise, or was never there, is not acknowledged.
+        assert (await port.cancel(ParentId("rest"))).verdict is CancelVerdict.REJECT
+        filled = await port.cancel(ParentId("in"))
+        assert (filled.verdict, filled.filled) == (CancelVerdict.REJECT, Decimal("0.500"))
+        assert (await port.cancel(ParentId("nobody"))).text == "there is no such order; nothing was sent"
+        assert (await port.reconcile("BTC-USDT")).foreign == 0
+    finally:
+        await port.disconnect()
+
+
+async def test_a_read_that_fails_is_told_as_stale_and_fails_no_trade(tmp_path: Path) -> None:
+    venue = Deaf()
+    port = ExecutionPort(Settings(journal=tmp_path / "j"), venue)
+    before = await port.connect()
+    try:
+        venue.deaf = True
+        state = await port.refresh_state()
+        assert (state.stale, state.source, state.equity) == (True, Source.KEPT, before.equity)
+        assert (await port.submit_intent(intent("in"))).status is ParentStatus.FILLED
+    finally:
+        await port.disconnect()
+
+
+async def test_leverage_is_set_before_entering_and_never_on_the_way_out(tmp_path: Path) -> None:
+    venue = Deaf()
+    async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
+        await router.submit_intent(intent("in", leverage=Decimal(3)))
+        await router.submit_intent(intent("in", leverage=Decimal(3)))  # the same intent again
+        await router.submit_intent(intent("out", Action.EXIT, leverage=Decimal(5)))
+        assert venue.leverages == [3]
+        for leverage in (Decimal("2.5"), Decimal(0), Decimal(1_000)):
+            with pytest.raises(CallerError, match="nothing was sent"):
+                await router.submit_intent(intent("odd", leverage=leverage))
+        assert [parent.parent_id for parent in router.parents()] == ["in", "out"]
+
+
+async def test_a_dead_mans_switch_needs_an_exclusive_account(tmp_path: Path) -> None:
+    venue = Deaf()
+    with pytest.raises(CallerError, match="cancels orders of others too"):
+        await ExecutionPort(Settings(journal=tmp_path / "j", dead_man_s=1.0), venue).connect()
+    assert venue.armed == []
+
+
+async def test_a_dead_mans_switch_is_kept_and_let_go(tmp_path: Path) -> None:
+    venue = Deaf()
+    settings = Settings(journal=tmp_path / "j", dead_man_s=0.09, exclusive=True)
+    async with Router(settings, venues=[venue]) as router:
+        await router.submit_intent(intent("rest", metadata=LIMIT))
+        await anyio.sleep(0.3)  # longer than the switch waits: it fires unless it is renewed
+        assert len(await venue.open_orders()) == 1
+    assert len(venue.armed) >= 3
+    assert venue.armed[-1] == 0
