@@ -134,8 +134,8 @@ class _Case:
 
     near, touch    best price on our own side, clipped to the limit, and on the side that we would take from.
     crossable      the limit allows to take at the touch.
-    left_s         how long an order may rest so that a cancel and a crossing still fit before the slice is due, or
-                   before the machine's margin at the deadline.
+    latest_ns      until when an order may rest so that a cancel and a crossing still fit before the slice is due, or
+                   before the machine's margin at the deadline; left_s seconds from now.
     floor_s        two round trips: an order that is to rest for less is not posted.
     scheduled      the schedule ends before the parent does.
     cost_bps       expected cost of crossing now, `average` the price of that book walk, ticks, and its `caveat`.
@@ -143,7 +143,7 @@ class _Case:
     budget_bps     what is left of the excursion budget, infinite without one.
     tolerated      ticks that the touch may be away from an order of ours, >= 1.
     own            our resting orders that may stay where they are as far as venue and limit are concerned.
-    inputs         the numbers asked for so far, in order.
+    inputs         the numbers asked for so far, in order; asked again, the last counts.
     """
 
     __slots__ = (
@@ -157,6 +157,7 @@ class _Case:
         "features",
         "floor_s",
         "inputs",
+        "latest_ns",
         "left_s",
         "measured",
         "memory",
@@ -186,16 +187,17 @@ class _Case:
         self.crossable = limit is None or side * (touch - limit) <= 0
         last_ns = view.deadline_ns - round(params["deadline.margin_ms"] * MS)
         self.scheduled = view.due_ns < last_ns
-        end_ns = view.due_ns if self.scheduled else last_ns
-        self.floor_s = (costs.cancel_rtt_ns + costs.submit_rtt_ns) / NS
-        self.left_s = (end_ns - view.now_ns) / NS - self.floor_s
+        trips_ns = costs.cancel_rtt_ns + costs.submit_rtt_ns
+        self.latest_ns = (view.due_ns if self.scheduled else last_ns) - trips_ns
+        self.left_s = (self.latest_ns - view.now_ns) / NS
+        self.floor_s = trips_ns / NS
         self.measured = features.window_s >= params["placement.window_s_min"]
         self.average, self.caveat = walk_ticks(view, view.open_lots)
         self.cost_bps = cross_bps(view, self.average)
         self.budget_bps = inf if view.mae_budget_bps is None else view.mae_budget_bps - view.adverse_bps
         self.tolerated = max(1, ceil(params["placement.chase_bps_min"] * self.mid_hticks / (2.0 * BPS)))
         self.memory = _slice_memory(view)
-        self.inputs: list[tuple[str, float]] = []
+        self.inputs: dict[str, float] = {}
         self.own = view.resting
         if self.own:
             self.own = tuple(
@@ -210,12 +212,12 @@ class _Case:
 
     def exceeds(self, name: str, value: float, limit: float) -> bool:
         """Whether a number is above its limit; both go into the record."""
-        self.inputs += ((name, value), (f"{name}_max", limit))
+        self.inputs |= {name: value, f"{name}_max": limit}
         return value > limit
 
     def reaches(self, name: str, value: float, limit: float) -> bool:
         """Whether a number has come to its limit; both go into the record."""
-        self.inputs += ((name, value), (f"{name}_max", limit))
+        self.inputs |= {name: value, f"{name}_max": limit}
         return value >= limit
 
     def forbidden(self) -> MakerFirstReason | None:
@@ -250,7 +252,7 @@ class _Case:
 
     def late(self) -> bool:
         """Whether less than two round trips are left."""
-        self.inputs += (("left_s", self.left_s), ("left_s_min", self.floor_s))
+        self.inputs |= {"left_s": self.left_s, "left_s_min": self.floor_s}
         return self.left_s < self.floor_s
 
     # --- an order that rests ------------------------------------------------------------------------------------------
@@ -320,7 +322,7 @@ class _Case:
         flow = (features.sell_flow if buying else features.buy_flow) * params["placement.fill_rate_scale"]
         ahead = near_lots if price == self.near else 0
         fill_rate = flow / (ahead + view.open_lots)
-        self.inputs += (("ahead_lots", float(ahead)), ("fill_rate", fill_rate))
+        self.inputs |= {"ahead_lots": float(ahead), "fill_rate": fill_rate}
         if fill_rate * self.left_s * params["placement.wait_ratio_max"] < 1.0:
             return self.cross(_Why.SLOW)
         return self.weigh(reason, price, fill_rate)
@@ -343,7 +345,7 @@ class _Case:
             (self.excursion_left_s(), TimeoutBound.EXCURSION),
             key=_first,
         )
-        self.inputs.append(("longest_s", longest_s))
+        self.inputs["longest_s"] = longest_s
         if longest_s < self.floor_s:
             return self.cross(_Why.EXCURSION if bound is TimeoutBound.EXCURSION else _Why.TOO_LATE)
         wait = best_wait(
@@ -354,12 +356,12 @@ class _Case:
             drift_root_s=params["placement.drift_scale"] * volatility,
             risk_root_s=params["placement.risk_weight"] * view.urgency / (1.0 - view.urgency) * volatility,
         )
-        self.inputs += (
-            ("fill_probability", wait.fill_probability),
-            ("drift_bps", wait.drift_bps),
-            ("saving_bps", wait.saving_bps),
-            ("worth_bps", wait.worth_bps),
-        )
+        self.inputs |= {
+            "fill_probability": wait.fill_probability,
+            "drift_bps": wait.drift_bps,
+            "saving_bps": wait.saving_bps,
+            "worth_bps": wait.worth_bps,
+        }
         resting = Alternative("rest", self.cost_bps - wait.saving_bps, None, "estimate, not calibrated")
         if wait.worth_bps <= 0.0:
             return self.cross(_Why.NOT_WORTH_IT, resting)
@@ -403,7 +405,7 @@ class _Case:
             revisit=revisit,
             reason=reason,
             note=note,
-            inputs=tuple(self.inputs),
+            inputs=tuple(self.inputs.items()),
             alternatives=alternatives,
             memory=self.memory,
         )
@@ -427,7 +429,9 @@ class _Case:
                 placements.append(Rest(order.venue, lots, order.price_ticks, order.expire_ns, TimeoutBound.NONE))
                 left -= lots
         if left >= view.instrument.min_qty_lots:
-            placements.append(Rest(last.venue, left, last.price_ticks, last.expire_ns, TimeoutBound.NONE))
+            through = view.side * (last.price_ticks - self.touch) >= 0
+            price = self.near if through else last.price_ticks
+            placements.append(Rest(last.venue, left, price, last.expire_ns, TimeoutBound.NONE))
         return self.answer(_Why.KEEP, f"Keep resting. {why}", tuple(placements), revisit, (self.crossing(), _KEPT))
 
     def post_at_limit(self) -> Decision:
@@ -452,11 +456,12 @@ class _Case:
         view = self.view
         lots = view.open_lots
         instrument = view.instrument
-        self.inputs.append(("timeout_s", timeout_s))
+        self.inputs["timeout_s"] = timeout_s
+        expire_ns = min(view.now_ns + int(timeout_s * NS), self.latest_ns)
         return self.answer(
             reason,
             f"Rest {instrument.quantity(lots)!s} at {instrument.price(price)!s} for {timeout_s:.1f} s. {why}",
-            (Rest(view.market.venue, lots, price, view.now_ns + int(timeout_s * NS), bound),),
+            (Rest(view.market.venue, lots, price, expire_ns, bound),),
             self.watch(max(1, self.tolerated - view.side * (self.near - price))),
             (self.crossing(), resting),
         )
@@ -480,7 +485,7 @@ class _Case:
         limit = self.view.limit_ticks
         assert limit is not None
         away = self.view.side * (self.touch - limit)
-        self.inputs.append(("limit_away_ticks", float(away)))
+        self.inputs["limit_away_ticks"] = float(away)
         note = f"The touch is {away} ticks beyond the limit and nothing may rest: wait until it comes back."
         return self.answer(_Why.LIMIT_AWAY, note, (), Revisit(best_moved_ticks=away), (_BEYOND_LIMIT, _NOT_ESTIMATED))
 

@@ -307,6 +307,14 @@ def test_what_has_become_due_rests_beside_it() -> None:
     assert [one.qty_lots for one in fewer.placements] == [60, 10]
 
 
+def test_what_has_become_due_is_not_put_through_the_market() -> None:
+    through = asked(view(resting=(resting(100_005, 60),), open_lots=100))
+    assert [(one.qty_lots, one.price_ticks) for one in through.placements if isinstance(one, Rest)] == [
+        (60, 100_005),
+        (40, 100_000),
+    ]
+
+
 def test_what_is_due_below_the_minimum_waits() -> None:
     seen = view(resting=(resting(100_000, 60),), open_lots=100)
     least = msgspec.structs.replace(seen.instrument, min_qty_lots=41)
@@ -334,6 +342,7 @@ def test_a_touch_that_ran_away_is_chased_once_the_order_is_old_enough(side: Side
     chased = asked(view(side=side, resting=(old,)))
     assert chased.reason is Why.CHASE
     assert rests(chased).price_ticks == (100_000 if side is Side.BUY else 100_001)
+    assert numbers(chased)["spread_bps_max"] == 5.0  # a new order is asked for the calm limit, not for the exit
     near = msgspec.structs.replace(old, price_ticks=price + side)
     assert asked(view(side=side, resting=(near,))).reason is Why.KEEP
 
