@@ -237,6 +237,9 @@ def _check_numbers(order: ParentOrder) -> None:
             raise CallerError(f"{name} {value} must be positive; nothing was sent")
     if order.max_participation is not None and not 0 < order.max_participation <= 1:
         raise CallerError(f"max_participation {order.max_participation} is not within 0 and 1; nothing was sent")
+    if order.max_participation is not None:
+        # Refused rather than ignored: nothing here counts the market's volume against ours yet.
+        raise CallerError("max_participation is honoured by no schedule yet; nothing was sent. Leave it out")
     price = order.decision_price
     if price is not None and not (price.is_finite() and price > 0):
         raise CallerError(f"decision_price {order.decision_price} must be positive; nothing was sent")
