@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from heapq import heappop, heappush
 from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
@@ -50,27 +51,26 @@ class Recorded(NamedTuple):
 
 
 def bests(tape: Tape) -> Iterator[tuple[int, int]]:
-    """Best bid and ask after each group, in the plainest way: a dict a side, searched when its best is gone."""
-    first, sides = tape.group_first.tolist(), tape.level_side.tolist()
-    ticks, lots, snapshots = tape.level_ticks.tolist(), tape.level_lots.tolist(), tape.group_snapshot.tolist()
-    bids: dict[int, int] = {}
-    asks: dict[int, int] = {}
-    bid = ask = 0
-    for (begin, end), snapshot in zip(pairwise(first), snapshots, strict=True):
+    """Best bid and ask after each group: a dict a side, and a heap of prices that may be gone."""
+    sides, snapshots = tape.level_side.tolist(), tape.group_snapshot.tolist()
+    keys = (-tape.level_side * tape.level_ticks).tolist()  # the best is the least on both sides
+    lots = tape.level_lots.tolist()
+    held: dict[int, dict[int, int]] = {1: {}, -1: {}}
+    heaps: dict[int, list[int]] = {1: [], -1: []}
+    for (begin, end), snapshot in zip(pairwise(tape.group_first.tolist()), snapshots, strict=True):
         if snapshot:
-            bids, asks = {}, {}
-            bid, ask = 0, 1 << 62
-        for at in range(begin, end):
-            price, size, book = ticks[at], lots[at], bids if sides[at] > 0 else asks
-            if size:
-                book[price] = size
+            held, heaps = {1: {}, -1: {}}, {1: [], -1: []}
+        for side, key, size in zip(sides[begin:end], keys[begin:end], lots[begin:end], strict=True):
+            if not size:
+                held[side].pop(key, None)
             else:
-                book.pop(price, None)
-            if book is bids:
-                bid = max(bid, price) if size else bid if price != bid else max(bids, default=0)
-            else:
-                ask = min(ask, price) if size else ask if price != ask else min(asks, default=1 << 62)
-        yield bid, ask
+                if key not in held[side]:
+                    heappush(heaps[side], key)
+                held[side][key] = size
+        for side, heap in heaps.items():
+            while heap and heap[0] not in held[side]:
+                heappop(heap)
+        yield -heaps[1][0], heaps[-1][0]
 
 
 def beginning_of(tape: Tape, *, groups: int) -> Tape:
