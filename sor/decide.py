@@ -91,12 +91,10 @@ def due_of(parent: Parent, schedule: Schedule | None, limits: Limits, *, now_ns:
             min_lots=parent.instrument.min_qty_lots,
             args=parent.order.schedule_args,
         )
-        target, by_ns, next_ns = int(due.target_lots), int(due.by_ns), due.next_ns
+        next_ns = None if due.next_ns is None else max(int(due.next_ns), now_ns + MS)  # "now" would be asked for ever
+        return Due(int(due.target_lots), int(due.by_ns), next_ns)
     except Exception as error:
         raise PluginFault(f"schedule {name!r} raised {type(error).__name__}: {error}") from error
-    if next_ns is not None:
-        next_ns = max(int(next_ns), now_ns + MS)  # "now" would be asked again for ever
-    return Due(target, by_ns, next_ns)
 
 
 class Recorded:

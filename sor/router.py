@@ -81,6 +81,7 @@ _NOTHING_PENDING: Final = Pending.NONE
 _REPLACED: Final = ExecType.REPLACED
 _AMEND_REJECTED: Final = ExecType.AMEND_REJECTED
 _TIMEOUT: Final = Cause.TIMEOUT
+_DEADLINE: Final = Cause.DEADLINE
 _FILL: Final = Cause.FILL
 _ORDER_EVENT: Final = Cause.ORDER_EVENT
 _REVISIT: Final = Cause.REVISIT
@@ -271,7 +272,9 @@ class Core:
 
     def _cancel_asked(self, fact: CancelAsked) -> None:
         parent = self.parents[fact.parent_no - 1]
-        self._stop(parent, ParentStatus.CANCELED, EndReason.SHUTDOWN if fact.shutdown else EndReason.CALLER, fact.reason)
+        self._stop(
+            parent, ParentStatus.CANCELED, EndReason.SHUTDOWN if fact.shutdown else EndReason.CALLER, fact.reason
+        )
         self._settle(parent, fact.now_ns)
 
     def _pause_asked(self, fact: PauseAsked) -> None:
@@ -416,8 +419,8 @@ class Core:
     # --- settling ---------------------------------------------------------------------------------------------------
 
     def _ask(self, parent: Parent, cause: Cause) -> None:
-        """A decision is wanted; a timeout is not forgotten for a lesser cause."""
-        if parent.replan is not _TIMEOUT:
+        """A decision is wanted; time that is up is not forgotten for a lesser cause."""
+        if parent.replan is not _DEADLINE and (parent.replan is not _TIMEOUT or cause is _DEADLINE):
             parent.replan = cause
 
     def _withdraw(self, parent: Parent, now: int, *, beyond_ticks: int | None = None) -> None:
@@ -494,7 +497,7 @@ class Core:
             parent.apply(ParentEvent.TIME_UP)
             self._withdraw(parent, now)
             parent.retry_ns = parent.denials = parent.misses = 0  # the last chance does not wait for earlier ones
-            self._ask(parent, Cause.DEADLINE)
+            self._ask(parent, _DEADLINE)
         revisit = parent.revisit
         if revisit is not None and revisit.at_ns is not None and now >= revisit.at_ns:
             parent.revisit = None
