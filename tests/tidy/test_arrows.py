@@ -42,7 +42,15 @@ MAY_SEE = {
 }
 
 # Libraries that belong to few places. What is not named here may be used in any shipped room.
-LOOPS = ("sor/engine*", "sor/cli/*", "sor/conformance/*", "sor/sim/*", "venues/*/link*", "venues/simulated/*")
+LOOPS = (
+    "sor/engine*",
+    "sor/port*",
+    "sor/cli/*",
+    "sor/conformance/*",
+    "sor/sim/*",
+    "venues/*/link*",
+    "venues/simulated/*",
+)
 HOMES = {
     "anyio": LOOPS,
     "asyncio": LOOPS,

@@ -10,7 +10,7 @@ from sor.adapter import NewOrder, OrderRef
 from sor.commands import Cancel, Place, Recorded
 from sor.decide import decide
 from sor.errors import CallerError, InDoubt, JournalFault, NotSent, SorError
-from sor.events import AnyFact, RequestLost
+from sor.events import AnyFact, CancelAsked, RequestLost
 from sor.ids import ParentId
 from sor.orders import ParentOrder, ParentStatus, Side
 from sor.params import ParamStore
@@ -118,6 +118,22 @@ def test_an_adapter_that_raises_has_answered(raised: SorError, sends: bool) -> N
     # The venue never saw the order in doubt; nothing was sent in its place before that was proven.
     assert sum(one.filled_lots for one in setting.venue.audit()) == parent.ledger.cum_lots
     assert parent.ledger.cum_lots in (0, 500)
+
+
+@pytest.mark.parametrize("raised", [NotSent("no link"), InDoubt("no answer")], ids=["not sent", "in doubt"])
+def test_a_cancel_that_cannot_be_sent_is_tried_again_but_not_in_a_tight_loop(raised: SorError) -> None:
+    setting = Setting()
+    parent = setting.submit("rest", policy="plain_limit", limit=Decimal(59990))
+    setting.go(0.5)
+    setting.venue.raises = raised
+    setting.world.dispatcher.post(CancelAsked(now_ns=setting.world.scheduler.now_ns(), parent_no=parent.no))
+    setting.go(2.0)
+    assert not parent.ended
+    assert 1 <= len(setting.venue.cancelled) < 20
+    setting.venue.raises = None
+    setting.go(20.0)
+    assert parent.status is ParentStatus.CANCELED
+    assert [one.leaves_lots for one in setting.venue.audit()] == [0]
 
 
 def test_what_cannot_be_recorded_is_not_sent() -> None:
