@@ -258,6 +258,7 @@ class Router:
         self._handles: dict[int, ParentHandle] = {}
         self._alarms: deque[Alarm] = deque(maxlen=1_000)
         self._store = ParamStore(*settings.param_dirs)
+        self._offered: dict[str, str] = {}
         self._journal: Journal | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
         self._scheduler: LoopScheduler | None = None
@@ -306,6 +307,7 @@ class Router:
         for parent in self.core.parents:
             self._handles[parent.no] = ParentHandle(self, parent)
         sinks = [dispatcher.sink(adapter) for adapter in self._adapters]
+        self._store.get(settings.default_set, now_ns=scheduler.now_ns())
         self._adopt_sets()
         dispatcher.post(
             SessionStarted(
@@ -507,8 +509,7 @@ class Router:
     def reload_params(self) -> list[Adopted | Refused]:
         """Look for changed param-set files now; a bad one is refused whole and the old set stays."""
         news = self._store.reload()
-        if any(isinstance(one, Adopted) for one in news):
-            self._adopt_sets()
+        self._adopt_sets()  # also without news: a set may have become valid since
         return news
 
     # --- inside -------------------------------------------------------------------------------------------------
@@ -630,16 +631,13 @@ class Router:
                         )
 
     def _adopt_sets(self) -> None:
-        """Tell the core every set whose content is not in force yet: by full name, and by family for the newest."""
+        """Tell the core, once, every set whose content is not in force yet."""
         now = self._now()
-        names = self._store.names()
-        families = dict.fromkeys(name.partition("/")[0] for name in names)
-        wanted = {name: self._store.get(name, now_ns=now) for name in (*names, *families)}
-        if self._settings.default_set not in wanted:
-            self._store.get(self._settings.default_set, now_ns=now)
-        for name, param_set in wanted.items():
+        for name, param_set in self._store.in_force(now_ns=now).items():
             current = self.core.sets.get(name)
-            if current is None or current.digest != param_set.digest:
+            known = self._offered.get(name, "" if current is None else current.digest)
+            if known != param_set.digest:
+                self._offered[name] = param_set.digest
                 self._post(ParamsAdopted(now_ns=now, name=name, digest=param_set.digest, text=param_set.text))
 
     async def _watch_params(self) -> None:

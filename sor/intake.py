@@ -11,8 +11,10 @@ from sor.errors import CallerError, VenueFault
 from sor.events import AmendAsked, TradingMode
 from sor.ids import VenueName
 from sor.instruments import Instrument, canonical_symbol
+from sor.limits import limits_of
 from sor.market import MarketView, Trust
 from sor.orders import Action, Intent, ParentOrder, PositionSide, Side
+from sor.param_table import ALWAYS
 from sor.parent import Parent
 from sor.placement import view_of
 from sor.policy import ChecksOrder, Decision, Policy
@@ -152,7 +154,8 @@ def preview(core: Core, order: ParentOrder, venue: VenueName, market: MarketView
         now_ns=now_ns,
     )
     parent.arrival_hticks = mid
-    params, limits = core.resolved(parent.set_name, instrument)
+    params = core.sets[parent.set_name].resolve(venue, instrument.symbol, now_ns=now_ns)
+    limits = limits_of(params)
     due = core.schedules[order.schedule].due(
         qty_lots=parent.ledger.order_lots,
         start_ns=now_ns,
@@ -188,12 +191,13 @@ def _check_plugins(core: Core, order: ParentOrder, instrument: Instrument) -> No
     if name not in core.sets:
         known = ", ".join(core.sets) or "none"
         raise CallerError(f"there is no param-set {name!r}; nothing was sent. Loaded: {known}")
-    params, _ = core.resolved(name, instrument)
-    missing = [need for need in policy.needs if need not in params]
-    if missing:
-        raise CallerError(
-            f"param-set {name!r} lacks {', '.join(missing)}, which policy {order.policy!r} needs; nothing was sent"
-        )
+    params = core.sets[name].resolve(instrument.venue, instrument.symbol, now_ns=core.now_ns)
+    for missing, who in ((params.missing(ALWAYS), "the router"), (params.missing(policy.needs), f"{order.policy!r}")):
+        if missing:
+            raise CallerError(
+                f"param-set {name!r} does not give {', '.join(missing)} for {instrument.symbol} on {instrument.venue} "
+                f"now, which {who} needs; nothing was sent. Add them to the set, or name another"
+            )
     if _checks_orders(type(policy)):
         assert isinstance(policy, ChecksOrder)
         policy.check(order)

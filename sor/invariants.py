@@ -34,8 +34,6 @@ SPREAD_BPS_MAX = 50.0
 """Nothing rests in a market wider than this (S3)."""
 STALE_MS_CAP = 10_000.0
 """`market.stale_ms_max` counts up to here, whatever a param-set says."""
-NEEDS = ("market.stale_ms_max", "placement.collar_bps")
-"""Parameters read here; every param-set in use must have them."""
 
 _WIDE = Trigger("spread_bps", above=True, level=SPREAD_BPS_MAX)
 
@@ -79,7 +77,7 @@ _ALL = Admissible(may_rest=True, may_take=True, vetoes=())
 def admissible(view: View, params: Params) -> Admissible:
     """Which kinds of placement the market, the caller and the clock allow.
 
-    Raises KeyError for a param-set without `NEEDS`, which intake refuses.
+    Raises KeyError for a param-set without those of `param_table.ALWAYS`, which the door refuses.
     """
     market = view.market
     match market.trust:

@@ -163,5 +163,12 @@ TABLE: Mapping[str, Definition] = _table(
 )
 """Definitions by id."""
 
+ALWAYS: tuple[str, ...] = (
+    *(param_id for param_id in TABLE if param_id.partition(".")[0] in {"market", "risk", "recovery", "deadline"}),
+    "placement.collar_bps",
+)
+"""What the machines and the invariants read whichever policy places: no parent is taken in without all of them, and
+no record of them may hold for a time only, as a limit that runs out is no limit."""
+
 RESERVED = frozenset(param_id.partition(".")[0] for param_id in TABLE)
 """First parts of ids that belong to this package."""

@@ -39,7 +39,7 @@ from pydantic import (
 from sor.errors import CallerError
 from sor.ids import Symbol, VenueName
 from sor.instruments import canonical_symbol
-from sor.param_table import RESERVED, TABLE, Unit
+from sor.param_table import ALWAYS, RESERVED, TABLE, Unit
 from sor.units import NS
 
 FILE_BYTES_MAX = 1_000_000
@@ -68,6 +68,9 @@ class Params:
 
     def __contains__(self, param_id: str) -> bool:
         return param_id in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
 
     def as_dict(self) -> dict[str, float]:
         """A copy of the values, for records."""
@@ -212,6 +215,8 @@ class Record(BaseModel):
             yield f"value {self.value} is outside its own interval {self.interval[0]} to {self.interval[1]}"
         if self.valid_from and self.valid_until and self.valid_from >= self.valid_until:
             yield "valid_until is not after valid_from"
+        if self.id in ALWAYS and (self.valid_from or self.valid_until):
+            yield "the machines read it at any time, so it cannot begin or cease to be valid; publish another set"
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -277,6 +282,11 @@ class ParamSet(BaseModel):
         since_ns, until_ns = _window(self.valid_from, self.valid_until)
         return since_ns <= now_ns < until_ns
 
+    def lost(self, before: ParamSet) -> tuple[str, ...]:
+        """Ids that `before` gives for every venue and symbol, and this set does not."""
+        given = dict.fromkeys(record.key for record in self.records)
+        return tuple(record.id for record in before.records if record.scope == Scope() and record.key not in given)
+
     def resolve(self, venue: VenueName, symbol: Symbol, *, now_ns: int) -> Params:
         """The values in force for one venue and symbol at `now_ns`: per id the most specific record that is valid.
 
@@ -328,6 +338,9 @@ def _contradictions(records: tuple[Record, ...]) -> Iterator[tuple[int, str]]:
         if record.key in seen:
             yield index, f"it stands twice for venue {record.scope.venue} and symbol {record.scope.symbol}"
         seen[record.key] = index
+    for index, record in enumerate(records):
+        if record.id in ALWAYS and (record.id, _ANY, _ANY) not in seen:
+            yield index, "the machines read it everywhere, and it stands for no more than a venue or a symbol"
     # A policy's collar beyond the gate's would have every taking order denied, and the parent would never cross.
     gates = [record.value for record in records if record.id == "risk.collar_bps"]
     for index, record in enumerate(records):
@@ -506,13 +519,15 @@ class ParamStore:
         return news
 
     def _files(self) -> Iterator[tuple[str, Traversable]]:
-        """(set name by place, file) of every JSON file one folder down, in name order."""
+        """(set name by place, file) of every JSON file one folder down, in name order.
+
+        A directory that cannot be read any more gives no files, like one whose files have disappeared.
+        """
         for root in self._roots:
-            for folder in sorted(root.iterdir(), key=lambda entry: entry.name):
-                if folder.is_dir():
-                    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
-                        if file.name.endswith(".json"):
-                            yield f"{folder.name}/{file.name.removesuffix('.json')}", file
+            for folder in _entries(root):
+                for file in _entries(folder):
+                    if file.name.endswith(".json"):
+                        yield f"{folder.name}/{file.name.removesuffix('.json')}", file
 
     def _adopt(self, set_id: str, file: Traversable) -> Adopted | None:
         """Read one file if its bytes are new. None when its content is what was in force already."""
@@ -545,6 +560,12 @@ class ParamStore:
             return None
         return Adopted(set_id, digest=param_set.digest, where=where, replaced=old.digest if old else None)
 
+    def in_force(self, *, now_ns: int) -> dict[str, ParamSet]:
+        """The sets that are valid at `now_ns`: each by its full name, and the newest of each family by the family's."""
+        valid = {name: self._sets[name] for name in self.names() if self._sets[name].valid_at(now_ns)}
+        newest = {one.family: one for one in sorted(valid.values(), key=lambda one: one.published)}
+        return valid | newest
+
     def names(self) -> tuple[str, ...]:
         """Full names of all sets, in order."""
         return tuple(sorted(self._sets))
@@ -561,3 +582,11 @@ class ParamStore:
             why = f"{name} is not valid at this time" if found else f"there is no param-set {name!r}"
             raise CallerError(f"{why}; nothing was sent. There are: {', '.join(self.names()) or 'none'}")
         return max(valid, key=lambda one: one.published)
+
+
+def _entries(directory: Traversable) -> list[Traversable]:
+    """What lies in a directory, in name order; nothing where there is none, or it cannot be read."""
+    try:
+        return sorted(directory.iterdir(), key=lambda entry: entry.name)
+    except OSError:
+        return []

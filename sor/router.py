@@ -147,11 +147,15 @@ class Core:
     # --- intake ---------------------------------------------------------------------------------------------------
 
     def resolved(self, name: str, instrument: Instrument) -> tuple[Params, Limits]:
-        """A param-set and the machine's limits for one instrument."""
+        """A param-set and the machine's limits for one instrument now.
+
+        What has run out without a successor is refused at the door, but not taken from parents at work: while anything
+        they were given is missing, everything stays as it was.
+        """
         key = (name, instrument.venue, instrument.symbol)
+        params = self.sets[name].resolve(instrument.venue, instrument.symbol, now_ns=self.now_ns)
         found = self._resolved.get(key)
-        if found is None:
-            params = self.sets[name].resolve(instrument.venue, instrument.symbol, now_ns=self.now_ns)
+        if found is None or (found[0] is not params and not params.missing(found[0])):
             found = self._resolved[key] = (params, limits_of(params))
         return found
 
@@ -214,8 +218,16 @@ class Core:
                     self._halt(key, 0, f"{new.symbol}: the venue changed its tick or lot size", fact.now_ns)
 
     def _params(self, fact: ParamsAdopted) -> None:
-        self.sets[fact.name] = parse(fact.text, where=f"journal record of {fact.name}")
-        self._resolved.clear()
+        """A set comes into force under a name, unless parents that work by the name would lose what they need."""
+        new = parse(fact.text, where=f"journal record of {fact.name}")
+        old = self.sets.get(fact.name)
+        lost = () if old is None else new.lost(old)
+        if old is not None and lost:
+            text = f"param-set {fact.name}: {old.set_id} stays, as {new.set_id} lacks {', '.join(lost)}"
+            self.out.append(Alarm(0, VenueName(""), text, halts=False))
+            return
+        self.sets[fact.name] = new
+        self._resolved = {key: kept for key, kept in self._resolved.items() if key[0] != fact.name}
 
     def _venue_up(self, fact: VenueUp) -> None:
         state = self.desk.venues.get(fact.venue)

@@ -6,12 +6,16 @@ import pytest
 
 from sor.errors import CallerError
 from sor.ids import Symbol, VenueName
-from sor.invariants import NEEDS
+from sor.invariants import apply
 from sor.limits import limits_of
-from sor.param_table import TABLE, Unit
-from sor.params import Adopted, ParamFileError, ParamSet, ParamStore, Refused, parse
+from sor.param_table import ALWAYS, TABLE, Unit
+from sor.params import Adopted, ParamFileError, Params, ParamSet, ParamStore, Refused, parse
 from sor.plugins import Plugins
+from sor.policy import Decision, Rest
+from sor.reasons import TimeoutBound
+from sor.revisit import Revisit
 from sor.units import NS
+from tests.fakes.views import NOW_NS, VENUE, view
 from tests.tidy.tree import ROOT
 
 ACME = VenueName("acme")
@@ -40,6 +44,9 @@ MEASURED = {
     "interval": ["4", "5"],
     "input_digest": "0123456789abcdef",
 }
+
+
+STALE = {"id": "market.stale_ms_max", "value": "900", "unit": "ms", "bounds": ["50", "1000"]}
 
 
 def record(**changes: object) -> dict[str, object]:
@@ -82,7 +89,16 @@ def test_baseline_gives_everything_that_is_read() -> None:
         policy for policy in Plugins.installed().policies.values() if type(policy).__module__.startswith("policies.")
     ]
     assert ours
-    assert params.missing([*NEEDS, *(need for policy in ours for need in policy.needs)]) == ()
+    assert params.missing([*ALWAYS, *(need for policy in ours for need in policy.needs)]) == ()
+
+
+def test_the_machines_and_the_invariants_read_nothing_but_what_is_always_there() -> None:
+    baseline = ParamStore().get("baseline", now_ns=0).resolve(ACME, BTC, now_ns=0)
+    least = Params(set_id="t", digest="d", values={param_id: baseline[param_id] for param_id in ALWAYS})
+    assert limits_of(least) == limits_of(baseline)
+    rest = Rest(VENUE, 10, 100_000, NOW_NS + 10 * NS, TimeoutBound.FIXED)
+    crossed = apply(Decision(placements=(rest,), revisit=Revisit(), reason="any"), view(may_rest=False), least)
+    assert crossed.vetoes == ("may_not_rest",)
 
 
 def test_baseline_claims_no_calibration() -> None:
@@ -222,6 +238,8 @@ def test_text_that_is_not_json_names_line_and_column() -> None:
         ({"supersedes": "baseline/2026-02-30"}, '"supersedes"', "2026-02-30 is not a date"),
         ({"id": "placement.calm_spread"}, "{", "did you mean placement.calm_spread_max"),
         ({"id": "market.xyz"}, "{", "there is no such parameter"),
+        ({**STALE, "valid_from": "2026-01-02T00:00:00Z"}, "{", "cannot begin or cease to be valid"),
+        ({**STALE, "scope": {"venue": "acme"}}, "{", "read it everywhere, and it stands for no more than a venue"),
         ({"id": "placement.calm_spread_max"}, "{", "unit s is wrong, it is measured in bps"),
         (
             {"id": "placement.calm_spread_max", "unit": "bps", "bounds": ["0", "60"]},
@@ -318,6 +336,30 @@ def test_a_family_gives_its_newest_valid_set(tmp_path: Path) -> None:
         store.get("fit/2026-01-04", now_ns=0)
 
 
+def test_what_is_in_force_is_every_valid_set_and_the_newest_of_each_family(tmp_path: Path) -> None:
+    write(tmp_path, "fit/2026-01-02")
+    write(tmp_path, "fit/2026-01-03", record(value="2"))
+    write(tmp_path, "fit/2026-01-04", record(value="3"), valid_from="1970-01-02T00:00:00Z")
+    write(tmp_path, "old/2026-01-02", valid_until="1970-01-02T00:00:00Z")
+    store = ParamStore(tmp_path, packaged=False)
+    names = [{name: one.set_id for name, one in store.in_force(now_ns=now).items()} for now in (0, DAY_NS)]
+    first, second, third = "fit/2026-01-02", "fit/2026-01-03", "fit/2026-01-04"
+    assert names == [
+        {first: first, second: second, "fit": second, "old/2026-01-02": "old/2026-01-02", "old": "old/2026-01-02"},
+        {first: first, second: second, third: third, "fit": third},
+    ]
+
+
+def test_what_a_set_no_longer_gives_is_named() -> None:
+    first, second = record(id="acme.a"), record(id="acme.b")
+    elsewhere = record(id="acme.c", scope={"venue": "acme"})
+    before = made(first, second, elsewhere)
+    assert made(first, second).lost(before) == ()  # what one venue had of its own was never given everywhere
+    assert made(first).lost(before) == ("acme.b",)
+    assert made(first, record(id="acme.b", scope={"symbol": "BTCUSDT"})).lost(before) == ("acme.b",)
+    assert before.lost(made(first)) == ()
+
+
 def test_an_unknown_name_lists_what_there_is(tmp_path: Path) -> None:
     write(tmp_path, "fit/2026-01-02")
     store = ParamStore(tmp_path, packaged=False)
@@ -388,6 +430,19 @@ def test_two_directories_cannot_give_one_set(tmp_path: Path) -> None:
         write(root, "fit/2026-01-02")
     with pytest.raises(CallerError, match=r"fit/2026-01-02 is already taken by .*first"):
         ParamStore(first, second, packaged=False)
+
+
+def test_a_directory_that_disappears_leaves_its_sets_in_force(tmp_path: Path) -> None:
+    root = tmp_path / "sets"
+    root.mkdir()
+    path = write(root, "fit/2026-01-02")
+    store = ParamStore(root, packaged=False)
+    path.unlink()
+    assert store.reload() == []
+    path.parent.rmdir()
+    root.rmdir()
+    assert store.reload() == []
+    assert store.get("fit", now_ns=0).set_id == "fit/2026-01-02"
 
 
 def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:
