@@ -63,7 +63,7 @@ def decide(parent: Parent, policy: Policy, view: View, params: Params) -> tuple[
     del parent
     try:
         decision = _decode(_encode(policy.decide(view, params)))
-        _check_features(decision)
+        _check_revisit(decision)
         ruled = apply_invariants(decision, view, params)
     except Exception as error:  # noqa: BLE001 - a plug-in's bug must not stop the other parents or leave orders resting
         note = f"policy {policy.name!r} raised {type(error).__name__}: {error}"
@@ -71,7 +71,10 @@ def decide(parent: Parent, policy: Policy, view: View, params: Params) -> tuple[
     return ruled.decision, ruled.vetoes
 
 
-def _check_features(decision: Decision) -> None:
+def _check_revisit(decision: Decision) -> None:
+    moved = decision.revisit.best_moved_ticks
+    if moved is not None and moved < 0:
+        raise CallerError(f"a best price that has moved {moved} ticks would ask again at once, for ever")
     for trigger in decision.revisit.triggers:
         if trigger.feature not in FEATURE_NAMES:
             raise CallerError(f"there is no market feature {trigger.feature!r}")
