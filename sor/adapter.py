@@ -100,7 +100,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     cancel_rtt_ns: int = 50_000_000
 
 
-class NewOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+class NewOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """One order as it goes to a venue. `price_ticks` is 0 for MARKET."""
 
     cl_ord_id: ClOrdId
@@ -115,7 +115,7 @@ class NewOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_default
     position_side: PositionSide = PositionSide.BOTH
 
 
-class OrderRef(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+class OrderRef(msgspec.Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """How an existing order is named to a venue: its own id where known, else ours."""
 
     cl_ord_id: ClOrdId
@@ -139,7 +139,7 @@ class Reach(StrEnum):
     IN_DOUBT = "in_doubt"
 
 
-class RequestFailed(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+class RequestFailed(msgspec.Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """A command without an answer from the venue: it never left (`not_sent`), or nobody knows (`in_doubt`)."""
 
     cl_ord_id: ClOrdId

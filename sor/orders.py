@@ -123,7 +123,7 @@ class RejectKind(StrEnum):
     OTHER = "other"
 
 
-class ExecutionReport(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+class ExecutionReport(msgspec.Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """One thing that happened to one order of ours, whatever way it was learned (D10).
 
     venue_ns      the venue's clock, 0 when it did not say. recv_ns: ours, when the bytes arrived.

@@ -82,7 +82,7 @@ FOLDER = Path(__file__).parent
 JOURNAL = FOLDER / "journal-1"
 RECORDS = FOLDER / "journal-1.json"
 EPOCH = 36**5 + 7
-SEGMENT_BYTES = 3000
+SEGMENT_BYTES = 2500
 """Small, so that the golden journal has more than one segment."""
 
 T0 = 1_795_243_245_000_000_000
@@ -380,7 +380,7 @@ TURNS: list[list[Record]] = [
             urgency=1.0,
         ),
         CancelAsked(now_ns=T0 + 44, parent_no=1),
-        CancelAsked(now_ns=T0 + 45, parent_no=2, shutdown=True),
+        CancelAsked(now_ns=T0 + 45, parent_no=2, shutdown=True, reason="the strategy was stopped"),
         Ended(2, ParentStatus.CANCELED, EndReason.SHUTDOWN, 0, ""),
     ],
     [
