@@ -144,7 +144,7 @@ def _loaded(entry: EntryPoint) -> object:
     """The object that an entry point names."""
     try:
         return entry.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a module that exits when it is imported must not end the router
         raise CallerError(
             f"{_described(entry)} cannot be imported: {type(error).__name__}: {error}; nothing was sent"
         ) from error

@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 
 from sor.cli.common import PARAM_DIR_HELP, Output, say_json
+from sor.errors import CallerError
 
 
 @click.command()
@@ -26,32 +27,45 @@ def params(ctx: click.Context, name: str, directories: tuple[Path, ...]) -> None
         say_json({"set": found.set_id, "digest": found.digest, "records": found.model_dump(mode="json")["records"]})
         return
     table = Table(title=f"{found.set_id}, digest {found.digest}", box=None)
-    for column in ("id", "value", "unit", "kind", "source"):
+    for column in ("id", "value", "unit", "bounds", "kind", "source"):
         table.add_column(column, justify="right" if column == "value" else "left", overflow="fold")
     for record in found.records:
-        table.add_row(record.id, f"{record.value.normalize():f}", record.unit, record.kind.value, record.source)
+        value, low, high = (f"{number.normalize():f}" for number in (record.value, *record.bounds))
+        table.add_row(record.id, value, record.unit, f"{low} to {high}", record.kind.value, record.source)
     output.out.print(table)
 
 
 @click.command()
 @click.pass_context
 def policies(ctx: click.Context) -> None:
-    """List the installed placement policies and schedules."""
+    """List the installed placement policies and schedules, and what is wrong with those that cannot be used."""
     from sor.plugins import Plugins
 
     output = ctx.ensure_object(Output)
     plugins = Plugins.installed()
-    found = {
-        "policies": {name: list(policy.needs) for name, policy in plugins.policies.items()},
-        "schedules": list(plugins.schedules),
-    }
+    needs: dict[str, list[str]] = {}
+    schedules: list[str] = []
+    broken: list[str] = []
+    for name in plugins.policies:
+        try:
+            needs[name] = list(plugins.policy(name).needs)
+        except CallerError as error:
+            broken.append(str(error))
+    for name in plugins.schedules:
+        try:
+            schedules.append(plugins.schedule(name).name)
+        except CallerError as error:
+            broken.append(str(error))
+    found = {"policies": needs, "schedules": schedules, "broken": broken}
     if output.json:
         say_json(found)
         return
     table = Table(box=None)
     table.add_column("policy", style="bold")
     table.add_column("reads these parameters", overflow="fold")
-    for name, policy in plugins.policies.items():
-        table.add_row(name, ", ".join(policy.needs))
+    for name, ids in needs.items():
+        table.add_row(name, ", ".join(ids))
     output.out.print(table)
-    output.out.print(f"schedules: {', '.join(plugins.schedules)}")
+    output.out.print(f"schedules: {', '.join(schedules)}")
+    for sentence in broken:
+        output.out.print(f"broken: {sentence}", markup=False)

@@ -1,3 +1,4 @@
+import json
 import re
 import sys
 import tomllib
@@ -5,12 +6,15 @@ from importlib.metadata import Distribution, EntryPoint
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from policies.cross import Cross
 from policies.immediate import Immediate
 from policies.maker_first import MakerFirst
 from policies.plain_limit import PlainLimit
 from policies.twap import Twap
+from sor.cli.common import Output
+from sor.cli.params import policies
 from sor.errors import CallerError
 from sor.invariants import apply
 from sor.params import ParamStore
@@ -112,6 +116,7 @@ number = 5
         ("gone", "acme_nowhere:Policy", "cannot be imported: ModuleNotFoundError: No module named 'acme_nowhere'"),
         ("missing", "acme_broken:Missing", "cannot be imported: AttributeError"),
         ("dies", "acme_dies:Policy", "cannot be imported: ZeroDivisionError: division by zero"),
+        ("exits", "acme_exits:Policy", "cannot be imported: SystemExit: 3"),
         ("shy", "acme_broken:Shy", "cannot be made without arguments: .*'secret'"),
         ("silent", "acme_broken:Silent", "is no policy: it has no decide"),
         ("number", "acme_broken:number", "is no policy: it has no name, needs, decide"),
@@ -124,6 +129,7 @@ def test_a_broken_policy_names_its_package(
 ) -> None:
     module(site, "acme_broken", BROKEN, monkeypatch)
     module(site, "acme_dies", "1 / 0\n", monkeypatch)
+    module(site, "acme_exits", "raise SystemExit(3)\n", monkeypatch)
     install(site, "acme-sor", policies={name: target})
     with pytest.raises(CallerError, match=f"of package acme-sor 1.0.*{words}.*nothing was sent"):
         Plugins.installed().policy(name)
@@ -149,6 +155,23 @@ def test_an_object_serves_as_well_as_a_class(site: Path, monkeypatch: pytest.Mon
     plugins = Plugins.installed()
     assert plugins.schedule("own") is plugins.schedule("own")
     assert callable(plugins.venue("acme"))
+
+
+def test_what_is_broken_is_listed_beside_what_is_not(site: Path) -> None:
+    install(site, "acme-sor", policies={"gone": "acme_nowhere:Policy"}, schedules={"lost": "acme_nowhere:Schedule"})
+    as_json = Output()
+    as_json.json = True
+    listed = CliRunner().invoke(policies, obj=as_json)
+    assert listed.exit_code == 0
+    found = json.loads(listed.stdout)
+    assert sorted(found["policies"]) == ["cross", "maker_first", "plain_limit"]
+    assert found["schedules"] == ["immediate", "twap"]
+    assert [sentence.split(" of ")[0] for sentence in found["broken"]] == [
+        "sor.policies 'gone' = 'acme_nowhere:Policy'",
+        "sor.schedules 'lost' = 'acme_nowhere:Schedule'",
+    ]
+    table = CliRunner().invoke(policies)
+    assert "broken: sor.schedules 'lost' = 'acme_nowhere:Schedule' of package acme-sor 1.0" in table.stdout
 
 
 def test_a_plug_in_without_a_distribution_is_described() -> None:
