@@ -15,13 +15,18 @@ from policies.plain_limit import PlainLimit
 from policies.twap import Twap
 from sor.cli.common import Output
 from sor.cli.params import policies
+from sor.commands import Cancel, Place
+from sor.decide import decide
 from sor.errors import CallerError
+from sor.events import ParamsAdopted
 from sor.invariants import apply
+from sor.orders import Tif
 from sor.params import ParamStore
 from sor.plugins import POLICIES, SCHEDULES, VENUES, Plugins
 from sor.policy import Rest, Take
 from sor.reasons import TimeoutBound
 from sor.units import NS
+from tests.fakes.bench import Bench, outward, param_text, parent_order
 from tests.fakes.views import BASELINE, NOW_NS, SYMBOL, VENUE, resting, view
 from tests.tidy.tree import ROOT
 
@@ -209,3 +214,16 @@ def test_the_package_in_the_guide_works_as_it_stands(site: Path, monkeypatch: py
     kept = policy.decide(view(resting=(resting(100_000, 60, expire_ns=NOW_NS + NS),), open_lots=60), params)
     assert kept.placements == (Rest(VENUE, 60, 100_000, NOW_NS + NS, TimeoutBound.FIXED),)
     assert policy.decide(view(timeouts=1, open_lots=60), params).placements == (Take(VENUE, 60, 100_001 + 150),)
+
+    # Through the machine: it joins, is not filled, runs out of patience, and crosses once the cancel is known.
+    bench = Bench(decide, policies=Plugins.installed().policies)
+    content = json.loads(param_text())
+    content["records"].append(json.loads(files["paramsets/acme/2026-11-21.json"])["records"][0])
+    bench.post(ParamsAdopted(now_ns=bench.now_ns, name="baseline", digest="", text=json.dumps(content)))
+    parent = bench.submit(parent_order(policy="patient"))
+    [joined] = parent.open_children
+    bench.ack(joined)
+    assert [type(wish) for wish in outward(bench.run_for(round(4.5 * NS)))] == [Cancel]
+    [crossed] = [wish for wish in bench.canceled(joined, 0) if isinstance(wish, Place)]
+    assert (joined.order.post_only, joined.order.price_ticks, joined.order.qty_lots) == (True, 9_999, 100)
+    assert (crossed.order.tif, crossed.order.qty_lots) == (Tif.IOC, 100)
