@@ -108,6 +108,7 @@ class Dispatcher:
         self._feeds: dict[tuple[VenueName, Symbol], Feed] = {}
         self._live: dict[tuple[VenueName, Symbol], LiveFeed] = {}
         self._unheard: dict[VenueName, list[Symbol]] = {}
+        self._early_up: dict[VenueName, bool] = {}
         self._queue: deque[AnyFact] = deque()
         self._running = False
         self._armed: dict[int, int] = {}
@@ -139,7 +140,7 @@ class Dispatcher:
             self._drain()
 
     def sink(self, adapter: VenueAdapter) -> VenueSink:
-        """Where `adapter` puts what it learns. Its market data waits until it is `connected`."""
+        """Where `adapter` puts what it learns. Its market data, and that it is up, wait until it is `connected`."""
         self.venues[adapter.name] = adapter
         self._unheard[adapter.name] = []
         return VenueSink(self, adapter)
@@ -169,9 +170,22 @@ class Dispatcher:
         return feed
 
     def connected(self, adapter: VenueAdapter) -> None:
-        """`adapter` has a session for the first time: ask for the market data that was wanted before that."""
+        """`adapter` has a session for the first time: from now on orders may be sent, and market data be asked for."""
         for symbol in self._unheard.pop(adapter.name, []):
             adapter.subscribe(symbol)
+        if self._early_up.pop(adapter.name, False):
+            self.link(adapter, up=True, reason="")
+
+    def link(self, adapter: VenueAdapter, *, up: bool, reason: str) -> None:
+        """The session is there, or gone. Before `connected` it is only noted: nothing goes on during a start."""
+        if adapter.name in self._unheard:
+            self._early_up[adapter.name] = up
+            return
+        now = self.scheduler.now_ns()
+        if up:
+            self.post(VenueUp(now_ns=now, venue=adapter.name, capabilities=adapter.capabilities))
+        else:
+            self.post(VenueDown(now_ns=now, venue=adapter.name, reason=reason))
 
     def look(self, venue: VenueName, spelling: str) -> MarketView:
         """What is known of a market now."""
@@ -402,9 +416,4 @@ class VenueSink:
 
     def link(self, up: bool, reason: str) -> None:
         """The session is there, or gone."""
-        dispatcher = self._dispatcher
-        now = dispatcher.scheduler.now_ns()
-        if up:
-            dispatcher.post(VenueUp(now_ns=now, venue=self._adapter.name, capabilities=self._adapter.capabilities))
-        else:
-            dispatcher.post(VenueDown(now_ns=now, venue=self._adapter.name, reason=reason))
+        self._dispatcher.link(self._adapter, up=up, reason=reason)

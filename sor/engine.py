@@ -45,8 +45,8 @@ from sor.events import (
     TradingMode,
 )
 from sor.ids import EPOCH_BOUND, AccountId, ClOrdId, ParentId, VenueName
-from sor.instruments import canonical_symbol
-from sor.intake import admit, check_amend, listed, parent_of, preview
+from sor.instruments import Instrument, canonical_symbol
+from sor.intake import admit, check_amend, parent_of, preview
 from sor.journal import Durability, Environment, Journal, turns
 from sor.orders import Action, ExecutionReceipt, Intent, ParentOrder, ParentStatus, PositionSide
 from sor.params import Adopted, ParamStore, Refused
@@ -255,6 +255,7 @@ class Router:
             raise CallerError("a router needs at least one venue; nothing was started")
         self._settings = settings
         self._adapters = tuple(venues)
+        self._connected: list[VenueAdapter] = []
         self._handles: dict[int, ParentHandle] = {}
         self._alarms: deque[Alarm] = deque(maxlen=1_000)
         self._store = ParamStore(*settings.param_dirs)
@@ -277,14 +278,23 @@ class Router:
         try:
             await self._start(journal, tasks)
         except BaseException:
-            self._stop_tasks(tasks)
-            await tasks.__aexit__(None, None, None)
-            journal.close()
+            self._dispatcher = None
+            try:
+                with anyio.CancelScope(shield=True):
+                    for adapter in self._connected:
+                        await adapter.disconnect()
+            finally:
+                self._stop_tasks(tasks)
+                try:
+                    await tasks.__aexit__(None, None, None)
+                finally:
+                    journal.close()
             raise
         self._tasks = tasks
         return self
 
     async def _start(self, journal: Journal, tasks: anyio.abc.TaskGroup) -> None:
+        """Fold the journal, connect, and let its parents go on last: a start that fails has placed nothing."""
         settings = self._settings
         self._journal = journal
         plugins = Plugins.installed()
@@ -295,6 +305,7 @@ class Router:
             decisions=RecordedDecisions(),
         )
         self.core.decider = decide
+        self._check_venues()
         scheduler = self._scheduler = LoopScheduler()
         dispatcher = self._dispatcher = Dispatcher(
             self.core,
@@ -320,15 +331,17 @@ class Router:
         tasks.start_soon(scheduler.run)
         for adapter, sink in zip(self._adapters, sinks, strict=True):
             await adapter.connect(sink, scheduler)
-            dispatcher.connected(adapter)
+            self._connected.append(adapter)
             if settings.dead_man_s:
                 await self._arm_dead_man(adapter)
                 tasks.start_soon(self._keep_dead_man, adapter)
             await self._learn_positions(adapter)
         for spelling in settings.watch:
-            instrument = listed(self.core, spelling, ())
+            instrument = self._watched(spelling)
             dispatcher.feed(instrument.venue, instrument.symbol)
         self.recovered = await self.reconcile()
+        for adapter in self._adapters:
+            dispatcher.connected(adapter)
         if settings.params_poll_s:
             tasks.start_soon(self._watch_params)
 
@@ -563,6 +576,25 @@ class Router:
                 return adapter
         known = ", ".join(adapter.name for adapter in self._adapters)
         raise CallerError(f"venue {venue!r} is not configured. Configured: {known}")
+
+    def _check_venues(self) -> None:
+        """Raises `CallerError` when the journal has parents at work on a venue that is not there to finish them."""
+        names = [adapter.name for adapter in self._adapters]
+        for parent in self.core.parents:
+            if parent.venue not in names and (parent.open_children or not parent.ended):
+                raise CallerError(
+                    f"parent {parent.id!r} of this journal is at work on {parent.venue}, which is not configured; "
+                    f"nothing was started. Configured: {', '.join(names)}"
+                )
+
+    def _watched(self, spelling: str) -> Instrument:
+        """The instrument to watch: on the first venue that lists it. Raises `CallerError` where none does."""
+        symbol = canonical_symbol(spelling)
+        for adapter in self._adapters:
+            instrument = self.core.instruments.get((adapter.name, symbol))
+            if instrument is not None:
+                return instrument
+        raise CallerError(f"{spelling!r}, which is to be watched, is listed on no venue; nothing was started")
 
     async def _set_leverage(self, order: ParentOrder, leverage: Decimal) -> None:
         """Raises `CallerError` for one that is no whole number from 1 on, or that the venue cannot set."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from sor.adapter import VenueAdapter
+from sor.adapter import OpenOrder, VenueAdapter
 from sor.engine import ParentHandle, Router, Settings
-from sor.errors import CallerError, InDoubt, JournalFault, VenueFault
+from sor.errors import CallerError, InDoubt, JournalFault, NotSent, VenueFault
 from sor.events import TradingMode
 from sor.ids import ParentId, VenueName
 from sor.journal import Journal, Record, verify
@@ -215,6 +215,41 @@ async def test_a_restart_goes_on_where_the_journal_stops(tmp_path: Path) -> None
         await resting(router, again[ParentId("rest")])
         assert live_orders(venue) == [500]
         assert await router.submit(order("done")) is again[ParentId("done")]
+    assert live_orders(venue) == []
+
+
+async def killed(journal: Path, venue: VenueAdapter) -> None:
+    """Leave a journal as a process that is killed leaves it: one parent of it has an order at the venue."""
+    async with Router(Settings(journal=journal.with_name("first")), venues=[venue]) as router:
+        handle = await router.submit(order("rest", policy="plain_limit", limit=Decimal(59990), deadline_s=600.0))
+        await resting(router, handle)
+        shutil.copytree(journal.with_name("first"), journal)
+
+
+async def test_a_start_that_fails_has_placed_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parent of the killed process must not go on while it is not sure that somebody will look after it."""
+    venue = ladder()
+    await killed(tmp_path / "j", venue)
+
+    async def unanswered() -> tuple[OpenOrder, ...]:
+        with anyio.move_on_after(0.2):
+            await until(lambda: live_orders(venue) != [])
+        raise NotSent("no answer")
+
+    monkeypatch.setattr(venue, "open_orders", unanswered)
+    with pytest.raises(NotSent, match="no answer"):
+        async with Router(Settings(journal=tmp_path / "j"), venues=[venue]):
+            pytest.fail("it cannot run")
+    with pytest.raises(CallerError, match="watched, is listed on no venue"):
+        async with Router(Settings(journal=tmp_path / "j", watch=("nosuch",)), venues=[venue]):
+            pytest.fail("it cannot run")
+    with pytest.raises(CallerError, match="is at work on simulated, which is not configured"):
+        async with Router(Settings(journal=tmp_path / "j"), venues=[ladder(name="other")]):
+            pytest.fail("it cannot run")
+    assert live_orders(venue) == []
+    monkeypatch.undo()
+    async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
+        await resting(router, router.handle(ParentId("rest")))
     assert live_orders(venue) == []
 
 
