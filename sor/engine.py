@@ -46,7 +46,7 @@ from sor.events import (
 )
 from sor.ids import EPOCH_BOUND, AccountId, ClOrdId, ParentId, VenueName
 from sor.instruments import Instrument, canonical_symbol
-from sor.intake import admit, check_amend, parent_of, preview
+from sor.intake import admit, as_recorded, check_amend, parent_of, preview
 from sor.journal import Durability, Environment, Journal, turns
 from sor.orders import Action, ExecutionReceipt, Intent, ParentOrder, ParentStatus, PositionSide
 from sor.params import Adopted, ParamStore, Refused
@@ -434,7 +434,8 @@ class Router:
 
     def cancel(self, parent_id: ParentId, reason: str = "") -> None:
         """Ask for a parent's end; `reason` goes into its record. Raises `CallerError` when there is none of that id."""
-        self._post(CancelAsked(now_ns=self._now(), parent_no=self._parent(parent_id).no, reason=reason))
+        asked = CancelAsked(now_ns=self._now(), parent_no=self._parent(parent_id).no, reason=reason)
+        self._post(as_recorded(asked))
 
     def pause(self, parent_id: ParentId) -> None:
         """Withdraw what rests and wait; the deadline runs on."""
@@ -455,20 +456,25 @@ class Router:
     ) -> None:
         """New terms for a working parent (P5); None leaves a term alone. Raises `CallerError`, nothing changed."""
         parent = self._parent(parent_id)
-        asked = AmendAsked(
-            now_ns=self._now(),
-            parent_no=parent.no,
-            quantity=quantity,
-            limit=limit,
-            deadline_s=deadline_s,
-            urgency=urgency,
+        asked = as_recorded(
+            AmendAsked(
+                now_ns=self._now(),
+                parent_no=parent.no,
+                quantity=quantity,
+                limit=limit,
+                deadline_s=deadline_s,
+                urgency=urgency,
+            )
         )
         check_amend(parent, asked)
         self._post(asked)
 
     def set_mode(self, mode: TradingMode, reason: str) -> None:
-        """Move the kill switch: HALTED ends every parent and withdraws everything of ours."""
-        self._post(ModeSet(now_ns=self._now(), mode=mode, reason=reason))
+        """Move the kill switch: HALTED ends every parent and withdraws everything of ours.
+
+        Raises `CallerError`, nothing changed, for what is no mode.
+        """
+        self._post(as_recorded(ModeSet(now_ns=self._now(), mode=mode, reason=reason)))
 
     def lift_halt(self, venue: VenueName, symbol: str) -> None:
         """Somebody has looked at a halted symbol and takes responsibility for trading on."""
@@ -532,6 +538,8 @@ class Router:
         venue = admit(self.core, order)
         if isinstance(venue, Parent):
             return self._handles[venue.no]
+        if order.schedule_args:  # the caller may change his dictionary, but not what was recorded
+            order = msgspec.structs.replace(order, schedule_args=dict(order.schedule_args))
         # The handle must be there before the parent can end, which may happen within the turn.
         self._post(Submitted(now_ns=self._now(), order=order, venue=venue, intent=intent))
         return self._handle(self.core.by_id[order.parent_id])
@@ -598,7 +606,7 @@ class Router:
 
     async def _set_leverage(self, order: ParentOrder, leverage: Decimal) -> None:
         """Raises `CallerError` for one that is no whole number from 1 on, or that the venue cannot set."""
-        if leverage != int(leverage) or leverage < 1:
+        if not leverage.is_finite() or leverage != int(leverage) or leverage < 1:
             raise CallerError(f"leverage {leverage} is no whole number from 1 on; nothing was sent")
         venue = admit(self.core, order)
         assert not isinstance(venue, Parent)

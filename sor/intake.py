@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
+from enum import Enum
 from functools import lru_cache
+from typing import TypeVar
 
 import msgspec
 
 from sor.errors import CallerError, VenueFault
-from sor.events import AmendAsked, TradingMode
+from sor.events import AmendAsked, CancelAsked, ModeSet, TradingMode
 from sor.ids import VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.limits import limits_of
 from sor.market import MarketView, Trust
-from sor.orders import Action, Intent, ParentOrder, PositionSide, Side
+from sor.orders import Action, Intent, OnNoMarket, ParentOrder, PositionSide, Side
 from sor.param_table import ALWAYS
 from sor.parent import Parent
 from sor.placement import view_of
 from sor.policy import ChecksOrder, Decision, Policy
 from sor.router import Core
 from sor.snapshot import Cause
+
+Asked = TypeVar("Asked", bound=AmendAsked | CancelAsked | ModeSet)
 
 INTENT_DEADLINE_S = 60.0
 """An intent without a price must be done within this."""
@@ -90,6 +95,8 @@ def parent_of(core: Core, intent: Intent, *, policy: str) -> ParentOrder:
 
     policy    what places it when the metadata does not say.
     """
+    _check_decimals(size=intent.size, leverage=intent.leverage)
+    _check_readable(intent, "an intent")
     unknown = [key for key in intent.metadata if key not in _METADATA]
     if unknown:
         raise CallerError(
@@ -210,25 +217,59 @@ def _checks_orders(kind: type[Policy]) -> bool:
 
 
 def _check_types(order: ParentOrder) -> None:
-    """What is journaled must read back: a float for a decimal or a word for a side would not."""
-    for name, amount in (
-        ("quantity", order.quantity),
-        ("limit", order.limit),
-        ("decision_price", order.decision_price),
-    ):
+    _check_decimals(quantity=order.quantity, limit=order.limit, decision_price=order.decision_price)
+    _check_readable(order, "a parent order")
+
+
+def _check_decimals(**amounts: Decimal | None) -> None:
+    for name, amount in amounts.items():
         if amount is not None and not isinstance(amount, Decimal):
             raise CallerError(
                 f"{name} {amount!r} is a {type(amount).__name__}, not a Decimal; nothing was sent. "
                 f"Write Decimal({str(amount)!r})"
             )
+
+
+def _check_readable(terms: ParentOrder | Intent, what: str) -> None:
+    """What is journaled must read back, or the router could not be started again: a word for a side would not.
+
+    And as what it is now: 1 reads back as BUY, but is not BUY to whoever asks in the meantime.
+    """
+    read, members = _READ[type(terms)]
     try:
-        _read_back(_write(order))
+        read(_write(terms))
     except (msgspec.ValidationError, TypeError, ValueError, OverflowError) as error:
-        raise CallerError(f"a parent order has a field of the wrong type: {error}; nothing was sent") from error
+        raise CallerError(f"{what} has a field of the wrong type: {error}; nothing was sent") from error
+    for name, kind in members:
+        value = getattr(terms, name)
+        if not isinstance(value, kind):
+            raise CallerError(
+                f"{what} has a field of the wrong type: {name} {value!r} is no {kind.__name__}; nothing was sent"
+            )
 
 
 _write = msgspec.msgpack.Encoder().encode
-_read_back = msgspec.msgpack.Decoder(ParentOrder).decode
+_READ: dict[type, tuple[Callable[[bytes], object], tuple[tuple[str, type[Enum]], ...]]] = {
+    ParentOrder: (
+        msgspec.msgpack.Decoder(ParentOrder).decode,
+        (("side", Side), ("position_side", PositionSide), ("on_no_market", OnNoMarket)),
+    ),
+    Intent: (msgspec.msgpack.Decoder(Intent).decode, (("action", Action), ("side", PositionSide))),
+}
+_read_asked = msgspec.msgpack.Decoder(AmendAsked | CancelAsked | ModeSet).decode
+
+
+def as_recorded(asked: Asked) -> Asked:
+    """A caller's request as the journal will give it back: a word for a mode becomes that mode.
+
+    Raises `CallerError` for one that would not read back, which would keep the router from starting again.
+    """
+    try:
+        recorded = _read_asked(_write(asked))
+    except (msgspec.ValidationError, TypeError, ValueError, OverflowError) as error:
+        raise CallerError(f"a request has a field of the wrong type: {error}; nothing was changed") from error
+    assert isinstance(recorded, type(asked))
+    return recorded
 
 
 def _check_numbers(order: ParentOrder) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from sor.adapter import Capabilities
 from sor.errors import CallerError, VenueFault
-from sor.events import AmendAsked, ModeSet, ParamsAdopted, TradingMode
+from sor.events import AmendAsked, CancelAsked, ModeSet, ParamsAdopted, TradingMode
 from sor.ids import ParentId, VenueName
-from sor.intake import GTC_DEADLINE_S, INTENT_DEADLINE_S, admit, check_amend, parent_of
+from sor.intake import GTC_DEADLINE_S, INTENT_DEADLINE_S, admit, as_recorded, check_amend, parent_of
 from sor.market import Trust
 from sor.orders import Action, ExecType, Intent, ParentOrder, PositionSide, RejectKind, Side
 from sor.units import NS
@@ -93,10 +93,15 @@ def test_a_good_order_is_told_its_venue() -> None:
         ({"decision_price": Decimal(0)}, "decision_price 0 must be positive"),
         ({"decision_price": Decimal("NaN")}, "decision_price NaN must be positive"),
         ({"side": "buy"}, "wrong type: Expected `int`, got `str` - at `\\$.side`"),
+        ({"side": 1}, "wrong type: side 1 is no Side"),
+        ({"on_no_market": "refuse"}, "wrong type: on_no_market 'refuse' is no OnNoMarket"),
         ({"symbol": 7}, "wrong type: Expected `str`, got `int` - at `\\$.symbol`"),
         ({"position_side": PositionSide.LONG}, "holds no 'long' position .* Position sides are: both"),
         ({"policy": "magic"}, "there is no policy 'magic'; .* Installed: scripted, choosy, fussy"),
-        ({"policy": "choosy"}, "param-set 'baseline' lacks choosy.level, which policy 'choosy' needs"),
+        (
+            {"policy": "choosy"},
+            "param-set 'baseline' does not give choosy.level for BTCUSDT on acme now, which 'choosy' needs",
+        ),
         ({"policy": "fussy", "urgency": 0.9}, "fussy is in no hurry"),
         ({"schedule": "never"}, "there is no schedule 'never'; .* Installed: immediate, slices"),
         ({"schedule": "slices"}, "schedule 'slices' needs count"),
@@ -227,6 +232,12 @@ def test_metadata_may_say_more() -> None:
         ({"metadata": {"order_type": "limit", "limit_price": "dear"}}, "limit_price 'dear' is not a number"),
         ({"metadata": {"deadline_s": "soon"}}, "deadline_s 'soon' is not a number"),
         ({"metadata": {"may_rest": "maybe"}}, "may_rest 'maybe' is neither true nor false"),
+        # These would be journaled, and could not be read back: the router would never start again.
+        ({"metadata": {"deadline_s": 5}}, "an intent has a field of the wrong type"),
+        ({"action": "enter"}, "wrong type: action 'enter' is no Action"),
+        ({"strategy": 7}, "an intent has a field of the wrong type"),
+        ({"size": 0.5}, r"size 0.5 is a float, not a Decimal; nothing was sent. Write Decimal\('0.5'\)"),
+        ({"leverage": 2.0}, "leverage 2.0 is a float, not a Decimal"),
     ],
 )
 def test_a_bad_intent_is_refused_in_one_sentence(terms: dict[str, object], says: str) -> None:
@@ -256,6 +267,24 @@ def test_a_bad_amendment_changes_nothing(terms: dict[str, object], says: str) ->
     world.trade(parent.children[0], 20, 10_001)
     with pytest.raises(CallerError, match=says):
         check_amend(parent, AmendAsked(now_ns=world.now_ns, parent_no=1, **terms))  # type: ignore[arg-type]
+
+
+def test_requests_are_taken_as_they_will_be_read_back() -> None:
+    """A word for a mode would have been compared with the modes, and been none of them."""
+    word: TradingMode = "halted"  # type: ignore[assignment]
+    asked = as_recorded(ModeSet(now_ns=1, mode=word, reason="test"))
+    assert asked.mode is TradingMode.HALTED
+    share: float = Decimal("0.5")  # type: ignore[assignment]
+    number: str = 17  # type: ignore[assignment]
+    nobody: TradingMode = "stopped"  # type: ignore[assignment]
+    for wrong in (
+        AmendAsked(now_ns=1, parent_no=1, urgency=share),
+        CancelAsked(now_ns=1, parent_no=1, reason=number),
+        CancelAsked(now_ns=1, parent_no=1, reason="\ud800"),
+        ModeSet(now_ns=1, mode=nobody, reason="test"),
+    ):
+        with pytest.raises(CallerError, match=r"wrong type: .*; nothing was changed"):
+            as_recorded(wrong)
 
 
 def test_what_has_ended_is_not_amended() -> None:
