@@ -20,6 +20,7 @@ from sor.adapter import AmendModel, Reach, Request, RequestFailed
 from sor.commands import Alarm, Amend, Cancel, Ended, Place, Query
 from sor.events import (
     AmendAsked,
+    AnyFact,
     CancelAsked,
     HaltLifted,
     ModeSet,
@@ -39,7 +40,7 @@ from sor.router import Core
 from sor.snapshot import View
 from sor.units import MS, NS
 from tests.fakes.bench import BTC, SURE, A, Bench, book, parent_order
-from tests.fakes.contrary import PUSHED, ContraryVenue, OnTheWire, Standing
+from tests.fakes.contrary import PUSHED, ContraryVenue, OnTheWire
 from tests.fakes.policies import Wanting, decision, rest, take
 
 PARENTS_MAX = 4
@@ -50,7 +51,8 @@ OUT = (Place, Cancel, Amend, Query)
 
 pick = st.integers(min_value=0, max_value=10_000)
 placements = st.lists(
-    st.tuples(st.sampled_from(["rest", "take"]), st.integers(1, 120), st.integers(-4, 4), st.integers(50, 20_000)),
+    st.tuples(st.sampled_from(["rest", "take"]), st.integers(1, 120), st.integers(-4, 4), st.integers(300, 40_000)),
+    min_size=1,
     max_size=2,
 )
 
@@ -91,10 +93,13 @@ class Machines(RuleBasedStateMachine):
     def core(self) -> Core:
         return self.bench.core
 
-    def start(self, *, amends: bool, values: dict[str, str] | None = None) -> None:
+    def start(
+        self, *, amends: bool, wanted: list[tuple[str, int, int, int]], values: dict[str, str] | None = None
+    ) -> None:
         model = AmendModel.NATIVE_SAME_ID if amends else AmendModel.NONE
         self.bench = Bench(self.wanting, capabilities=msgspec.structs.replace(SURE, amend=model), values=values)
-        self.take_in()
+        self.wanting.wishes[NAMES[0]] = wish_of(wanted, 0)
+        self.bench.submit(parent_order(NAMES[0]))
 
     def take_in(self) -> list[OnTheWire]:
         """The requests that have left since; ends and alarms are noted."""
@@ -111,13 +116,12 @@ class Machines(RuleBasedStateMachine):
         self.bench.turns.clear()
         return sent
 
-    def some_parent(self, no: int) -> Parent | None:
-        parents = self.core.parents
-        return parents[no % len(parents)] if parents else None
-
     def happened(self) -> None:
         """After every rule."""
         self.take_in()
+
+    def requests_and_reports_arrive(self) -> None:
+        """What is on its way arrives, in its order, and what comes back does, too."""
 
     # --- callers and the clock ------------------------------------------------------------------------------------
 
@@ -125,8 +129,8 @@ class Machines(RuleBasedStateMachine):
     @rule(
         side=st.sampled_from(list(Side)),
         lots=st.integers(1, 120),
-        deadline_s=st.sampled_from([0.2, 2.0, 10.0, 60.0]),
-        limit=st.sampled_from([None, None, 9_998, 10_002]),
+        deadline_s=st.sampled_from([60.0, 60.0, 10.0, 2.0]),
+        limit=st.sampled_from([None, None, None, 9_998, 10_002]),
         slices=st.sampled_from([0, 0, 3]),
         wanted=placements,
         again_ms=st.sampled_from([0, 0, 100, 3_000]),
@@ -149,55 +153,66 @@ class Machines(RuleBasedStateMachine):
         self.bench.submit(parent_order(name, side, lots, **terms))
         self.happened()
 
-    @rule(no=st.integers(0, PARENTS_MAX - 1), wanted=placements, again_ms=st.sampled_from([0, 100]))
-    def change_mind(self, no: int, wanted: list[tuple[str, int, int, int]], again_ms: int) -> None:
+    @rule(
+        no=st.integers(0, PARENTS_MAX - 1),
+        wanted=placements,
+        again_ms=st.sampled_from([0, 0, 100]),
+        calmly=st.sampled_from([True, True, False]),
+    )
+    def change_mind(self, no: int, wanted: list[tuple[str, int, int, int]], again_ms: int, calmly: bool) -> None:
+        if calmly:
+            self.requests_and_reports_arrive()
         self.wanting.wishes[NAMES[no]] = wish_of(wanted, again_ms)
         if no < len(self.core.parents):
             self.bench.wake_by_market(self.core.parents[no])
         self.happened()
 
-    @rule(no=pick)
-    def cancel(self, no: int) -> None:
-        if (parent := self.some_parent(no)) is not None:
-            self.bench.post(CancelAsked(now_ns=self.bench.now_ns, parent_no=parent.no))
-        self.happened()
-
-    @rule(no=pick, resume=st.booleans())
-    def pause_or_resume(self, no: int, resume: bool) -> None:
-        if (parent := self.some_parent(no)) is not None:
-            kind = ResumeAsked if resume else PauseAsked
-            self.bench.post(kind(now_ns=self.bench.now_ns, parent_no=parent.no))
-        self.happened()
+    @rule(no=pick, lots=st.tuples(st.integers(1, 120), st.integers(1, 120)), offset=st.integers(0, 4))
+    def moves_its_order(self, no: int, lots: tuple[int, int], offset: int) -> None:
+        """A parent rests, and then wants to rest elsewhere: the way to a race between an amend and everything else."""
+        parent = self.core.parents[no % len(self.core.parents)]
+        for most, away in zip(lots, (offset, offset + 1), strict=True):
+            self.requests_and_reports_arrive()
+            self.wanting.wishes[parent.id] = wish_of([("rest", most, away, 30_000)], 0)
+            self.bench.wake_by_market(parent)
+            self.happened()
 
     @rule(
         no=pick,
+        asked=st.sampled_from(["amend", "amend", "amend", "pause", "resume", "resume", "cancel"]),
         lots=st.none() | st.integers(1, 150),
         limit=st.none() | st.integers(9_995, 10_005),
         deadline_s=st.sampled_from([None, None, 0.1, 5.0, 30.0]),
     )
-    def amend(self, no: int, lots: int | None, limit: int | None, deadline_s: float | None) -> None:
-        if (parent := self.some_parent(no)) is not None:
-            self.bench.post(
-                AmendAsked(
-                    now_ns=self.bench.now_ns,
-                    parent_no=parent.no,
-                    quantity=None if lots is None else Decimal(lots),
-                    limit=None if limit is None else Decimal(limit),
-                    deadline_s=deadline_s,
-                )
-            )
+    def caller_intervenes(
+        self, no: int, asked: str, lots: int | None, limit: int | None, deadline_s: float | None
+    ) -> None:
+        parent, now_ns = self.core.parents[no % len(self.core.parents)], self.bench.now_ns
+        facts: dict[str, AnyFact] = {
+            "cancel": CancelAsked(now_ns=now_ns, parent_no=parent.no),
+            "pause": PauseAsked(now_ns=now_ns, parent_no=parent.no),
+            "resume": ResumeAsked(now_ns=now_ns, parent_no=parent.no),
+            "amend": AmendAsked(
+                now_ns=now_ns,
+                parent_no=parent.no,
+                quantity=None if lots is None else Decimal(lots),
+                limit=None if limit is None else Decimal(limit),
+                deadline_s=deadline_s,
+            ),
+        }
+        self.bench.post(facts[asked])
         self.happened()
 
-    @rule(mid=st.integers(9_994, 10_006), half=st.integers(1, 4), trust=st.sampled_from([*Trust, Trust.OK, Trust.OK]))
-    def move(self, mid: int, half: int, trust: Trust) -> None:
+    @rule(
+        mid=st.integers(9_994, 10_006),
+        half=st.integers(1, 4),
+        trust=st.sampled_from([*[Trust.OK] * 16, *Trust]),
+        silent=st.sampled_from([*[False] * 9, True]),
+    )
+    def market_moves(self, mid: int, half: int, trust: Trust, silent: bool) -> None:
         sides = (((mid - half, 500),), ((mid + half, 500),)) if trust is not Trust.EMPTY else ((), ())
         self.bench.market = book(*sides, trust=trust, recv_ns=self.bench.now_ns)
-
-    @rule(fresh=st.booleans())
-    def feed(self, fresh: bool) -> None:
-        if not fresh and self.bench.fresh:
-            self.bench.market = self.bench.seen()
-        self.bench.fresh = fresh
+        self.bench.fresh = not silent
 
     @rule(ms=st.sampled_from([1, 60, 250, 1_000, 1_500, 6_000]))
     def wait(self, ms: int) -> None:
@@ -226,11 +241,12 @@ class TruthfulButContrary(Machines):
 
     venue: ContraryVenue
 
-    @initialize(amends=st.booleans(), says_terms=st.booleans(), says_totals=st.booleans())
-    def begin(self, amends: bool, says_terms: bool, says_totals: bool) -> None:
+    @initialize(amends=st.booleans(), says_terms=st.booleans(), says_totals=st.booleans(), wanted=placements)
+    def begin(self, amends: bool, says_terms: bool, says_totals: bool, wanted: list[tuple[str, int, int, int]]) -> None:
         # The venue's refusals are moods: the breakers for bad orders are not what is tested here.
-        self.start(amends=amends, values={"risk.breaker_rejects": "1000", "risk.rejects_max": "100"})
+        self.start(amends=amends, wanted=wanted, values={"risk.breaker_rejects": "1000", "risk.rejects_max": "100"})
         self.venue = ContraryVenue(A, BTC, self.bench.capabilities, says_terms=says_terms, says_totals=says_totals)
+        self.happened()
 
     def happened(self) -> None:
         self.venue.wire += self.take_in()
@@ -250,26 +266,43 @@ class TruthfulButContrary(Machines):
             self.venue.arrive(self.venue.wire.pop(0), self.bench.now_ns, moody=moody)
             moody = False
 
-    @precondition(lambda self: any(isinstance(request, Place) for request, _ in self.venue.wire))
-    @rule(no=pick)
-    def new_order_arrives_twice(self, no: int) -> None:
-        places = [at for at, (request, _) in enumerate(self.venue.wire) if isinstance(request, Place)]
-        again = self.venue.wire.pop(places[no % len(places)])
-        self.venue.arrive(again, self.bench.now_ns, moody=False)
-        self.venue.arrive(again, self.bench.now_ns, moody=False)
+    @precondition(lambda self: any(isinstance(request, Place | Amend) for request, _ in self.venue.wire))
+    @rule(ms=st.integers(0, 5_600), moody=st.booleans(), holds=st.integers(0, 3))
+    def lookups_overtake(self, ms: int, moody: bool, holds: int) -> None:
+        """New orders and amends are slow, lookups and cancels are not; the first few answers to them are slow again."""
+        until = self.bench.now_ns + ms * MS
+        held: list[ExecutionReport] = []
+        while self.bench.now_ns < until:
+            self.bench.run_until(min(until, self.bench.now_ns + 125 * MS))
+            self.happened()
+            fast = [one for one in self.venue.wire if isinstance(one[0], Query | Cancel)]
+            self.venue.wire[:] = [one for one in self.venue.wire if not isinstance(one[0], Query | Cancel)]
+            before = len(self.venue.mail)
+            for one in fast:
+                self.venue.arrive(one, self.bench.now_ns, moody=moody)
+            answers = self.venue.mail[before:]
+            del self.venue.mail[before:]
+            for report in answers:
+                if len(held) < holds and report.exec_type is ExecType.NOT_FOUND:
+                    held.append(report)
+                else:
+                    self.deliver(report)
+        self.venue.mail += held
 
     @precondition(lambda self: self.venue.wire)
-    @rule(no=pick, reach=st.sampled_from([None, Reach.IN_DOUBT, Reach.NOT_SENT]))
-    def request_is_lost(self, no: int, reach: Reach | None) -> None:
-        request, _ = self.venue.wire.pop(no % len(self.venue.wire))
-        if reach is not None:
-            self.fail(request, reach)
-
-    @precondition(lambda self: self.venue.wire)
-    @rule(no=pick)
-    def answer_is_given_up(self, no: int) -> None:
-        """Nobody knows whether it arrived; it will."""
-        self.fail(self.venue.wire[no % len(self.venue.wire)][0], Reach.IN_DOUBT)
+    @rule(no=pick, how=st.sampled_from(["lost", "lost and known", "unsent", "unknown", "twice"]))
+    def request_goes_astray(self, no: int, how: str) -> None:
+        wire = self.venue.wire
+        request, sent_ns = wire[no % len(wire)]
+        if how == "twice":
+            if isinstance(request, Place):
+                self.venue.arrive((request, sent_ns), self.bench.now_ns, moody=False)
+        elif how == "unknown":
+            self.fail(request, Reach.IN_DOUBT)  # and yet it will arrive
+        else:
+            del wire[no % len(wire)]
+            if how != "lost":
+                self.fail(request, Reach.NOT_SENT if how == "unsent" else Reach.IN_DOUBT)
 
     def fail(self, request: Place | Cancel | Amend | Query, reach: Reach) -> None:
         kinds = {Place: Request.PLACE, Cancel: Request.CANCEL, Amend: Request.AMEND, Query: Request.QUERY}
@@ -279,12 +312,18 @@ class TruthfulButContrary(Machines):
         self.happened()
 
     @precondition(lambda self: self.venue.mail)
-    @rule(no=pick, twice=st.booleans())
-    def report_arrives(self, no: int, twice: bool) -> None:
+    @rule(no=pick, how=st.sampled_from(["once", "once", "twice", "never"]))
+    def report_arrives(self, no: int, how: str) -> None:
         mail = self.venue.mail
         at = no % len(mail)
-        report = mail[at] if twice and mail[at].exec_type in PUSHED else mail.pop(at)
-        self.deliver(report)
+        report = mail[at]
+        if how == "once" or report.exec_type not in PUSHED:
+            del mail[at]
+            self.deliver(report)
+        elif how == "twice":
+            self.deliver(report)  # and it stays
+        else:
+            del mail[at]
 
     @precondition(lambda self: self.venue.mail)
     @rule()
@@ -296,31 +335,41 @@ class TruthfulButContrary(Machines):
         self.bench.post(Reported(now_ns=self.bench.now_ns, report=report, mid_hticks=0))
         self.happened()
 
-    @precondition(lambda self: self.venue.mail)
-    @rule(no=pick)
-    def report_is_lost(self, no: int) -> None:
-        mail = self.venue.mail
-        if mail[no % len(mail)].exec_type in PUSHED:
-            del mail[no % len(mail)]
+    @rule(ms=st.sampled_from([0, 50, 500, 3_000]))
+    def all_is_well(self, ms: int) -> None:
+        """For a while nothing goes wrong."""
+        until = self.bench.now_ns + ms * MS
+        while True:
+            self.requests_and_reports_arrive()
+            if self.bench.now_ns >= until:
+                break
+            self.bench.run_until(min(until, self.bench.now_ns + 25 * MS))
+            self.happened()
 
     # --- the venue ------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: any(standing.live for standing in self.venue.books.values()))
-    @rule(no=pick, lots=st.integers(1, 120))
+    @rule(no=pick, lots=st.integers(-15, 120))
     def somebody_trades(self, no: int, lots: int) -> None:
-        self.venue.fill(self.some_live(no), lots)
-
-    @precondition(lambda self: any(standing.live for standing in self.venue.books.values()))
-    @rule(no=pick)
-    def venue_withdraws(self, no: int) -> None:
-        self.venue.end(self.some_live(no), OrdStatus.EXPIRED)
-
-    def some_live(self, no: int) -> Standing:
         live = [standing for standing in self.venue.books.values() if standing.live]
-        return live[no % len(live)]
+        standing = live[no % len(live)]
+        if lots > 0:
+            self.venue.fill(standing, lots)
+        else:
+            self.venue.end(standing, OrdStatus.EXPIRED)
 
-    @rule(loses=st.booleans(), link=st.booleans())
-    def session_breaks(self, loses: bool, link: bool) -> None:
+    @rule(how=st.sampled_from(["link", "link", "up", "process"]), loses=st.booleans(), link=st.booleans())
+    def something_breaks(self, how: str, loses: bool, link: bool) -> None:
+        if how == "link":
+            self.session_breaks(loses)
+        elif how == "process":
+            self.process_dies(loses)
+        if link or how == "up":
+            self.bench.up()
+        self.up = link or how == "up"
+        self.happened()
+
+    def session_breaks(self, loses: bool) -> None:
         """Pushes are gone with the session; requests may still be on their way. Lost lookups are said to be lost."""
         self.bench.down()
         self.happened()
@@ -333,26 +382,14 @@ class TruthfulButContrary(Machines):
             failed = RequestFailed(cl_ord_id=name, request=Request.QUERY, reach=Reach.IN_DOUBT)
             self.bench.post(RequestLost(now_ns=self.bench.now_ns, venue=A, failed=failed))
         self.happened()
-        if link:
-            self.bench.up()
-            self.happened()
 
-    @rule()
-    def session_comes_back(self) -> None:
-        self.bench.up()
-        self.happened()
-
-    @rule(loses=st.booleans(), link=st.booleans())
-    def process_dies(self, loses: bool, link: bool) -> None:
+    def process_dies(self, loses: bool) -> None:
         """What was on its way to the router is gone, and whoever waited for answers to lookups with it."""
         self.venue.mail.clear()
         lost = (Place, Cancel, Amend, Query) if loses else Query
         self.venue.wire[:] = [one for one in self.venue.wire if not isinstance(one[0], lost)]
         self.bench.restart()
         self.happened()
-        if link:
-            self.bench.up()
-            self.happened()
 
     # --- what must hold -------------------------------------------------------------------------------------------
 
@@ -398,7 +435,8 @@ class TruthfulButContrary(Machines):
         if not hasattr(self, "venue"):
             return
         self.bench.market, self.bench.fresh = book(), True
-        self.bench.up()
+        if not self.up:
+            self.bench.up()
         self.happened()
         venue = self.venue
         until = self.bench.now_ns + CALM_NS
@@ -437,9 +475,10 @@ class TruthfulButContrary(Machines):
 class Lawless(Machines):
     """A venue that says whatever it likes of any of our orders."""
 
-    @initialize(amends=st.booleans())
-    def begin(self, amends: bool) -> None:
-        self.start(amends=amends)
+    @initialize(amends=st.booleans(), wanted=placements)
+    def begin(self, amends: bool, wanted: list[tuple[str, int, int, int]]) -> None:
+        self.start(amends=amends, wanted=wanted)
+        self.happened()
 
     @precondition(lambda self: self.core.desk.children)
     @rule(
