@@ -317,9 +317,12 @@ def _order(
 
 
 def _market_is_safe(parent: Parent, take: Take, lots: int, ladder: Levels, capabilities: Capabilities) -> bool:
-    """MARKET only where the book walk and the venue's own price bound both lie inside the collar (design 4)."""
+    """MARKET only where the book walk and the venue's own price bound both lie inside the collar (design 4).
+
+    Never for a parent with a limit: the venue's bound goes with its touch, which may have moved when the order arrives.
+    """
     bound = capabilities.market_bound_bps
-    if bound is None or not ladder:
+    if bound is None or not ladder or parent.limit_ticks is not None:
         return False
     side = parent.side
     touch = ladder[0][0]
