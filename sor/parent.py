@@ -49,6 +49,8 @@ class ParentEvent(IntEnum):
     """Its end is decided: full, canceled, expired, denied, rejected, halted, or completed by others."""
     CLEAR = 5
     """None of its orders can be at the venue any more."""
+    TIME_GIVEN = 6
+    """Its deadline was moved, and it need not cross yet."""
 
 
 class GoParent(msgspec.Struct, frozen=True, gc=False):
@@ -71,36 +73,42 @@ PARENT_TABLE: Mapping[tuple[ParentLife, ParentEvent], ParentVerdict] = {
     (_L.WAITING, _E.TIME_UP): _NOT_NOW,  # without a market there is nothing to cross: the deadline will end it
     (_L.WAITING, _E.STOP): GoParent(_L.STOPPING),
     (_L.WAITING, _E.CLEAR): _TOO_SOON,
+    (_L.WAITING, _E.TIME_GIVEN): _KNOWN,
     (_L.WORKING, _E.MARKET_KNOWN): _KNOWN,
     (_L.WORKING, _E.PAUSE): GoParent(_L.PAUSED),
     (_L.WORKING, _E.RESUME): _KNOWN,
     (_L.WORKING, _E.TIME_UP): GoParent(_L.CROSSING),
     (_L.WORKING, _E.STOP): GoParent(_L.STOPPING),
     (_L.WORKING, _E.CLEAR): _TOO_SOON,
+    (_L.WORKING, _E.TIME_GIVEN): _KNOWN,
     (_L.PAUSED, _E.MARKET_KNOWN): _NOT_NOW,
     (_L.PAUSED, _E.PAUSE): _KNOWN,
     (_L.PAUSED, _E.RESUME): GoParent(_L.WAITING),
     (_L.PAUSED, _E.TIME_UP): _NOT_NOW,  # who pauses past the deadline has chosen not to cross
     (_L.PAUSED, _E.STOP): GoParent(_L.STOPPING),
     (_L.PAUSED, _E.CLEAR): _TOO_SOON,
+    (_L.PAUSED, _E.TIME_GIVEN): _KNOWN,
     (_L.CROSSING, _E.MARKET_KNOWN): _KNOWN,
     (_L.CROSSING, _E.PAUSE): GoParent(_L.PAUSED),
     (_L.CROSSING, _E.RESUME): _KNOWN,
     (_L.CROSSING, _E.TIME_UP): _KNOWN,
     (_L.CROSSING, _E.STOP): GoParent(_L.STOPPING),
     (_L.CROSSING, _E.CLEAR): _TOO_SOON,
+    (_L.CROSSING, _E.TIME_GIVEN): GoParent(_L.WORKING),
     (_L.STOPPING, _E.MARKET_KNOWN): _ENDED,
     (_L.STOPPING, _E.PAUSE): _ENDED,
     (_L.STOPPING, _E.RESUME): _ENDED,
     (_L.STOPPING, _E.TIME_UP): _ENDED,
     (_L.STOPPING, _E.STOP): _ENDED,  # the first reason stands
     (_L.STOPPING, _E.CLEAR): GoParent(_L.DONE),
+    (_L.STOPPING, _E.TIME_GIVEN): _ENDED,
     (_L.DONE, _E.MARKET_KNOWN): _ENDED,
     (_L.DONE, _E.PAUSE): _ENDED,
     (_L.DONE, _E.RESUME): _ENDED,
     (_L.DONE, _E.TIME_UP): _ENDED,
     (_L.DONE, _E.STOP): _ENDED,
     (_L.DONE, _E.CLEAR): _ENDED,
+    (_L.DONE, _E.TIME_GIVEN): _ENDED,
 }
 _EVENTS = len(ParentEvent)
 _FLAT = tuple(PARENT_TABLE[life, event] for life in ParentLife for event in ParentEvent)

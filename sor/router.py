@@ -319,6 +319,10 @@ class Core:
             self._withdraw(parent, fact.now_ns, beyond_ticks=parent.limit_ticks)
         if fact.deadline_s is not None:
             parent.deadline_ns = fact.now_ns + to_ns(fact.deadline_s)
+            if parent.life is _CROSSING and fact.now_ns < parent.deadline_ns - self.limits(parent).cross_margin_ns:
+                parent.apply(ParentEvent.TIME_GIVEN)
+                parent.cross_attempts = 0
+                parent.replan = None  # the crossing that may have been wanted
         if fact.urgency is not None:
             parent.urgency = fact.urgency
         self._ask(parent, Cause.AMENDED)
@@ -441,6 +445,12 @@ class Core:
         for child in parent.open_children:
             within = beyond_ticks is not None and parent.side * (child.boldest_ticks - beyond_ticks) <= 0
             if child.rests and not child.cancel_wanted and not within:
+                self.desk.cancel(child, now, limits)
+
+    def _withdraw_live(self, parent: Parent, now: int, limits: Limits) -> None:
+        """Cancel what is known to rest; what is in doubt is being settled already."""
+        for child in parent.open_children:
+            if child.life is _LIVE and child.rests and not child.cancel_wanted:
                 self.desk.cancel(child, now, limits)
 
     def _stop(self, parent: Parent, status: ParentStatus, reason: EndReason, text: str) -> None:
@@ -613,11 +623,15 @@ class Core:
         if parent.active and parent.life is not _PAUSED:
             market = fact.market
             parent.market = market
-            if parent.life is _WAITING and not self._market_known(parent, fact):
+            if parent.life is _WAITING and not (self._market_known(parent, fact) and self._time_for(parent)):
                 self._settle(parent, fact.now_ns)
                 return
             self._decide(parent, fact.cause, market, fact.now_ns)
         self._settle(parent, fact.now_ns)
+
+    def _time_for(self, parent: Parent) -> bool:
+        """Whether there is time for what the policy may want: else settling will see to the crossing."""
+        return self.now_ns < parent.deadline_ns - self.limits(parent).cross_margin_ns
 
     def _market_known(self, parent: Parent, fact: Looked) -> bool:
         """Whether a waiting parent may start working on what it sees (P4)."""
@@ -664,6 +678,8 @@ class Core:
             self._stop(parent, ParentStatus.EXPIRED, EndReason.BELOW_MINIMUM, "what is left is below the minimum")
             return
         if open_lots <= 0 or (open_lots < least and not parent.open_children):
+            if ledger.working_lots:
+                self._withdraw_live(parent, now, limits)  # an amended deadline has made less due than rests
             parent.revisit = None
             self._unwatch(parent)
             return
