@@ -63,6 +63,14 @@ def admit(core: Core, order: ParentOrder) -> VenueName | Parent:
             f"{instrument.venue} holds no {order.position_side.value!r} position in this account's mode; nothing was "
             f"sent. Position sides are: {known_sides}"
         )
+    if order.position_side is not PositionSide.BOTH:
+        closes = (order.side is Side.SELL) is (order.position_side is PositionSide.LONG)
+        if closes is not order.reduce_only:
+            does = "closes" if closes else "opens"
+            raise CallerError(
+                f"a {order.side.name.lower()} {does} a {order.position_side.value} position, "
+                f"and reduce_only is {order.reduce_only}; nothing was sent. Set it to {closes}, or name the other side"
+            )
     _check_plugins(core, order, instrument)
     if core.mode is TradingMode.HALTED or (core.mode is TradingMode.REDUCE_ONLY and not order.reduce_only):
         raise CallerError(f"trading is {core.mode.value} (kill switch); nothing was sent")
@@ -114,6 +122,7 @@ def parent_of(core: Core, intent: Intent, *, policy: str) -> ParentOrder:
     entering = intent.action is Action.ENTER
     long = intent.side is PositionSide.LONG
     limit = _limit_of(intent)
+    modes = core.desk.venues[instrument.venue].capabilities.position_modes
     return ParentOrder(
         parent_id=intent.intent_id,
         symbol=intent.asset,
@@ -127,6 +136,7 @@ def parent_of(core: Core, intent: Intent, *, policy: str) -> ParentOrder:
         policy=intent.metadata.get("policy", policy if limit is None else "plain_limit"),
         param_set=intent.metadata.get("param_set", ""),
         reduce_only=not entering,
+        position_side=PositionSide.BOTH if PositionSide.BOTH in modes else intent.side,
     )
 
 

@@ -133,7 +133,22 @@ def test_the_same_parent_twice_is_one_and_other_terms_are_refused() -> None:
 def test_hedge_mode_wants_a_side() -> None:
     modes = frozenset({PositionSide.LONG, PositionSide.SHORT})
     core = bench(capabilities=msgspec.structs.replace(SURE, position_modes=modes)).core
-    assert admit(core, parent_order(quantity=Decimal(2), position_side=PositionSide.SHORT)) == A
+    for side, position_side, reduces in (
+        (Side.BUY, PositionSide.LONG, False),
+        (Side.SELL, PositionSide.LONG, True),
+        (Side.SELL, PositionSide.SHORT, False),
+        (Side.BUY, PositionSide.SHORT, True),
+    ):
+        order = parent_order(quantity=Decimal(2), side=side, position_side=position_side, reduce_only=reduces)
+        assert admit(core, order) == A
+        opposite = msgspec.structs.replace(order, reduce_only=not reduces)
+        with pytest.raises(CallerError, match=f"{position_side.value} position, and reduce_only is {not reduces}; not"):
+            admit(core, opposite)
+        meant = parent_of(
+            core, intent(action=Action.EXIT if reduces else Action.ENTER, side=position_side), policy="scripted"
+        )
+        assert (meant.side, meant.position_side, meant.reduce_only) == (side, position_side, reduces)
+        assert admit(core, meant) == A
     with pytest.raises(CallerError, match=r"holds no 'both' position .* Position sides are: long, short"):
         admit(core, parent_order(quantity=Decimal(2)))
 
