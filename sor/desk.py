@@ -31,13 +31,14 @@ class OwnBook:
     rests         live or possibly live resting orders by side.
     open_lots     what all open orders may still fill, by side.
     positions     signed lots by position side: the venue's word plus our fills since; absent until it has spoken.
+    filled_ns     when a fill of ours was counted last.
     reducing      lots of open reduce-only orders by position side: the shared budget of exits (P1).
     crosser       a parent that waits to take while own opposite orders are withdrawn, by side.
     halted        why nothing may be placed here until somebody has looked, or "".
     rejects       refusals in a row.
     """
 
-    __slots__ = ("crosser", "halted", "open_lots", "positions", "reducing", "rejects", "rests")
+    __slots__ = ("crosser", "filled_ns", "halted", "open_lots", "positions", "reducing", "rejects", "rests")
 
     def __init__(self) -> None:
         self.rests: dict[Side, dict[ClOrdId, Child]] = {Side.BUY: {}, Side.SELL: {}}
@@ -45,8 +46,13 @@ class OwnBook:
         self.positions: dict[PositionSide, int] = {}
         self.reducing: dict[PositionSide, int] = {}
         self.crosser: dict[Side, int] = {}
+        self.filled_ns = 0
         self.halted = ""
         self.rejects = 0
+
+    def still_since(self, since_ns: int) -> bool:
+        """Whether nothing of ours is open here, and nothing has filled from `since_ns` on."""
+        return self.filled_ns < since_ns and not any(self.open_lots.values())
 
 
 class VenueState:
@@ -291,6 +297,7 @@ class Desk:
         if new_lots:
             book = self.book_of(parent)
             book.rejects = 0
+            book.filled_ns = now_ns
             side = parent.order.position_side
             if side in book.positions:
                 book.positions[side] += parent.side * new_lots

@@ -44,7 +44,7 @@ from sor.events import (
     Submitted,
     TradingMode,
 )
-from sor.ids import EPOCH_BOUND, AccountId, ClOrdId, ParentId, VenueName
+from sor.ids import EPOCH_BOUND, AccountId, ClOrdId, ParentId, Symbol, VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.intake import admit, as_recorded, check_amend, parent_of, preview
 from sor.journal import Durability, Environment, Journal, turns
@@ -59,6 +59,10 @@ from sor.router import Core
 from sor.tca import ParentReport, report
 from sor.units import NS
 
+POSITION_QUIET_NS = 5 * NS
+"""A venue's word on a position counts where no fill of ours is younger than this: account reads lag behind fills."""
+POSITION_RETRY_S = 1.0
+"""Positions that could not be read at all are asked for again after this."""
 HAPPENINGS_MAX = 10_000
 """What a handle keeps for a listener that does not read; then the oldest go, and the listener is told how many."""
 
@@ -78,6 +82,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                       switch. Starting is refused where a venue has none, or where its scope is an account or a symbol
                       that is not declared `exclusive`: it would cancel what others placed there.
     exclusive         nobody but this router trades on the accounts of these venues.
+    account           what the account of these venues is called; parents that name another one are refused.
+    positions_s       how often the venues' positions are set beside ours: where nothing of ours has moved lately the
+                      venue's word counts, and a difference is an alarm. 0 for at the start only.
     shutdown_s        how long leaving waits until everything is withdrawn.
     params_poll_s     how often param-set files are looked at for changes; 0 for never.
     """
@@ -91,6 +98,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     intent_policy: str = "cross"
     dead_man_s: float = 0.0
     exclusive: bool = False
+    account: AccountId = AccountId("default")
+    positions_s: float = 30.0
     shutdown_s: float = 30.0
     params_poll_s: float = 2.0
 
@@ -329,19 +338,21 @@ class Router:
             )
         )
         tasks.start_soon(scheduler.run)
+        learned: dict[VenueName, bool] = {}
         for adapter, sink in zip(self._adapters, sinks, strict=True):
             await adapter.connect(sink, scheduler)
             self._connected.append(adapter)
             if settings.dead_man_s:
                 await self._arm_dead_man(adapter)
-                tasks.start_soon(self._keep_dead_man, adapter)
-            await self._learn_positions(adapter)
+                tasks.start_soon(self._keep_dead_man, adapter, dispatcher)
+            learned[adapter.name] = await self._learn_positions(adapter)
         for spelling in settings.watch:
             instrument = self._watched(spelling)
             dispatcher.feed(instrument.venue, instrument.symbol)
         self.recovered = await self.reconcile()
         for adapter in self._adapters:
             dispatcher.connected(adapter)
+            tasks.start_soon(self._keep_positions, adapter, dispatcher, learned[adapter.name])
         if settings.params_poll_s:
             tasks.start_soon(self._watch_params)
 
@@ -411,7 +422,7 @@ class Router:
 
         Raises `CallerError` for an order that would be refused, and while its market is not known.
         """
-        venue = admit(self.core, order)
+        venue = self._admit(order)
         if isinstance(venue, Parent):
             raise CallerError(f"parent {order.parent_id!r} is submitted already; preview another id")
         return preview(self.core, order, venue, self._running().look(venue, order.symbol), now_ns=self._now())
@@ -535,7 +546,7 @@ class Router:
 
     def _submit(self, order: ParentOrder, intent: Intent | None) -> ParentHandle:
         self._running()
-        venue = admit(self.core, order)
+        venue = self._admit(order)
         if isinstance(venue, Parent):
             return self._handles[venue.no]
         if order.schedule_args:  # the caller may change his dictionary, but not what was recorded
@@ -586,14 +597,23 @@ class Router:
         raise CallerError(f"venue {venue!r} is not configured. Configured: {known}")
 
     def _check_venues(self) -> None:
-        """Raises `CallerError` when the journal has parents at work on a venue that is not there to finish them."""
+        """Raises `CallerError` when the journal has parents at work where this router does not trade."""
         names = [adapter.name for adapter in self._adapters]
+        mine = self._settings.account
         for parent in self.core.parents:
-            if parent.venue not in names and (parent.open_children or not parent.ended):
-                raise CallerError(
-                    f"parent {parent.id!r} of this journal is at work on {parent.venue}, which is not configured; "
-                    f"nothing was started. Configured: {', '.join(names)}"
-                )
+            if (parent.venue in names and parent.order.account == mine) or (parent.ended and not parent.open_children):
+                continue
+            raise CallerError(
+                f"parent {parent.id!r} of this journal is at work on {parent.venue}, account {parent.order.account!r}, "
+                f"which is not configured; nothing was started. Configured: {', '.join(names)}, account {mine!r}"
+            )
+
+    def _admit(self, order: ParentOrder) -> VenueName | Parent:
+        """Check an order as `intake.admit` does, and that it is for the account that these venues trade."""
+        mine = self._settings.account
+        if order.account != mine:
+            raise CallerError(f"account {order.account!r} is not traded here; nothing was sent. This is {mine!r}")
+        return admit(self.core, order)
 
     def _watched(self, spelling: str) -> Instrument:
         """The instrument to watch: on the first venue that lists it. Raises `CallerError` where none does."""
@@ -608,7 +628,7 @@ class Router:
         """Raises `CallerError` for one that is no whole number from 1 on, or that the venue cannot set."""
         if not leverage.is_finite() or leverage != int(leverage) or leverage < 1:
             raise CallerError(f"leverage {leverage} is no whole number from 1 on; nothing was sent")
-        venue = admit(self.core, order)
+        venue = self._admit(order)
         assert not isinstance(venue, Parent)
         await self._adapter(venue).set_leverage(canonical_symbol(order.symbol), int(leverage))
 
@@ -627,10 +647,12 @@ class Router:
             )
         await adapter.arm_dead_man(self._settings.dead_man_s)
 
-    async def _keep_dead_man(self, adapter: VenueAdapter) -> None:
-        """Say that we are alive, three times as often as needed."""
+    async def _keep_dead_man(self, adapter: VenueAdapter, dispatcher: Dispatcher) -> None:
+        """Say that we are alive, three times as often as needed, as long as we can look after what rests."""
         while True:
             await anyio.sleep(self._settings.dead_man_s / 3)
+            if dispatcher.fault is not None:
+                return  # let it fire
             try:
                 await adapter.arm_dead_man(self._settings.dead_man_s)
             except (NotSent, InDoubt) as error:
@@ -645,30 +667,57 @@ class Router:
         except (NotSent, InDoubt):
             return  # it fires on an empty account
 
-    async def _learn_positions(self, adapter: VenueAdapter) -> None:
-        """The venue's word on positions, as long as none of our orders may be changing them."""
+    async def _learn_positions(self, adapter: VenueAdapter) -> bool:
+        """Take the venue's word on positions where nothing of ours can have changed them lately (R5).
+
+        Returns    whether it could be read; where it could not, reduce-only parents wait.
+        """
+        still_ns = self._now() - POSITION_QUIET_NS
         try:
             account = await adapter.account()
         except (NotSent, InDoubt):
-            return  # reduce-only parents wait until it is known
-        if any(parent.open_children for parent in self.core.parents if parent.venue == adapter.name):
-            return
+            return False
         stated = {(position.symbol, position.position_side): position.qty_lots for position in account.positions}
-        accounts = dict.fromkeys([AccountId("default"), *(parent.order.account for parent in self.core.parents)])
+        modes = adapter.capabilities.position_modes
         for venue, symbol in tuple(self.core.instruments):
-            if venue == adapter.name:
-                for side in PositionSide:
-                    for account_id in accounts:
-                        self._post(
-                            PositionKnown(
-                                now_ns=self._now(),
-                                venue=venue,
-                                account=account_id,
-                                symbol=symbol,
-                                position_side=side,
-                                qty_lots=stated.get((symbol, side), 0),
-                            )
-                        )
+            book = self.core.desk.books.get((venue, self._settings.account, symbol))
+            if venue != adapter.name or not (book is None or book.still_since(still_ns)):
+                continue
+            for side in PositionSide:
+                lots = stated.get((symbol, side), 0)
+                known = None if book is None else book.positions.get(side)
+                if side in modes and known != lots:
+                    self._take_position(adapter.name, symbol, side, lots=lots, known=known)
+        return True
+
+    def _take_position(
+        self, venue: VenueName, symbol: Symbol, side: PositionSide, *, lots: int, known: int | None
+    ) -> None:
+        if known is not None:
+            text = (
+                f"{symbol} on {venue}: the venue has {lots} lots, with our fills it should be {known}. Somebody else "
+                "traded there, or it was liquidated; the venue's word counts from now on"
+            )
+            self._alarms.append(Alarm(0, venue, text, halts=False))
+        self._post(
+            PositionKnown(
+                now_ns=self._now(),
+                venue=venue,
+                account=self._settings.account,
+                symbol=symbol,
+                position_side=side,
+                qty_lots=lots,
+            )
+        )
+
+    async def _keep_positions(self, adapter: VenueAdapter, dispatcher: Dispatcher, learned: bool) -> None:
+        """Go on setting the venue's positions beside ours, sooner as long as nothing could be read at all."""
+        every_s = self._settings.positions_s
+        while every_s or not learned:
+            await anyio.sleep(every_s if learned else min(POSITION_RETRY_S, every_s or POSITION_RETRY_S))
+            if dispatcher.fault is not None:
+                return
+            learned = await self._learn_positions(adapter) or learned
 
     def _adopt_sets(self) -> None:
         """Tell the core, once, every set whose content is not in force yet."""

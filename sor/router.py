@@ -209,7 +209,10 @@ class Core:
             new.multiplier,
         ):
             return
-        # The integers of a working parent count in steps that the venue no longer has.
+        # Whatever counts in steps that the venue no longer has is not to be relied upon: positions are asked for anew.
+        for (venue, _, symbol), own in self.desk.books.items():
+            if (venue, symbol) == (new.venue, new.symbol):
+                own.positions.clear()
         for parent in self.parents:
             if parent.active and (parent.venue, parent.instrument.symbol) == (new.venue, new.symbol):
                 book = self.desk.book_of(parent)

@@ -8,18 +8,20 @@ from importlib import resources
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 
-from sor.adapter import OpenOrder, VenueAdapter
+from sor.adapter import AccountState, OpenOrder, Position, VenueAdapter
 from sor.engine import ParentHandle, Router, Settings
 from sor.errors import CallerError, InDoubt, JournalFault, NotSent, VenueFault
 from sor.events import TradingMode
-from sor.ids import ParentId, VenueName
+from sor.ids import AccountId, ParentId, Symbol, VenueName
 from sor.journal import Journal, Record, verify
 from sor.orders import Action, Intent, OrdStatus, ParentOrder, ParentStatus, PositionSide, Side
 from venues.simulated.adapter import SimulatedVenue, open_venue
 
 pytestmark = pytest.mark.anyio
+BTC = Symbol("BTCUSDT")
 
 
 def ladder(**options: str) -> VenueAdapter:
@@ -243,7 +245,7 @@ async def test_a_start_that_fails_has_placed_nothing(tmp_path: Path, monkeypatch
     with pytest.raises(CallerError, match="watched, is listed on no venue"):
         async with Router(Settings(journal=tmp_path / "j", watch=("nosuch",)), venues=[venue]):
             pytest.fail("it cannot run")
-    with pytest.raises(CallerError, match="is at work on simulated, which is not configured"):
+    with pytest.raises(CallerError, match="is at work on simulated, account 'default', which is not configured"):
         async with Router(Settings(journal=tmp_path / "j"), venues=[ladder(name="other")]):
             pytest.fail("it cannot run")
     assert live_orders(venue) == []
@@ -251,6 +253,47 @@ async def test_a_start_that_fails_has_placed_nothing(tmp_path: Path, monkeypatch
     async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
         await resting(router, router.handle(ParentId("rest")))
     assert live_orders(venue) == []
+
+
+async def test_positions_follow_the_venue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be read at the start is read later; what others did is the venue's word against ours."""
+    venue = ladder()
+    account = venue.account
+
+    async def unanswered() -> AccountState:
+        raise NotSent("no answer")
+
+    async def liquidated() -> AccountState:
+        return msgspec.structs.replace(await account(), positions=(Position(symbol=BTC, qty_lots=-300),))
+
+    monkeypatch.setattr(venue, "account", unanswered)
+    async with Router(Settings(journal=tmp_path / "j", positions_s=0.01), venues=[venue]) as router:
+
+        def position() -> int | None:
+            book = router.core.desk.books.get((venue.name, AccountId("default"), BTC))
+            return None if book is None else book.positions.get(PositionSide.BOTH)
+
+        assert position() is None
+        monkeypatch.undo()
+        await until(lambda: position() == 0)
+        await (await router.submit(order("in"))).result()
+        monkeypatch.setattr(venue, "account", liquidated)
+        leave = await router.submit(order("out", side=Side.SELL, quantity=Decimal("0.7"), reduce_only=True))
+        await leave.result()
+        assert (leave.status, leave.filled) == (ParentStatus.COMPLETED_BY_OTHERS, Decimal("0.500"))
+        assert position() == 0  # the fills are too young for what was read to be believed
+        monkeypatch.setattr("sor.engine.POSITION_QUIET_NS", 0)
+        await until(lambda: position() == -300)
+        assert [alarm.text.partition(".")[0] for alarm in router.alarms()] == [
+            "BTCUSDT on simulated: the venue has -300 lots, with our fills it should be 0"
+        ]
+
+
+async def test_another_account_is_refused(tmp_path: Path) -> None:
+    """Its parents would have had a reduce budget and risk limits of their own, on the one account there is."""
+    async with Router(Settings(journal=tmp_path / "j"), venues=[ladder()]) as router:
+        with pytest.raises(CallerError, match="account 'main' is not traded here; nothing was sent"):
+            await router.submit(order("one", account=AccountId("main")))
 
 
 async def test_strays_of_our_own_mark_are_withdrawn(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The execution port, and what the engine does besides parents: leverage and the dead-man's switch."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 
 from sor.adapter import AccountState, OpenOrder
 from sor.engine import Router, Settings
-from sor.errors import CallerError, NotSent
+from sor.errors import CallerError, InDoubt, JournalFault, NotSent
 from sor.ids import ParentId
+from sor.journal import Journal, Record
 from sor.orders import Action, Intent, ParentStatus, PositionSide
 from sor.port import CancelVerdict, ExecutionPort, Source
 from venues.simulated.adapter import SimulatedVenue
@@ -140,3 +142,29 @@ async def test_a_dead_mans_switch_is_kept_and_let_go(tmp_path: Path) -> None:
         assert len(await venue.open_orders()) == 1
     assert len(venue.armed) >= 3
     assert venue.armed[-1] == 0
+
+
+async def test_a_dead_mans_switch_fires_when_the_router_has_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can record nothing any more, so it can look after nothing: renewing the switch would keep orders alive."""
+    venue = Deaf()
+    settings = Settings(journal=tmp_path / "j", dead_man_s=0.09, exclusive=True)
+
+    def full(journal: Journal, records: Sequence[Record]) -> int:
+        raise JournalFault("no space left on the disk")
+
+    async def fill_the_disk() -> None:
+        async with Router(settings, venues=[venue]) as router:
+            await router.submit_intent(intent("rest", metadata=LIMIT))
+            monkeypatch.setattr(Journal, "append", full)
+            monkeypatch.setattr(venue, "cancel", venue.query)  # a venue that does not hear the cancels
+            with pytest.raises(JournalFault):
+                router.pause(ParentId("rest"))
+            renewed = len(venue.armed)
+            await anyio.sleep(0.2)
+            assert len(venue.armed) == renewed
+            assert await venue.open_orders() == ()
+
+    with pytest.raises(InDoubt, match="not confirmed gone"):
+        await fill_the_disk()
