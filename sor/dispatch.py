@@ -33,7 +33,7 @@ from sor.commands import (
     Wish,
 )
 from sor.desk import ref_of
-from sor.errors import CallerError, InDoubt, JournalFault, NotSent
+from sor.errors import CallerError, JournalFault, NotSent, SorError
 from sor.events import (
     AnyFact,
     EndMarked,
@@ -203,6 +203,8 @@ class Dispatcher:
                 self._turn()
         finally:
             self._running = False
+            if self.fault is not None:
+                self._queue.clear()  # venues go on telling, and nobody will ever take it in
 
     def _turn(self) -> None:
         queue, step = self._queue, self.core.step
@@ -240,13 +242,13 @@ class Dispatcher:
         for carry_out, wish in outward:
             carry_out(wish)
 
-    # Adapters answer through the sink. One that raises instead has said just as well how far the request got, and the
-    # wishes after it must still be carried out.
+    # Adapters answer through the sink. One that raises instead has said just as well how far the request got: nobody
+    # knows, unless it says otherwise. The wishes after it must still be carried out.
 
     def _place(self, wish: Place) -> None:
         try:
             self.venues[wish.venue].submit(wish.order)
-        except (CallerError, NotSent, InDoubt) as error:
+        except Exception as error:  # noqa: BLE001 - an adapter's bug must not stop the router or leave orders resting
             self._failed(wish.venue, wish.order.cl_ord_id, Request.PLACE, error)
 
     def _cancel(self, wish: Cancel) -> None:
@@ -255,26 +257,31 @@ class Dispatcher:
     def _withdraw(self, venue: VenueName, ref: OrderRef) -> None:
         try:
             self.venues[venue].cancel(ref)
-        except (CallerError, NotSent, InDoubt) as error:
+        except Exception as error:  # noqa: BLE001 - an adapter's bug must not stop the router or leave orders resting
             self._failed(venue, ref.cl_ord_id, Request.CANCEL, error)
 
     def _amend(self, wish: Amend) -> None:
         try:
             self.venues[wish.venue].amend(wish.ref, qty_lots=wish.qty_lots, price_ticks=wish.price_ticks)
-        except (CallerError, NotSent, InDoubt) as error:
+        except Exception as error:  # noqa: BLE001 - an adapter's bug must not stop the router or leave orders resting
             self._failed(wish.venue, wish.ref.cl_ord_id, Request.AMEND, error)
 
     def _query(self, wish: Query) -> None:
         try:
             self.venues[wish.venue].query(wish.ref)
-        except (CallerError, NotSent, InDoubt) as error:
+        except Exception as error:  # noqa: BLE001 - an adapter's bug must not stop the router or leave orders resting
             self._failed(wish.venue, wish.ref.cl_ord_id, Request.QUERY, error)
 
-    def _failed(
-        self, venue: VenueName, cl_ord_id: ClOrdId, request: Request, error: CallerError | NotSent | InDoubt
-    ) -> None:
-        reach = Reach.IN_DOUBT if isinstance(error, InDoubt) else Reach.NOT_SENT
-        failed = RequestFailed(cl_ord_id=cl_ord_id, request=request, reach=reach, text=str(error))
+    def _failed(self, venue: VenueName, cl_ord_id: ClOrdId, request: Request, error: Exception) -> None:
+        if isinstance(error, AssertionError):
+            raise error  # a broken invariant: nobody catches it
+        reach = Reach.NOT_SENT if isinstance(error, CallerError | NotSent) else Reach.IN_DOUBT
+        text = str(error)
+        if not isinstance(error, SorError):
+            text = f"the adapter of {venue} raised {type(error).__name__} on {request.value} of {cl_ord_id}: {error}"
+            if self._alarm is not None:
+                self._alarm(Alarm(0, venue, text, halts=False))
+        failed = RequestFailed(cl_ord_id=cl_ord_id, request=request, reach=reach, text=text)
         self._queue.append(RequestLost(now_ns=self.scheduler.now_ns(), venue=venue, failed=failed))
 
     def _tell_listener(self, wish: Tell) -> None:
