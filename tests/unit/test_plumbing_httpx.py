@@ -1,0 +1,390 @@
+"""The httpx transport against a server that misbehaves byte by byte, on asyncio and on trio.
+
+What every case asks: is the outcome right, and is "not sent" said only when the server saw nothing?
+"""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import socket
+import time
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from sor.adapter import Reach
+from sor.errors import CallerError
+from sor.units import MS, NS
+from tests.fakes.byte_server import ByteServer, Connection, Script, serving, until
+from venues.plumbing.link_httpx import HttpxSettings, HttpxTransport
+from venues.plumbing.transport import Broken, Cause, Header, Outcome, WireReply, WireRequest, unpacked
+
+pytestmark = pytest.mark.anyio
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n" + b'{"code":0}'
+
+
+def order(
+    *, within_ms: int = 5_000, target: bytes = b"/order?a=[1]&sig=f00", headers: tuple[Header, ...] = ()
+) -> WireRequest:
+    return WireRequest(method="POST", target=target, headers=headers, deadline_ns=time.monotonic_ns() + within_ms * MS)
+
+
+async def ask(transport: HttpxTransport, request: WireRequest) -> Outcome:
+    outcomes: list[Outcome] = []
+    answered = anyio.Event()
+
+    def note(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        answered.set()
+
+    transport.send(request, note)
+    await answered.wait()
+    await anyio.lowlevel.checkpoint()
+    assert len(outcomes) == 1
+    return outcomes[0]
+
+
+def reply(outcome: Outcome) -> tuple[int, bytes]:
+    assert isinstance(outcome, WireReply), outcome
+    return outcome.status, outcome.body
+
+
+def broken(outcome: Outcome) -> tuple[Reach, Cause]:
+    assert isinstance(outcome, Broken), outcome
+    return outcome.reach, outcome.cause
+
+
+@asynccontextmanager
+async def talking(
+    *scripts: Script, settings: HttpxSettings | None = None
+) -> AsyncIterator[tuple[ByteServer, HttpxTransport]]:
+    async with (
+        serving(*scripts) as server,
+        HttpxTransport.opened(server.url, now_ns=time.monotonic_ns, settings=settings) as transport,
+    ):
+        yield server, transport
+
+
+def answering(*parts: bytes) -> Script:
+    """Answers every request with the same bytes."""
+
+    async def script(connection: Connection) -> None:
+        while await connection.request():
+            await connection.send(*parts)
+
+    return script
+
+
+def once(*parts: bytes) -> Script:
+    """Answers one request, then closes."""
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(*parts)
+
+    return script
+
+
+async def silent(connection: Connection) -> None:
+    while await connection.request():
+        pass
+
+
+async def test_bytes_go_out_as_given_and_connections_are_kept() -> None:
+    async with talking(answering(OK)) as (server, transport):
+        request = WireRequest(
+            method="POST",
+            target=b'/order?x=[{"a":1}]&signature=ab%20',
+            headers=[(b"X-KEY", b"k"), (b"Content-Type", b"text/plain")],
+            body=b"hello",
+            deadline_ns=time.monotonic_ns() + 5 * NS,
+        )
+        outcome = await ask(transport, request)
+        assert reply(outcome) == (200, b'{"code":0}')
+        assert isinstance(outcome, WireReply)
+        assert outcome.header(b"content-type") == b"application/json"
+        assert outcome.header(b"absent") is None
+        assert 0 < outcome.sent_ns <= outcome.recv_ns <= time.monotonic_ns()
+        get = WireRequest(method="GET", target=b"/time", deadline_ns=time.monotonic_ns() + 5 * NS)
+        await ask(transport, get)
+        await ask(transport, order())
+        host = f"127.0.0.1:{server.port}".encode()
+        assert server.requests == [
+            b'POST /order?x=[{"a":1}]&signature=ab%20 HTTP/1.1\r\nHost: ' + host + b"\r\nX-KEY: k\r\n"
+            b"Content-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello",
+            b"GET /time HTTP/1.1\r\nHost: " + host + b"\r\n\r\n",
+            b"POST /order?a=[1]&sig=f00 HTTP/1.1\r\nHost: " + host + b"\r\nContent-Length: 0\r\n\r\n",
+        ]
+        assert server.connections == 1
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ([OK[index : index + 1] for index in range(len(OK))], (200, b'{"code":0}')),
+        ([CHUNKED, b'4\r\n{"co\r\n', b'6\r\nde":0}\r\n0\r\n\r\n'], (200, b'{"code":0}')),
+        ([b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK], (200, b'{"code":0}')),
+        ([b"HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\nbusy"], (500, b"busy")),
+        ([b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"], (302, b"")),
+        ([b"HTTP/1.1 204 No Content\r\n\r\n"], (204, b"")),
+    ],
+    ids=["one byte at a time", "chunked", "1xx first", "5xx", "a redirect is not followed", "no body"],
+)
+async def test_whole_replies_in_any_shape(parts: list[bytes], expected: tuple[int, bytes]) -> None:
+    async with talking(answering(*parts)) as (server, transport):
+        assert reply(await ask(transport, order())) == expected
+        assert reply(await ask(transport, order())) == expected
+        assert (len(server.requests), server.connections) == (2, 1)
+
+
+async def test_a_body_that_ends_with_the_connection() -> None:
+    async with talking(once(b"HTTP/1.0 200 OK\r\n\r\n", b"till the end")) as (_, transport):
+        assert reply(await ask(transport, order())) == (200, b"till the end")
+
+
+def packed(encoding: bytes, body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n%s" % (encoding, len(body), body)
+
+
+@pytest.mark.parametrize("body", [packed(b"gzip", gzip.compress(b"abc")), packed(b"deflate", zlib.compress(b"abc"))])
+async def test_packed_bodies_are_unpacked(body: bytes) -> None:
+    async with talking(answering(body)) as (_, transport):
+        assert reply(await ask(transport, order())) == (200, b"abc")
+
+
+@pytest.mark.parametrize(
+    ("parts", "cause"),
+    [
+        ([], Cause.CUT_OFF),
+        ([OK[:20]], Cause.CUT_OFF),
+        ([OK[:-3]], Cause.CUT_OFF),
+        ([CHUNKED + b'4\r\n{"co\r\n'], Cause.CUT_OFF),
+        ([b"\x00\x01 this is not HTTP \r\n\r\n"], Cause.GARBLED),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"], Cause.GARBLED),
+        ([CHUNKED + b"xyz\r\nabc"], Cause.GARBLED),
+        ([packed(b"gzip", b"not gzip")], Cause.GARBLED),
+        ([packed(b"gzip", gzip.compress(b"abc")[:-4])], Cause.GARBLED),
+        ([packed(b"br", b"abc")], Cause.GARBLED),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + b"x" * 9999], Cause.GARBLED),
+        ([CHUNKED + b"2000\r\n" + b"x" * 8192 + b"\r\n", b"2000\r\n" + b"x" * 8192], Cause.GARBLED),
+        ([packed(b"gzip", gzip.compress(b"x" * 9999))], Cause.GARBLED),
+        ([b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000], Cause.GARBLED),
+    ],
+    ids=[
+        "closed before the reply",
+        "closed in the status line",
+        "closed in the body",
+        "closed in a chunk",
+        "garbage",
+        "garbage for a length",
+        "garbage for a chunk",
+        "not gzip",
+        "half of a gzip",
+        "an encoding nobody asked for",
+        "too large",
+        "too large in the end",
+        "a bomb",
+        "endless headers",
+    ],
+)
+@pytest.mark.parametrize("proven", [False, True])
+async def test_after_a_byte_has_left_anything_but_a_whole_reply_is_in_doubt(
+    parts: list[bytes], cause: Cause, *, proven: bool
+) -> None:
+    settings = HttpxSettings(reply_bytes_max=5_000)
+    scripts = [once(OK), once(*parts), answering(OK)] if proven else [once(*parts), answering(OK)]
+    async with talking(*scripts, settings=settings) as (server, transport):
+        if proven:
+            assert reply(await ask(transport, order())) == (200, b'{"code":0}')
+        assert broken(await ask(transport, order())) == (Reach.IN_DOUBT, cause)
+        assert len(server.requests) == 1 + proven  # and it was sent once
+        assert reply(await ask(transport, order())) == (200, b'{"code":0}')
+
+
+@pytest.mark.parametrize("said", [b"", OK[:30]])
+async def test_a_reset_is_in_doubt(said: bytes) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(said)
+        await connection.reset()
+
+    async with talking(script) as (server, transport):
+        assert broken(await ask(transport, order())) == (Reach.IN_DOUBT, Cause.CUT_OFF)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("said", [b"", OK[:30], OK[:-1]])
+async def test_a_reply_that_is_late_or_stops_is_in_doubt_at_the_deadline(said: bytes) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(said)
+        await connection.request()
+
+    async with talking(script, answering(OK)) as (server, transport):
+        assert broken(await ask(transport, order(within_ms=30))) == (Reach.IN_DOUBT, Cause.TIMEOUT)
+        assert reply(await ask(transport, order())) == (200, b'{"code":0}')
+        assert (len(server.requests), server.connections) == (2, 2)  # the late reply has no one to confuse
+
+
+async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced() -> None:
+    async with talking(once(OK), answering(OK)) as (server, transport):
+        assert reply(await ask(transport, order())) == (200, b'{"code":0}')
+        await anyio.sleep(0.005)  # its FIN has arrived
+        assert reply(await ask(transport, order())) == (200, b'{"code":0}')
+        assert server.connections == 2
+
+
+async def test_a_kept_connection_that_closes_as_we_send_is_in_doubt() -> None:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(OK)
+        await connection.stream.receive()  # has read it, perhaps acted, and closes without a word
+
+    async with talking(script) as (_, transport):
+        assert reply(await ask(transport, order())) == (200, b'{"code":0}')
+        assert broken(await ask(transport, order())) == (Reach.IN_DOUBT, Cause.CUT_OFF)
+
+
+async def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with HttpxTransport.opened(f"http://127.0.0.1:{port}", now_ns=time.monotonic_ns) as transport:
+        assert broken(await ask(transport, order())) == (Reach.NOT_SENT, Cause.UNREACHABLE)
+
+
+async def test_a_name_that_does_not_exist() -> None:
+    async with HttpxTransport.opened("http://sor.invalid", now_ns=time.monotonic_ns) as transport:
+        assert broken(await ask(transport, order())) == (Reach.NOT_SENT, Cause.UNREACHABLE)
+
+
+async def test_tls_that_fails_has_sent_no_byte_of_the_request() -> None:
+    async def script(connection: Connection) -> None:
+        await connection.receive()
+        await connection.send(b"this is not TLS")
+
+    async with serving(script) as server:
+        address = f"https://127.0.0.1:{server.port}"
+        async with HttpxTransport.opened(address, now_ns=time.monotonic_ns) as transport:
+            assert broken(await ask(transport, order())) == (Reach.NOT_SENT, Cause.UNREACHABLE)
+        assert not server.requests
+
+
+@pytest.mark.parametrize(("patience_s", "cause"), [(0.01, Cause.UNREACHABLE), (3.0, Cause.TIMEOUT)])
+async def test_a_connect_that_hangs_is_not_sent(patience_s: float, cause: Cause) -> None:
+    settings = HttpxSettings(connect_timeout_s=patience_s)
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):  # nobody accepts them: the queue is full and the next SYN goes unanswered
+            each = stack.enter_context(socket.socket())
+            each.setblocking(False)
+            each.connect_ex(full.getsockname())
+        address = f"http://127.0.0.1:{full.getsockname()[1]}"
+        async with HttpxTransport.opened(address, now_ns=time.monotonic_ns, settings=settings) as transport:
+            assert broken(await ask(transport, order(within_ms=50))) == (Reach.NOT_SENT, cause)
+
+
+async def test_who_waits_for_a_connection_has_not_been_sent() -> None:
+    settings = HttpxSettings(connections_max=1, waiting_max=1)
+    async with talking(silent, settings=settings) as (server, transport):
+        outcomes: list[Outcome] = []
+        transport.send(order(within_ms=60), outcomes.append)
+        await anyio.sleep(0.005)
+        transport.send(order(within_ms=10), outcomes.append)
+        transport.send(order(), outcomes.append)
+        assert [broken(each) for each in outcomes] == [(Reach.NOT_SENT, Cause.CROWDED)]
+        await until(lambda: len(outcomes) == 3)
+        assert [broken(each) for each in outcomes[1:]] == [
+            (Reach.NOT_SENT, Cause.TIMEOUT),
+            (Reach.IN_DOUBT, Cause.TIMEOUT),
+        ]
+        assert len(server.requests) == 1
+
+
+async def test_who_waits_gets_the_next_free_connection_in_turn() -> None:
+    settings = HttpxSettings(connections_max=2)
+    async with talking(answering(OK), settings=settings) as (server, transport):
+        outcomes: list[Outcome] = []
+        for number in range(20):
+            transport.send(order(target=b"/%d" % number), outcomes.append)
+        await until(lambda: len(outcomes) == 20)
+        assert [reply(each) for each in outcomes] == [(200, b'{"code":0}')] * 20
+        assert server.connections == 2
+        assert sorted(int(each.split()[1][1:]) for each in server.requests) == list(range(20))
+
+
+async def test_closing_answers_everybody() -> None:
+    outcomes: list[Outcome] = []
+    settings = HttpxSettings(connections_max=1)
+    async with serving(silent) as server:
+        async with HttpxTransport.opened(server.url, now_ns=time.monotonic_ns, settings=settings) as transport:
+            transport.send(order(), outcomes.append)
+            transport.send(order(), outcomes.append)
+            await until(lambda: bool(server.requests))
+        transport.send(order(), outcomes.append)
+    assert sorted(broken(each) for each in outcomes) == [
+        (Reach.IN_DOUBT, Cause.CLOSED),
+        (Reach.NOT_SENT, Cause.CLOSED),
+        (Reach.NOT_SENT, Cause.CLOSED),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "headers"),
+    [
+        (b"/a b", ()),
+        (b"/a\r\nX: y", ()),
+        (b"a", ()),
+        (b"/\xff", ()),
+        (b"/", ((b"X-KEY", b"secret\r\nX: y"),)),
+        (b"/", ((b"X KEY", b"y"),)),
+        (b"/", ((b"", b"y"),)),
+        (b"/", ((b"X-KEY", b"secret "),)),
+    ],
+)
+async def test_what_is_not_http_is_not_sent_and_not_quoted(target: bytes, headers: tuple[Header, ...]) -> None:
+    async with talking(answering(OK)) as (server, transport):
+        outcome = await ask(transport, order(target=target, headers=headers))
+        assert broken(outcome) == (Reach.NOT_SENT, Cause.UNSENDABLE)
+        assert "secret" not in repr(outcome)
+        assert server.connections == 0
+
+
+async def test_nothing_secret_is_logged_or_shown(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with talking(answering(OK)) as (_, transport):
+        request = order(target=b"/key?listenKey=secret", headers=((b"X-KEY", b"secret"),))
+        outcome = await ask(transport, request)
+        assert repr(request) == "<POST b'/key' with 16 bytes of query and 0 of body>"
+        assert repr(outcome) == "<HTTP 200 with 10 bytes of body>"
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("address", ["ftp://x", "http://x/path", "http://user:secret@x", "x"])
+async def test_base_addresses_name_a_host_and_nothing_else(address: str) -> None:
+    with pytest.raises((CallerError, ExceptionGroup)) as caught:
+        async with HttpxTransport.opened(address, now_ns=time.monotonic_ns):
+            pass
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(
+    ("body", "encoding", "plain"),
+    [
+        (b"abc", None, b"abc"),
+        (b"abc", b"identity", b"abc"),
+        (gzip.compress(b"a" * 10), b"gzip", b"a" * 10),
+        (gzip.compress(b"a" * 11), b"gzip", None),
+    ],
+)
+async def test_unpacking_is_bounded(body: bytes, encoding: bytes | None, plain: bytes | None) -> None:
+    assert unpacked(body, encoding, bytes_max=10) == plain
