@@ -249,7 +249,10 @@ class ParentHandle:
 
 
 class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reconciliation found: our live orders, orders of ours that nobody knew (canceled), and others' orders."""
+    """What a reconciliation found: our live orders, strays, which were canceled, and how many are others'.
+
+    A stray carries our mark, and yet nobody works it: it is not in our journal, or was over before the venue was asked.
+    """
 
     ours: tuple[ClOrdId, ...]
     strays: tuple[ClOrdId, ...]
@@ -519,15 +522,19 @@ class Router:
         self._running()
         for adapter in self._adapters:
             codec = adapter.capabilities.client_ids
+            asked_ns = self._now()
+            working = {child.order.cl_ord_id for parent in self.core.parents for child in parent.open_children}
             for order in await adapter.open_orders():
                 if wanted is not None and order.symbol != wanted:
                     continue
                 child = self.core.desk.children.get(order.cl_ord_id)
                 owned = codec.decode(order.cl_ord_id)
-                if child is not None and child.venue == adapter.name:
+                if child is not None and child.venue != adapter.name:
+                    child = None
+                if child is not None and (order.cl_ord_id in working or child.sent_ns >= asked_ns):
                     ours.append(order.cl_ord_id)
-                elif owned is not None and owned.epoch == self.core.desk.epoch:
-                    # Our mark, and yet not in our journal: turns were lost with the power. Nobody works it any more.
+                elif child is not None or (owned is not None and owned.epoch == self.core.desk.epoch):
+                    # Turns were lost with the power, or the venue took back an end that it had told.
                     strays.append(order.cl_ord_id)
                     adapter.cancel(
                         OrderRef(cl_ord_id=order.cl_ord_id, symbol=order.symbol, venue_order_id=order.venue_order_id)

@@ -11,14 +11,25 @@ import anyio
 import msgspec
 import pytest
 
-from sor.adapter import AccountState, OpenOrder, Position, VenueAdapter
-from sor.engine import ParentHandle, Router, Settings
+from sor.adapter import AccountState, OpenOrder, OrderRef, Position, Scheduler, Sink, VenueAdapter
+from sor.engine import ParentHandle, Reconciled, Router, Settings
 from sor.errors import CallerError, InDoubt, JournalFault, NotSent, VenueFault
 from sor.events import TradingMode
 from sor.ids import AccountId, ParentId, Symbol, VenueName
 from sor.journal import Journal, Record, verify
-from sor.orders import Action, Intent, OrdStatus, ParentOrder, ParentStatus, PositionSide, Side
+from sor.orders import (
+    Action,
+    ExecType,
+    ExecutionReport,
+    Intent,
+    OrdStatus,
+    ParentOrder,
+    ParentStatus,
+    PositionSide,
+    Side,
+)
 from venues.simulated.adapter import SimulatedVenue, open_venue
+from venues.simulated.options import read
 
 pytestmark = pytest.mark.anyio
 BTC = Symbol("BTCUSDT")
@@ -310,6 +321,42 @@ async def test_strays_of_our_own_mark_are_withdrawn(tmp_path: Path) -> None:
         await lose_power()
     assert live_orders(venue) == [500]
     async with Router(Settings(journal=tmp_path / "behind"), venues=[venue]):
+        await until(lambda: live_orders(venue) == [])
+
+
+class Forsworn(SimulatedVenue):
+    """A ladder that says that an order is canceled, and keeps it, as long as it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(read({"market": "ladder", "latency": "near"}))
+        self.lies = True
+
+    async def connect(self, sink: Sink, scheduler: Scheduler) -> None:
+        self.sink = sink
+        await super().connect(sink, scheduler)
+
+    def cancel(self, ref: OrderRef) -> None:
+        if not self.lies:
+            super().cancel(ref)
+            return
+        self.sink.execution(
+            ExecutionReport(
+                venue=self.name, symbol=ref.symbol, cl_ord_id=ref.cl_ord_id, exec_type=ExecType.CANCELED, cum_lots=0
+            )
+        )
+
+
+async def test_an_order_that_outlives_its_end_is_a_stray(tmp_path: Path) -> None:
+    venue = Forsworn()
+    async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
+        handle = await router.submit(order("rest", policy="plain_limit", limit=Decimal(59990), deadline_s=600.0))
+        await resting(router, handle)
+        cl_ord_id = handle.parent.children[0].order.cl_ord_id
+        assert await router.reconcile() == Reconciled(ours=(cl_ord_id,), strays=(), foreign=0)
+        handle.cancel()
+        assert (handle.status, live_orders(venue)) == (ParentStatus.CANCELED, [500])
+        venue.lies = False
+        assert await router.reconcile() == Reconciled(ours=(), strays=(cl_ord_id,), foreign=0)
         await until(lambda: live_orders(venue) == [])
 
 
