@@ -24,6 +24,14 @@ PIPE_WIDTH = 160
 PARAM_DIR_HELP = "A further directory of param-sets; may be given again."
 
 
+class Printer(Console):
+    """A console that leaves it to `sor.cli.main` how a command ends whose reader went away."""
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich, whose own answer would be exit code 1, as if something had been wrong."""
+        raise BrokenPipeError
+
+
 class Output:
     """How this invocation wants its answer."""
 
@@ -34,17 +42,17 @@ class Output:
     def out(self) -> Console:
         """For results; in a file or a pipe nothing is cut to a width."""
         watched = sys.stdout.isatty()
-        return Console(highlight=False, soft_wrap=not watched, width=None if watched else PIPE_WIDTH)
+        return Printer(highlight=False, soft_wrap=not watched, width=None if watched else PIPE_WIDTH)
 
     @property
     def err(self) -> Console:
-        """For notes."""
-        return Console(stderr=True, highlight=False)
+        """For notes; in a file or a pipe nothing is cut to a width either, so that a command it names can be copied."""
+        return Printer(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 
 
 def say_json(document: object) -> None:
-    """One JSON document on stdout; the same value always gives the same bytes."""
-    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+    """One JSON document on stdout, UTF-8 whatever the terminal speaks; the same value always gives the same bytes."""
+    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
 
 
 def _switch_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:

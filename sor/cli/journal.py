@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,11 +10,10 @@ from typing import get_args
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sor.cli.common import Output, say_json
+from sor.cli.common import Output, Printer, say_json
 from sor.errors import CallerError, JournalFault
 from sor.events import Fact
 from sor.ids import ParentId
@@ -142,9 +142,7 @@ def _last(entries: Iterable[Entry], keep: int) -> Iterator[Entry]:
 
 
 def _show_table(entries: Iterable[Entry], keep: int) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDE)
+    console = Printer(width=None if sys.stdout.isatty() else WIDE)
     table = Table("time (UTC)", "turn", "kind", "what")
     fault = None
     try:
@@ -158,7 +156,7 @@ def _show_table(entries: Iterable[Entry], keep: int) -> None:
         table.caption = f"the last {keep} records at most; --limit 0 shows all"
     if table.row_count:
         console.print(table)
-    else:
+    elif fault is None:
         click.echo("no records")
     if fault is not None:
         raise fault

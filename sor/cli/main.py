@@ -1,73 +1,133 @@
-"""`sor`: the command line's root, and how every command ends."""
+"""How every command begins and ends: with an exit code and, when something is wrong, one sentence on stderr.
+
+Nothing but the standard library is imported up here. The commands need half a second to load, and in that half second,
+too, Ctrl-C is to end in a sentence and not in a traceback.
+
+Exit codes: 0 fine, 1 an error, 2 wrong usage, 3 a run in which the venue's books contradict the router; 128 and the
+signal's number where a signal or a closed pipe ended it (130 for Ctrl-C).
+"""
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
-
-import click
-
-from sor import __version__
-from sor.cli.common import Output, add_json
-from sor.cli.demo import demo
-from sor.cli.explain import explain
-from sor.cli.journal import journal
-from sor.cli.params import params, policies
-from sor.cli.replay import replay
-from sor.cli.tape import tape
-from sor.errors import SorError
+import time
+from types import FrameType
 
 EXIT_ERROR = 1
-EXIT_INTERRUPTED = 130
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+EXIT_PIPE_CLOSED = 128 + signal.SIGPIPE
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+QUIET_S = 1.0
+"""A signal this soon after the last one is the same wish: it must not stop the tidying up that the first one began."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="sor", message="%(prog)s %(version)s")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
-@click.pass_context
-def cli(ctx: click.Context, as_json: bool) -> None:
-    """Smart order routing for crypto perpetual futures.
+class Stopped(KeyboardInterrupt):
+    """A signal asked this process to end. Like `KeyboardInterrupt`, no handler of ordinary errors catches it."""
 
-    A parent order says what to trade, how much and by when; a policy decides again and again whether to rest a
-    post-only limit order or to take; what each trade cost is measured, so that policies can be compared.
-
-    Start with `sor demo`. Nothing here trades real money: demo and replay run on simulated venues.
-    """
-    ctx.ensure_object(Output).json = as_json
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
 
 
-for command in (demo, tape, replay, explain, journal, params, policies):
-    cli.add_command(command)
-add_json(cli)
+class _Signals:
+    """Raises `Stopped` in the main thread when a signal comes."""
+
+    def __init__(self) -> None:
+        self._heard_s = -QUIET_S
+
+    def listen(self) -> None:
+        """From now on; what whoever started us chose to ignore (nohup, a job in the background) stays ignored."""
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._hear)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        now_s = time.monotonic()
+        if now_s - self._heard_s >= QUIET_S:
+            self._heard_s = now_s
+            raise Stopped(number)
 
 
 def main() -> None:
-    """Run the command line; every way out has an exit code and, when something is wrong, one sentence on stderr."""
-    sys.exit(run(sys.argv[1:]))
+    """The console script."""
+    try:
+        _Signals().listen()
+        _prepare_streams()
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt as stopped:  # between two lines of ours
+        code = _interrupted(stopped)
+    for number in SIGNALS:  # all is said and done: what is left is Python's own taking down
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code: 0 fine, 1 an error, 2 wrong usage, 130 interrupted."""
+    """Run one command and return its exit code."""
     try:
-        result = cli.main(arguments, prog_name="sor", standalone_mode=False)
-    except SorError as error:
-        click.echo(f"sor: {error}", err=True)
-        return EXIT_ERROR
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo(
-            "sor: interrupted. Nothing was sent to a real venue; what was finished is kept, the rest can be run again.",
-            err=True,
-        )
-        return EXIT_INTERRUPTED
+        return _run(arguments)
+    except KeyboardInterrupt as stopped:
+        return _interrupted(stopped)
     except BrokenPipeError:
         # The reader of our output went away (`sor ... | head`): end quietly, and keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return EXIT_PIPE_CLOSED
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
-        click.echo(f"sor: {what}{error.strerror or error}; nothing was sent to a venue.", err=True)
+        _say(f"{what}{error.strerror or error}; nothing was sent to a venue.")
         return EXIT_ERROR
-    return result if isinstance(result, int) else 0
+    except UnicodeError as error:
+        _say(f"a name or a text here is not valid UTF-8 ({error}); nothing was sent to a venue. Rename the file")
+        return EXIT_ERROR
+
+
+def _run(arguments: list[str]) -> int:
+    import click
+
+    from sor.cli.root import cli
+    from sor.errors import SorError
+
+    try:
+        # Not `cli.main`, which turns interrupts and closed pipes into exit codes of its own.
+        with cli.make_context("sor", arguments) as ctx:
+            cli.invoke(ctx)
+        code = 0
+    except click.exceptions.Exit as ended:
+        code = ended.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except SorError as error:
+        _say(str(error))
+        code = EXIT_ERROR
+    sys.stdout.flush()  # here, where a full disk or a closed pipe still gets its answer
+    return code
+
+
+def _interrupted(stopped: KeyboardInterrupt) -> int:
+    _say("interrupted. Nothing was sent to a real venue; what was finished is kept, the rest can be run again.")
+    return stopped.exit_code if isinstance(stopped, Stopped) else EXIT_INTERRUPTED
+
+
+def _say(sentence: str) -> None:
+    """One sentence on stderr, if anybody is still there to read it."""
+    try:
+        sys.stderr.write(f"sor: {sentence}\n")
+        sys.stderr.flush()
+    except OSError:
+        return
+
+
+def _prepare_streams() -> None:
+    """Streams that were closed swallow what they get; what a terminal cannot show is shown by its code."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 -- for as long as the process lives
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -17,9 +17,7 @@ EXIT_BROKEN = 3
 """A run in which the venue's books contradict the router."""
 
 
-def compare(
-    output: Output, plan: Plan, ground: Ground, runs: Path, *, param_dirs: Sequence[Path] = ()
-) -> Comparison:
+def compare(output: Output, plan: Plan, ground: Ground, runs: Path, *, param_dirs: Sequence[Path] = ()) -> Comparison:
     """Run a plan with a progress bar for each policy. `param_dirs` are searched after the packaged param-sets."""
     store = ParamStore(*param_dirs)
     plugins = Plugins.installed()

@@ -13,7 +13,8 @@ import click
 import pytest
 
 from sor import __version__
-from sor.cli.main import cli, run
+from sor.cli.main import run
+from sor.cli.root import cli
 from sor.journal import verify
 
 Sor = Callable[..., "Ended"]
@@ -142,25 +143,115 @@ def test_lists_what_there_is(sor: Sor) -> None:
     assert "placement.collar_bps" in sor("params").out
 
 
+def spawn(
+    home: Path, words: list[str], code: str = "", stdout: int = subprocess.PIPE, **more: str
+) -> subprocess.Popen[str]:
+    """Start `sor` in a process of its own; `code` runs before it, `more` is added to its environment."""
+    return subprocess.Popen(
+        [sys.executable, "-c", f"{code}\nfrom sor.cli.main import main; main()", *words],
+        cwd=home,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), **more},
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
 @pytest.mark.slow
-def test_ctrl_c_ends_with_one_sentence_and_keeps_the_last_run(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from sor.cli.main import main; main()"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_with_one_sentence_and_keeps_the_last_run(tmp_path: Path, number: signal.Signals) -> None:
     words = ["demo", "--policies", "cross", "--parents", "40"]
-    subprocess.run([*command, *words], cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=120)
+    first = spawn(tmp_path, words)
+    first.communicate(timeout=120)
+    assert first.returncode == 0
     (kept,) = (tmp_path / ".sor" / "runs").glob("*/cross")
     before = verify(kept)
-    again = subprocess.Popen(
-        [*command, *words], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    again = spawn(tmp_path, words)
     # Interrupted in the middle: the new run's journal is there beside the old one.
     patience = time.monotonic() + 60
     while not list(kept.parent.glob(".cross.*/000001.seg")) and time.monotonic() < patience:
         assert again.poll() is None, again.communicate()
-    again.send_signal(signal.SIGINT)
+    again.send_signal(number)
+    again.send_signal(number)  # impatience does not keep it from tidying up
     out, err = again.communicate(timeout=60)
-    assert (again.returncode, out) == (130, "")
+    assert (again.returncode, out) == (128 + number, "")
     assert err.splitlines()[-1].startswith("sor: interrupted.")
     assert "Traceback" not in err
     assert verify(kept) == before
-    assert list(kept.parent.glob(".cross.*")) == []
+    assert list(kept.parent.iterdir()) == [kept]
+
+
+@pytest.mark.parametrize(
+    ("number", "module"),
+    [(signal.SIGINT, "click"), (signal.SIGTERM, "sor.cli.replay"), (signal.SIGHUP, "pydantic_core")],
+)
+def test_a_signal_while_it_loads_ends_with_one_sentence(tmp_path: Path, number: signal.Signals, module: str) -> None:
+    """Half of a short command's life is loading: the key is pressed when `module` is about to be imported."""
+    press = (
+        "import os, sys\n"
+        "class Press:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}: os.kill(os.getpid(), {number.value})\n"
+        "sys.meta_path.insert(0, Press())"
+    )
+    ended = spawn(tmp_path, ["--version"], press)
+    out, err = ended.communicate(timeout=60)
+    assert (ended.returncode, out) == (128 + number, "")
+    assert err.startswith("sor: interrupted.")
+    assert err.count("\n") == 1
+
+
+def test_what_its_starter_ignores_stays_ignored(tmp_path: Path) -> None:
+    """As under nohup: the terminal that goes away does not end the run."""
+    code = "import os, signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    code += "import sor.cli.main as it\nrun = it.run\n"
+    code += "def hung_up(words):\n    os.kill(os.getpid(), signal.SIGHUP)\n    return run(words)\n"
+    ended = spawn(tmp_path, ["--version"], code + "it.run = hung_up")
+    assert ended.communicate(timeout=60) == (f"sor {__version__}\n", "")
+    assert ended.returncode == 0
+
+
+@pytest.mark.parametrize("words", [["--help"], ["policies"]], ids=" ".join)
+def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path, words: list[str]) -> None:
+    """`sor ... | head`: as the shell reports it of every program."""
+    read, write = os.pipe()
+    os.close(read)
+    ended = spawn(tmp_path, words, stdout=write)
+    os.close(write)
+    _, err = ended.communicate(timeout=60)
+    assert (ended.returncode, err) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("words", [["policies"], ["params", "--json"]], ids=" ".join)
+def test_a_full_disk_behind_stdout_is_said(tmp_path: Path, words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = spawn(tmp_path, words, stdout=full.fileno())
+        _, err = ended.communicate(timeout=60)
+    assert (ended.returncode, err) == (1, "sor: No space left on device; nothing was sent to a venue.\n")
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_a_stream_that_is_closed_swallows_what_it_gets(tmp_path: Path, closed: int) -> None:
+    ended = spawn(tmp_path, ["policies"], f"import sys\nsys.std{'out' if closed == 1 else 'err'} = None")
+    out, err = ended.communicate(timeout=60)
+    assert (ended.returncode, bool(out), err) == (0, closed != 1, "")
+
+
+def test_names_that_the_terminal_cannot_show(tmp_path: Path) -> None:
+    """Shown by their codes where it speaks no UTF-8; JSON is UTF-8 always; bytes that are no text are refused."""
+    assert run(["demo", "--parents", "1", "--policies", "cross", "--runs", str(tmp_path / "★")]) == 0
+    (home,) = (tmp_path / "★").glob("*/cross")
+    journal = str(home.relative_to(tmp_path))
+    shown = spawn(tmp_path, ["journal", "verify", journal], PYTHONIOENCODING="latin-1")
+    out, err = shown.communicate(timeout=60)
+    assert (shown.returncode, out.split("/")[0], err) == (0, "\\u2605", "")
+    words = ["explain", "cross-0001", "--json", "--journal"]
+    told = spawn(tmp_path, [*words, journal], PYTHONIOENCODING="latin-1")
+    assert json.loads(told.communicate(timeout=60)[0])["journal"] == journal
+    (tmp_path / "★").rename(tmp_path / os.fsdecode(b"\xff"))
+    odd = spawn(tmp_path, [*words, os.fsdecode(b"\xff" + journal.removeprefix("★").encode())])
+    out, err = odd.communicate(timeout=60)
+    assert (odd.returncode, out) == (1, "")
+    assert err.startswith("sor: a name or a text here is not valid UTF-8")
+    assert err.count("\n") == 1

@@ -1,0 +1,34 @@
+"""The root of the command line: `sor` and what it can do."""
+
+from __future__ import annotations
+
+import click
+
+from sor import __version__
+from sor.cli.common import Output, add_json
+from sor.cli.demo import demo
+from sor.cli.explain import explain
+from sor.cli.journal import journal
+from sor.cli.params import params, policies
+from sor.cli.replay import replay
+from sor.cli.tape import tape
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="sor", message="%(prog)s %(version)s")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+@click.pass_context
+def cli(ctx: click.Context, as_json: bool) -> None:
+    """Smart order routing for crypto perpetual futures.
+
+    A parent order says what to trade, how much and by when; a policy decides again and again whether to rest a
+    post-only limit order or to take; what each trade cost is measured, so that policies can be compared.
+
+    Start with `sor demo`. Nothing here trades real money: demo and replay run on simulated venues.
+    """
+    ctx.ensure_object(Output).json = as_json
+
+
+for command in (demo, tape, replay, explain, journal, params, policies):
+    cli.add_command(command)
+add_json(cli)
