@@ -299,7 +299,7 @@ class Dispatcher:
     def _stop_sending(self, fault: JournalFault) -> None:
         """What cannot be recorded is not sent; cancels are the exception, they can only take risk away."""
         self.fault = fault
-        for parent in self.core.parents:
+        for parent in tuple(self.core.at_work.values()):
             for child in parent.open_children:
                 self._withdraw(child.venue, ref_of(child))
         if self._stopped is not None:

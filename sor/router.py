@@ -97,7 +97,12 @@ _COMPLETE: Final = EndReason.COMPLETE
 
 
 class Core:
-    """State of the whole router as a fold of its facts."""
+    """State of the whole router as a fold of its facts.
+
+    parents    all of them, by number.
+    at_work    those that have not ended, or have an order at a venue all the same: who goes through many goes through
+               these.
+    """
 
     def __init__(self, *, policies: Mapping[str, Policy], schedules: Mapping[str, Schedule], decider: Decider) -> None:
         self.policies = policies
@@ -106,6 +111,7 @@ class Core:
         self.out: list[AnyWish] = []
         self.desk = Desk(self.out)
         self.parents: list[Parent] = []
+        self.at_work: dict[int, Parent] = {}
         self.by_id: dict[ParentId, Parent] = {}
         self.instruments: dict[tuple[VenueName, Symbol], Instrument] = {}
         self.sets: dict[str, ParamSet] = {}
@@ -176,6 +182,7 @@ class Core:
             now_ns=fact.now_ns,
         )
         self.parents.append(parent)
+        self.at_work[parent.no] = parent
         self.by_id[order.parent_id] = parent
         self._ask(parent, _START)
         self._settle(parent, fact.now_ns)
@@ -188,7 +195,7 @@ class Core:
         self.default_set = fact.default_set
         for state in self.desk.venues.values():
             state.up = False
-        for parent in self.parents:
+        for parent in tuple(self.at_work.values()):
             parent.looking = None
             parent.watching = False
             parent.wake_ns = 0
@@ -213,7 +220,7 @@ class Core:
         for (venue, _, symbol), own in self.desk.books.items():
             if (venue, symbol) == (new.venue, new.symbol):
                 own.positions.clear()
-        for parent in self.parents:
+        for parent in tuple(self.at_work.values()):
             if parent.active and (parent.venue, parent.instrument.symbol) == (new.venue, new.symbol):
                 book = self.desk.book_of(parent)
                 if not book.halted:
@@ -238,8 +245,8 @@ class Core:
             state = self.desk.venues[fact.venue] = VenueState(fact.capabilities)
         state.capabilities = fact.capabilities
         state.up = True
-        for parent in self.parents:
-            if parent.venue == fact.venue and not (parent.ended and not parent.open_children):
+        for parent in tuple(self.at_work.values()):
+            if parent.venue == fact.venue:
                 for child in parent.open_children:
                     self.desk.session_lost(parent, child, fact.now_ns)
                 if parent.active:
@@ -262,7 +269,7 @@ class Core:
         self.mode = fact.mode
         if fact.mode is TradingMode.ACTIVE:
             return
-        for parent in self.parents:
+        for parent in tuple(self.at_work.values()):
             if parent.active and not (fact.mode is TradingMode.REDUCE_ONLY and parent.order.reduce_only):
                 self._stop(parent, ParentStatus.CANCELED, EndReason.KILL_SWITCH, fact.reason)
                 self._settle(parent, fact.now_ns)
@@ -277,7 +284,7 @@ class Core:
         """Nothing more may be placed on this symbol of this account, and what rests there is withdrawn."""
         self.desk.books[key].halted = text
         self.out.append(Alarm(parent_no, key[0], text, halts=True))
-        for other in self.parents:
+        for other in tuple(self.at_work.values()):
             if other.active and (other.venue, other.order.account, other.instrument.symbol) == key:
                 self._stop(other, _HALTED, EndReason.HALTED, text)
                 if other.no != parent_no:
@@ -372,6 +379,8 @@ class Core:
             key = (parent.venue, parent.order.account, parent.instrument.symbol)
             if not self.desk.book_of(parent).halted:
                 self._halt(key, parent.no, text, now)
+            if parent.ended and parent.open_children:
+                self.at_work[parent.no] = parent  # an order of it has come back to life
         if effect.closed:
             self._child_closed(parent, child, now, limits)
         elif effect.new_lots and parent.active:
@@ -388,6 +397,8 @@ class Core:
             parent.timeouts += 1
             parent.misses = 0
         if not parent.active:
+            if parent.ended and not parent.open_children:
+                self.at_work.pop(parent.no, None)
             return
         if child.status is _REJECTED:
             self._child_rejected(parent, child, now, limits)
@@ -601,7 +612,9 @@ class Core:
     def _finish(self, parent: Parent, now: int) -> None:
         """Nothing of the parent is at the venue any more."""
         parent.apply(_CLEAR)
+        del self.at_work[parent.no]
         parent.ended_ns = now
+        parent.market = None  # a view is larger than all the rest, and there may be a million parents
         if parent.remaining_lots == 0 and parent.end_status is not _HALTED:
             parent.end_status = _FILLED
             parent.end_reason = _COMPLETE

@@ -11,7 +11,7 @@ from sor.decide import decide
 from sor.events import EndMarked, Marked, Reported, Woke
 from sor.ids import ClOrdId, ExecId, ParentId, VenueName
 from sor.market import Trust
-from sor.orders import ExecType, ExecutionReport, OrdStatus, ParentStatus
+from sor.orders import ExecType, ExecutionReport, OrdStatus, ParentStatus, RejectKind
 from sor.policy import POLICY_FAULT, Decision, Due, Rest, Take
 from sor.reasons import EndReason, TimeoutBound
 from sor.revisit import Revisit, Trigger
@@ -239,3 +239,19 @@ def test_a_crossing_is_recorded_as_the_machines_own_and_as_a_fallback() -> None:
         ("deadline", True, Cause.DEADLINE),
     ]
     assert records[1].decision.placements == (Take(A, 100, 10_051),)
+
+
+def test_only_parents_at_work_are_gone_through() -> None:
+    """Also one that has ended, while an order of it that was refused turns out to be alive."""
+    wanting = Wanting()
+    wanting.wishes[ParentId("P1")] = lambda view: decision(take(A, 100, 10_001))
+    world = Bench(wanting)
+    parent = world.submit(parent_order())
+    (child,) = parent.children
+    assert list(world.core.at_work.values()) == [parent]
+    world.report(child, ExecType.REJECTED, reject=RejectKind.NOTHING_TO_REDUCE)
+    assert (parent.ended, parent.market, world.core.at_work) == (True, None, {})
+    world.ack(child)
+    assert list(world.core.at_work.values()) == [parent]
+    world.canceled(child, cum=0)
+    assert world.core.at_work == {}
