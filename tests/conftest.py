@@ -10,16 +10,17 @@ REPO = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 # No deadline in either: a slow machine is not a failed property, and a flaky test teaches people to press retry.
-settings.register_profile("dev", deadline=None, print_blob=True)
+# HYPOTHESIS_PROFILE=explore draws other examples each time: for looking for bugs, not for a verdict.
+settings.register_profile("explore", deadline=None, print_blob=True)
 settings.register_profile(
-    "ci",
+    "same",
     deadline=None,
     derandomize=True,  # one commit gives one verdict
     database=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],  # wall clock again
 )
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if IN_CI else "dev"))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "same")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -301,8 +301,11 @@ class TruthfulButContrary(Machines):
             self.fail(request, Reach.IN_DOUBT)  # and yet it will arrive
         else:
             del wire[no % len(wire)]
+            # Of a request that has arrived once already nobody can say that it was never sent.
+            arrived = isinstance(request, Place) and request.order.cl_ord_id in self.venue.books
+            unsent = how == "unsent" and not arrived
             if how != "lost":
-                self.fail(request, Reach.NOT_SENT if how == "unsent" else Reach.IN_DOUBT)
+                self.fail(request, Reach.NOT_SENT if unsent else Reach.IN_DOUBT)
 
     def fail(self, request: Place | Cancel | Amend | Query, reach: Reach) -> None:
         kinds = {Place: Request.PLACE, Cancel: Request.CANCEL, Amend: Request.AMEND, Query: Request.QUERY}
