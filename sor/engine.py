@@ -13,11 +13,12 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from secrets import randbelow
 from types import TracebackType
+from weakref import WeakValueDictionary
 
 import anyio
 import anyio.abc
@@ -25,6 +26,7 @@ import msgspec
 
 from sor import __version__
 from sor.adapter import AccountState, DeadMan, OrderRef, VenueAdapter
+from sor.child import Child
 from sor.commands import Alarm, Happening
 from sor.decide import Recorded as RecordedDecisions
 from sor.decide import decide
@@ -63,6 +65,10 @@ POSITION_QUIET_NS = 5 * NS
 """A venue's word on a position counts where no fill of ours is younger than this: account reads lag behind fills."""
 POSITION_RETRY_S = 1.0
 """Positions that could not be read at all are asked for again after this."""
+CLOCK_BEHIND_S = 1.0
+"""A wall clock this far behind the journal is an alarm: it was set back, or was wrong before."""
+ENDED_HANDLES_MAX = 1_000
+"""Handles of ended parents that are kept, with all their happenings, when nobody holds them; then the oldest go."""
 HAPPENINGS_MAX = 10_000
 """What a handle keeps for a listener that does not read; then the oldest go, and the listener is told how many."""
 
@@ -105,11 +111,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoopScheduler:
-    """Real time: a heap of calls and one task that runs them when they are due."""
+    """Real time: a heap of calls and one task that runs them when they are due.
 
-    def __init__(self) -> None:
+    not_before_ns    time begins here if the wall clock is behind it.
+    """
+
+    def __init__(self, *, not_before_ns: int = 0) -> None:
         # Wall time that never goes back: the wall clock is read once, the monotonic one carries it on.
-        self._base_ns = time.time_ns() - time.monotonic_ns()
+        self._base_ns = max(time.time_ns(), not_before_ns) - time.monotonic_ns()
         self._heap: list[tuple[int, int, Callable[[], object]]] = []
         self._no = 0
         self._poke = anyio.Event()
@@ -268,7 +277,9 @@ class Router:
         self._settings = settings
         self._adapters = tuple(venues)
         self._connected: list[VenueAdapter] = []
-        self._handles: dict[int, ParentHandle] = {}
+        self._handles: WeakValueDictionary[int, ParentHandle] = WeakValueDictionary()
+        self._at_work: dict[int, ParentHandle] = {}
+        self._ended: deque[ParentHandle] = deque(maxlen=ENDED_HANDLES_MAX)
         self._alarms: deque[Alarm] = deque(maxlen=1_000)
         self._store = ParamStore(*settings.param_dirs)
         self._offered: dict[str, str] = {}
@@ -318,7 +329,11 @@ class Router:
         )
         self.core.decider = decide
         self._check_venues()
-        scheduler = self._scheduler = LoopScheduler()
+        scheduler = self._scheduler = LoopScheduler(not_before_ns=self.core.now_ns)
+        behind_s = (self.core.now_ns - time.time_ns()) / NS
+        if behind_s > CLOCK_BEHIND_S:
+            text = f"the clock is {behind_s:.0f} s behind the journal; time goes on from where the journal ends"
+            self._alarms.append(Alarm(0, VenueName(""), text, halts=False))
         dispatcher = self._dispatcher = Dispatcher(
             self.core,
             scheduler=scheduler,
@@ -327,8 +342,6 @@ class Router:
             alarm=self._alarms.append,
             stopped=self._give_up,
         )
-        for parent in self.core.parents:
-            self._handles[parent.no] = ParentHandle(self, parent)
         sinks = [dispatcher.sink(adapter) for adapter in self._adapters]
         self._store.get(settings.default_set, now_ns=scheduler.now_ns())
         self._adopt_sets()
@@ -375,7 +388,7 @@ class Router:
             # Shielded: a cancelled caller (Ctrl-C) must not leave orders behind.
             with anyio.CancelScope(shield=True):
                 await self._withdraw_everything(dispatcher)
-                left = [child.order.cl_ord_id for parent in self.core.parents for child in parent.open_children]
+                left = [child.order.cl_ord_id for child in self._open_orders()]
                 for adapter in self._adapters:
                     if self._settings.dead_man_s and not left:
                         await self._disarm_dead_man(adapter)
@@ -398,12 +411,12 @@ class Router:
         """Cancel every parent and wait, for a time, until nothing of theirs rests."""
         if dispatcher.fault is not None:
             return  # it has asked for all cancels already, and can record no answer
-        for parent in self.core.parents:
-            if not parent.ended:
-                dispatcher.post(CancelAsked(now_ns=self._now(), parent_no=parent.no, shutdown=True))
+        parents = tuple(self.core.at_work.values())
+        for parent in parents:
+            dispatcher.post(CancelAsked(now_ns=self._now(), parent_no=parent.no, shutdown=True))
         with anyio.move_on_after(self._settings.shutdown_s):
-            for handle in tuple(self._handles.values()):
-                await handle.ended()
+            for parent in parents:
+                await self._handle(parent).ended()
 
     def _stop_tasks(self, tasks: anyio.abc.TaskGroup) -> None:
         tasks.cancel_scope.cancel()
@@ -496,7 +509,7 @@ class Router:
 
     def parents(self) -> tuple[ParentHandle, ...]:
         """Handles of all parents of the journal, also those from before a restart."""
-        return tuple(self._handles.values())
+        return tuple(self._handle(parent) for parent in self.core.parents)
 
     def handle(self, parent_id: ParentId) -> ParentHandle:
         """The handle of a parent of this journal. Raises `CallerError` when there is none of that id."""
@@ -523,7 +536,7 @@ class Router:
         for adapter in self._adapters:
             codec = adapter.capabilities.client_ids
             asked_ns = self._now()
-            working = {child.order.cl_ord_id for parent in self.core.parents for child in parent.open_children}
+            working = {child.order.cl_ord_id for child in self._open_orders()}
             for order in await adapter.open_orders():
                 if wanted is not None and order.symbol != wanted:
                     continue
@@ -555,7 +568,7 @@ class Router:
         self._running()
         venue = self._admit(order)
         if isinstance(venue, Parent):
-            return self._handles[venue.no]
+            return self._handle(venue)
         if order.schedule_args:  # the caller may change his dictionary, but not what was recorded
             order = msgspec.structs.replace(order, schedule_args=dict(order.schedule_args))
         # The handle must be there before the parent can end, which may happen within the turn.
@@ -566,14 +579,28 @@ class Router:
         handle = self._handles.get(parent.no)
         if handle is None:
             handle = self._handles[parent.no] = ParentHandle(self, parent)
+            if not parent.ended:
+                self._at_work[parent.no] = handle
+                if self._dispatcher is not None and self._dispatcher.fault is not None:
+                    handle.give_up(self._dispatcher.fault)
         return handle
 
     def _tell(self, happening: Happening) -> None:
-        self._handle(self.core.parents[happening.parent_no - 1]).tell(happening)
+        parent = self.core.parents[happening.parent_no - 1]
+        handle = self._handle(parent)
+        handle.tell(happening)
+        if parent.ended:
+            self._at_work.pop(parent.no, None)
+            if not self._ended or self._ended[-1] is not handle:
+                self._ended.append(handle)
+
+    def _open_orders(self) -> Iterator[Child]:
+        """Every order that is, or may be, at a venue."""
+        return (child for parent in self.core.at_work.values() for child in parent.open_children)
 
     def _give_up(self, fault: JournalFault) -> None:
         """Nothing more will be heard of any parent: whoever waits for one is told why."""
-        for handle in self._handles.values():
+        for handle in self._at_work.values():
             handle.give_up(fault)
 
     def _running(self) -> Dispatcher:
@@ -607,8 +634,8 @@ class Router:
         """Raises `CallerError` when the journal has parents at work where this router does not trade."""
         names = [adapter.name for adapter in self._adapters]
         mine = self._settings.account
-        for parent in self.core.parents:
-            if (parent.venue in names and parent.order.account == mine) or (parent.ended and not parent.open_children):
+        for parent in self.core.at_work.values():
+            if parent.venue in names and parent.order.account == mine:
                 continue
             raise CallerError(
                 f"parent {parent.id!r} of this journal is at work on {parent.venue}, account {parent.order.account!r}, "

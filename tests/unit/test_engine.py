@@ -1,7 +1,9 @@
 """The shell on both event loops, with the simulated venue as an ordinary adapter."""
 
+import gc
 import json
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from importlib import resources
@@ -28,6 +30,7 @@ from sor.orders import (
     PositionSide,
     Side,
 )
+from sor.units import NS
 from venues.simulated.adapter import SimulatedVenue, open_venue
 from venues.simulated.options import read
 
@@ -358,6 +361,34 @@ async def test_an_order_that_outlives_its_end_is_a_stray(tmp_path: Path) -> None
         venue.lies = False
         assert await router.reconcile() == Reconciled(ours=(), strays=(cl_ord_id,), foreign=0)
         await until(lambda: live_orders(venue) == [])
+
+
+async def test_handles_of_what_has_ended_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sor.engine.ENDED_HANDLES_MAX", 2)
+    async with Router(Settings(journal=tmp_path / "j"), venues=[ladder()]) as router:
+        held = await router.submit(order("0", quantity=Decimal("0.01")))
+        await held.result()
+        for no in range(1, 5):
+            await (await router.submit(order(str(no), quantity=Decimal("0.01")))).result()
+        gc.collect()
+        assert [len([one async for one in handle]) > 0 for handle in router.parents()] == [
+            *(True, False, False, True, True)  # the first one is held by us, the last two by the router
+        ]
+        assert router.handle(ParentId("0")) is held
+        assert {handle.status for handle in router.parents()} == {ParentStatus.FILLED}
+
+
+async def test_time_never_goes_back_behind_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that was set back an hour would have held every retry and the order rate for an hour."""
+    async with Router(Settings(journal=tmp_path / "j"), venues=[ladder()]) as router:
+        await (await router.submit(order("one"))).result()
+        last_ns = router.core.now_ns
+    now_ns = time.time_ns
+    monkeypatch.setattr("sor.engine.time.time_ns", lambda: now_ns() - 3_600 * NS)
+    async with Router(Settings(journal=tmp_path / "j"), venues=[ladder()]) as router:
+        assert router.core.now_ns >= last_ns
+        assert [alarm.text.partition(";")[0] for alarm in router.alarms()] == ["the clock is 3600 s behind the journal"]
+        await (await router.submit(order("two"))).result()
 
 
 async def test_who_waits_for_a_parent_is_told_when_the_router_stops(
