@@ -18,6 +18,8 @@ from sor.ids import Symbol, VenueName
 
 _RATE_DIGITS = 8
 """Fee rates are whole numbers of 10**-8 of notional."""
+EXPONENT_MAX = 1_000
+"""Beyond 10**1000 either way a number is a slip of the finger, and written out as an integer it may fill the memory."""
 
 
 @lru_cache(maxsize=1_024)
@@ -98,6 +100,7 @@ class Instrument(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         """Quantity in lots, rounded down to the step (what an `Intent` asks for); may be 0."""
         if not quantity.is_finite() or quantity < 0:
             raise CallerError(f"{self.symbol}: quantity {quantity} is not a positive number; nothing was sent")
+        _check_exponent(quantity, what="quantity", symbol=self.symbol)
         return int(Fraction(quantity) // Fraction(self.lot_size))
 
     def price(self, ticks: int) -> Decimal:
@@ -140,10 +143,17 @@ class Instrument(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return max(self.min_qty_lots, units if self.inverse else -(-units // ticks))
 
 
+def _check_exponent(value: Decimal, *, what: str, symbol: str) -> None:
+    """Raise `CallerError` for a number that no arithmetic should be done with."""
+    if value and abs(value.adjusted()) > EXPONENT_MAX:
+        raise CallerError(f"{symbol}: {what} {value} is beyond anything that trades; nothing was sent")
+
+
 def _whole(value: Decimal, step: Decimal, *, what: str, unit: str, symbol: str) -> int:
     """`value / step` when that is a positive whole number, else `CallerError`."""
     if not value.is_finite() or value <= 0:
         raise CallerError(f"{symbol}: {what} {value} is not a positive number; nothing was sent")
+    _check_exponent(value, what=what, symbol=symbol)
     try:
         whole, rest = divmod(value, step)  # exact: what would need more digits than the context has is signalled
     except DecimalException:

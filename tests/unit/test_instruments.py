@@ -42,6 +42,14 @@ def test_off_the_tick_is_refused(price: str) -> None:
         linear().ticks(Decimal(price))
 
 
+@pytest.mark.parametrize("amount", ["1e999999999", "1e-999999999"])
+def test_a_number_beyond_anything_is_refused_and_not_written_out(amount: str) -> None:
+    """The small one once was 0 lots: its remainder is below what a decimal context can hold."""
+    for read in (linear().lots, linear().floor_lots, linear().ticks):
+        with pytest.raises(CallerError, match="is beyond anything that trades; nothing was sent"):
+            read(Decimal(amount))
+
+
 @given(st.integers(1, 10**12), st.sampled_from(["0.1", "0.00000001", "5", "0.025", "1000"]))
 def test_there_and_back(ticks: int, tick_size: str) -> None:
     one = linear(tick_size=Decimal(tick_size))
