@@ -60,7 +60,9 @@ from sor.units import MS, NS, to_ns
 HOLD_POLL_NS = NS
 """A policy that holds without saying when to ask again is asked after this."""
 MARKET_POLL_NS = 250 * MS
-"""A parent that waits for its market looks again after this, besides being woken when the book becomes sound."""
+"""A parent that waits for its market looks again after this, besides being woken when the book becomes sound ..."""
+MARKET_POLL_NS_MAX = 10 * NS
+"""... and ever less often, up to this: each look is journaled, and a market may be closed for days."""
 
 Ruling = tuple[Decision, tuple[str, ...]]
 Decider = Callable[[Parent, Policy, View, Params], Ruling]
@@ -664,7 +666,8 @@ class Core:
         if parent.order.on_no_market is OnNoMarket.REFUSE:
             self._stop(parent, ParentStatus.DENIED, EndReason.NO_MARKET, "book or mark is not known")
             return False
-        self._watch(parent, Revisit(at_ns=fact.now_ns + MARKET_POLL_NS), market)
+        poll_ns = max(MARKET_POLL_NS, min(MARKET_POLL_NS_MAX, (fact.now_ns - parent.accepted_ns) // 8))
+        self._watch(parent, Revisit(at_ns=fact.now_ns + poll_ns), market)
         return False
 
     def _watch(self, parent: Parent, revisit: Revisit, market: MarketView) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from sor.commands import Alarm, Decided, EndMark, MarkAt, WakeAt, Watch
 from sor.decide import decide
-from sor.events import EndMarked, Marked, Reported, Woke
+from sor.events import EndMarked, Looked, Marked, Reported, Woke
 from sor.ids import ClOrdId, ExecId, ParentId, VenueName
 from sor.market import Trust
 from sor.orders import ExecType, ExecutionReport, OrdStatus, ParentStatus, RejectKind
@@ -17,7 +17,7 @@ from sor.reasons import EndReason, TimeoutBound
 from sor.revisit import Revisit, Trigger
 from sor.snapshot import Cause, View
 from sor.units import MS, NS
-from tests.fakes.bench import BTC, A, Bench, book, decided, outward, parent_order
+from tests.fakes.bench import BTC, START_NS, A, Bench, book, decided, outward, parent_order
 from tests.fakes.policies import Immediate, ScriptedPolicy, Wanting, decision, rest, take
 
 P1 = ParentId("P1")
@@ -255,3 +255,15 @@ def test_only_parents_at_work_are_gone_through() -> None:
     assert list(world.core.at_work.values()) == [parent]
     world.canceled(child, cum=0)
     assert world.core.at_work == {}
+
+
+def test_who_waits_for_its_market_looks_ever_less_often() -> None:
+    """Each look is a record: four a second would be a third of a million a day for each parent."""
+    world = Bench(Wanting())
+    world.market = book((), (), trust=Trust.EMPTY)
+    world.submit(parent_order(deadline_s=7_200.0))
+    world.run_for(3_600 * NS)
+    looks = [fact.now_ns - START_NS for fact, _ in world.turns if isinstance(fact, Looked)]
+    assert looks[:3] == [0, NS // 4, NS // 2]
+    assert looks[-1] - looks[-2] == 10 * NS
+    assert len(looks) < 400
