@@ -30,6 +30,8 @@ INTENT_DEADLINE_S = 60.0
 """An intent without a price must be done within this."""
 GTC_DEADLINE_S = 30 * 86_400.0
 """A plain limit order that an intent asks for rests this long at most."""
+STEPS_MAX = 2**53
+"""Lots or ticks of an order: far beyond what any venue takes, and what a journal can hold with room to spare."""
 _METADATA = ("order_type", "limit_price", "may_rest", "deadline_s", "policy", "param_set")
 
 
@@ -53,8 +55,9 @@ def admit(core: Core, order: ParentOrder) -> VenueName | Parent:
             f"{instrument.symbol}: quantity {order.quantity} is below {instrument.venue}'s minimum of "
             f"{instrument.quantity(instrument.min_qty_lots)}; nothing was sent"
         )
+    _check_size(lots, f"quantity {order.quantity}")
     if order.limit is not None:
-        instrument.ticks(order.limit)
+        _check_size(instrument.ticks(order.limit), f"limit {order.limit}")
     _check_numbers(order)
     modes = core.desk.venues[instrument.venue].capabilities.position_modes
     if order.position_side not in modes:
@@ -144,11 +147,14 @@ def check_amend(parent: Parent, asked: AmendAsked) -> None:
     """Check an amendment of a working parent; nothing is changed when it cannot be."""
     if not parent.active:
         raise CallerError(f"parent {parent.id!r} is {parent.status.value}; it cannot be amended")
-    if asked.quantity is not None and parent.instrument.lots(asked.quantity) <= parent.ledger.cum_lots:
-        filled = parent.instrument.quantity(parent.ledger.cum_lots)
-        raise CallerError(f"parent {parent.id!r} has filled {filled} already: cancel it instead")
+    if asked.quantity is not None:
+        lots = parent.instrument.lots(asked.quantity)
+        if lots <= parent.ledger.cum_lots:
+            filled = parent.instrument.quantity(parent.ledger.cum_lots)
+            raise CallerError(f"parent {parent.id!r} has filled {filled} already: cancel it instead")
+        _check_size(lots, f"quantity {asked.quantity}")
     if asked.limit is not None:
-        parent.instrument.ticks(asked.limit)
+        _check_size(parent.instrument.ticks(asked.limit), f"limit {asked.limit}")
     if asked.deadline_s is not None and not 0 < asked.deadline_s <= 1e7:
         raise CallerError(f"deadline of {asked.deadline_s} s: it must lie ahead; nothing was changed")
     if asked.urgency is not None and not 0 <= asked.urgency <= 1:
@@ -280,6 +286,12 @@ def as_recorded(asked: Asked) -> Asked:
         raise CallerError(f"a request has a field of the wrong type: {error}; nothing was changed") from error
     assert isinstance(recorded, type(asked))
     return recorded
+
+
+def _check_size(steps: int, what: str) -> None:
+    """What fits no record would stop the router as soon as it is decided upon."""
+    if steps > STEPS_MAX:
+        raise CallerError(f"{what} is more than 2**53 steps; nothing was sent")
 
 
 def _check_numbers(order: ParentOrder) -> None:
