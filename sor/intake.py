@@ -16,7 +16,7 @@ from sor.ids import VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.limits import limits_of
 from sor.market import MarketView, Trust
-from sor.orders import Action, Intent, OnNoMarket, ParentOrder, PositionSide, Side
+from sor.orders import Action, Intent, OnNoMarket, ParentOrder, PositionSide, Side, Tif
 from sor.param_table import ALWAYS
 from sor.parent import Parent
 from sor.placement import view_of
@@ -59,7 +59,12 @@ def admit(core: Core, order: ParentOrder) -> VenueName | Parent:
     if order.limit is not None:
         _check_size(instrument.ticks(order.limit), f"limit {order.limit}")
     _check_numbers(order)
-    modes = core.desk.venues[instrument.venue].capabilities.position_modes
+    capabilities = core.desk.venues[instrument.venue].capabilities
+    if not capabilities.query_by_client_id or Tif.IOC not in capabilities.tif:
+        asks = capabilities.query_by_client_id
+        lacks = "has no orders that take without resting" if asks else "cannot be asked for an order by our id"
+        raise CallerError(f"{instrument.venue} {lacks}, so it is not routable; nothing was sent")
+    modes = capabilities.position_modes
     if order.position_side not in modes:
         known_sides = ", ".join(side.value for side in PositionSide if side in modes)
         raise CallerError(

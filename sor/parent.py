@@ -18,7 +18,7 @@ from sor.ids import ParentId, VenueName
 from sor.instruments import Instrument
 from sor.market import MarketView
 from sor.orders import Intent, OrdStatus, ParentOrder, ParentStatus, Side
-from sor.policy import Due, Memory, Placement
+from sor.policy import Due, Memory
 from sor.reasons import EndReason, Why
 from sor.revisit import Revisit
 from sor.snapshot import Cause
@@ -259,7 +259,6 @@ class Parent:
         "urgency",
         "venue",
         "wake_ns",
-        "wanted",
         "watching",
     )
 
@@ -295,7 +294,6 @@ class Parent:
         self.open_children: list[Child] = []
         self.next_child_no = 1
         self.market: MarketView | None = None
-        self.wanted: tuple[Placement, ...] = ()
         self.revisit: Revisit | None = None
         self.due: Due | None = None
         self.memory: Memory = {}

@@ -64,6 +64,8 @@ def deny(
         return Denial.SYMBOL_HALTED
     if not venue.up:
         return Denial.VENUE_DOWN
+    if not (proposal.takes or venue.capabilities.post_only):
+        return Denial.NOT_SUPPORTED  # without the flag an order that is to rest may take
     return (
         _price(proposal, parent, market, limits)
         or _size(proposal, parent, book, limits)

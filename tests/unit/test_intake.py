@@ -11,7 +11,7 @@ from sor.events import AmendAsked, CancelAsked, ModeSet, ParamsAdopted, TradingM
 from sor.ids import ParentId, VenueName
 from sor.intake import GTC_DEADLINE_S, INTENT_DEADLINE_S, admit, as_recorded, check_amend, parent_of
 from sor.market import Trust
-from sor.orders import Action, ExecType, Intent, ParentOrder, PositionSide, RejectKind, Side
+from sor.orders import Action, ExecType, Intent, ParentOrder, PositionSide, RejectKind, Side, Tif
 from sor.units import NS
 from tests.fakes.bench import BTC_A, SURE, A, Bench, book, param_text, parent_order
 from tests.fakes.policies import Immediate, ScriptedPolicy, Slices, Wanting, decision, take
@@ -153,6 +153,20 @@ def test_hedge_mode_wants_a_side() -> None:
         assert admit(core, meant) == A
     with pytest.raises(CallerError, match=r"holds no 'both' position .* Position sides are: long, short"):
         admit(core, parent_order(quantity=Decimal(2)))
+
+
+def test_a_venue_that_lacks_what_safety_rests_on_is_not_routable() -> None:
+    """Without a lookup nothing in doubt can be settled; without IOC what should take may rest at the collar."""
+    for changes, says in (
+        ({"query_by_client_id": False}, "acme cannot be asked for an order by our id, so it is not routable; not"),
+        (
+            {"tif": frozenset({Tif.GTC})},
+            "acme has no orders that take without resting, so it is not routable; nothing was",
+        ),
+    ):
+        core = bench(capabilities=msgspec.structs.replace(SURE, **changes)).core
+        with pytest.raises(CallerError, match=says):
+            admit(core, parent_order(quantity=Decimal(2)))
 
 
 def test_the_kill_switch_closes_the_door() -> None:

@@ -166,6 +166,12 @@ def test_a_halted_symbol_and_a_lost_session() -> None:
     assert verdict(rest(10_000), up=False) is Denial.VENUE_DOWN
 
 
+def test_nothing_rests_where_the_venue_cannot_keep_it_from_taking() -> None:
+    flagless = msgspec.structs.replace(SURE, post_only=False)
+    assert verdict(rest(9_999), capabilities=flagless) is Denial.NOT_SUPPORTED
+    assert verdict(take(10_001), capabilities=flagless) is None
+
+
 def test_the_rate_is_ours_or_the_venues_whichever_is_less_and_a_window_that_slides() -> None:
     two = limits(orders_per_s_max=2.0)
     recent, old = START_NS - NS + 1, START_NS - NS
