@@ -26,7 +26,7 @@ import msgspec
 
 from sor import __version__
 from sor.adapter import AccountState, DeadMan, OrderRef, VenueAdapter
-from sor.child import Child
+from sor.child import Child, Life
 from sor.commands import Alarm, Happening
 from sor.decide import Recorded as RecordedDecisions
 from sor.decide import decide
@@ -41,6 +41,7 @@ from sor.events import (
     ParamsAdopted,
     PauseAsked,
     PositionKnown,
+    Reported,
     ResumeAsked,
     SessionStarted,
     Submitted,
@@ -50,7 +51,16 @@ from sor.ids import EPOCH_BOUND, AccountId, ClOrdId, ParentId, Symbol, VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.intake import admit, as_recorded, check_amend, parent_of, preview
 from sor.journal import Durability, Environment, Journal, turns
-from sor.orders import Action, ExecutionReceipt, Intent, ParentOrder, ParentStatus, PositionSide
+from sor.orders import (
+    Action,
+    ExecType,
+    ExecutionReceipt,
+    ExecutionReport,
+    Intent,
+    ParentOrder,
+    ParentStatus,
+    PositionSide,
+)
 from sor.params import Adopted, ParamStore, Refused
 from sor.parent import Parent
 from sor.plugins import Plugins
@@ -506,6 +516,32 @@ class Router:
     def lift_halt(self, venue: VenueName, symbol: str) -> None:
         """Somebody has looked at a halted symbol and takes responsibility for trading on."""
         self._post(HaltLifted(now_ns=self._now(), venue=venue, symbol=canonical_symbol(symbol)))
+
+    def settle(self, cl_ord_id: ClOrdId, *, filled: Decimal, reason: str) -> None:
+        """Somebody has looked an order in doubt up at the venue and takes responsibility: it is over, with this fill.
+
+        For what the router cannot settle by evidence: a venue that gives no bound, or has forgotten the order.
+
+        filled    its total filled quantity; what is known already cannot be taken back.
+        Raises    `CallerError`, nothing changed, unless it is an order of ours in doubt.
+        """
+        child = self.core.desk.children.get(cl_ord_id)
+        if child is None or child.life is not Life.IN_DOUBT:
+            raise CallerError(f"{cl_ord_id!r} is no order of ours in doubt; nothing was changed")
+        instrument = self.core.parents[child.parent_no - 1].instrument
+        lots = instrument.lots(filled) if filled else 0
+        if not child.counted_lots <= lots <= child.reserved_lots:
+            low, high = instrument.quantity(child.counted_lots), instrument.quantity(child.reserved_lots)
+            raise CallerError(f"{cl_ord_id} has filled {low} to {high}, not {filled}; nothing was changed")
+        report = ExecutionReport(
+            venue=child.venue,
+            symbol=instrument.symbol,
+            cl_ord_id=cl_ord_id,
+            exec_type=ExecType.CANCELED,
+            cum_lots=lots,
+            text=f"settled by hand: {reason}",
+        )
+        self._post(Reported(now_ns=self._now(), report=report, mid_hticks=0))
 
     def parents(self) -> tuple[ParentHandle, ...]:
         """Handles of all parents of the journal, also those from before a restart."""

@@ -13,7 +13,7 @@ import anyio
 import msgspec
 import pytest
 
-from sor.adapter import AccountState, OpenOrder, OrderRef, Position, Scheduler, Sink, VenueAdapter
+from sor.adapter import AccountState, NewOrder, OpenOrder, OrderRef, Position, Scheduler, Sink, VenueAdapter
 from sor.engine import ParentHandle, Reconciled, Router, Settings
 from sor.errors import CallerError, InDoubt, JournalFault, NotSent, VenueFault
 from sor.events import TradingMode
@@ -389,6 +389,36 @@ async def test_time_never_goes_back_behind_the_journal(tmp_path: Path, monkeypat
         assert router.core.now_ns >= last_ns
         assert [alarm.text.partition(";")[0] for alarm in router.alarms()] == ["the clock is 3600 s behind the journal"]
         await (await router.submit(order("two"))).result()
+
+
+class Silent(SimulatedVenue):
+    """A ladder that takes orders, answers nothing about them, and gives no bound after which absence is proven."""
+
+    def __init__(self) -> None:
+        super().__init__(read({"market": "ladder", "latency": "near"}))
+
+    def submit(self, order: NewOrder) -> None:
+        raise InDoubt("no answer")
+
+    def query(self, ref: OrderRef) -> None:
+        raise NotSent("no answer")
+
+
+async def test_what_evidence_cannot_settle_a_person_can(tmp_path: Path) -> None:
+    async with Router(Settings(journal=tmp_path / "j"), venues=[Silent()]) as router:
+        handle = await router.submit(order("lost"))
+        await until(lambda: handle.parent.open_children != [])
+        (child,) = handle.parent.open_children
+        cl_ord_id = child.order.cl_ord_id
+        for filled in ("-0.1", "0.6", "0.0001"):
+            with pytest.raises(CallerError, match="nothing was"):
+                router.settle(cl_ord_id, filled=Decimal(filled), reason="asked the venue")
+        handle.cancel()
+        assert handle.status is ParentStatus.STOPPING
+        router.settle(cl_ord_id, filled=Decimal("0.2"), reason="asked the venue")
+        assert (handle.status, handle.filled) == (ParentStatus.CANCELED, Decimal("0.200"))
+        with pytest.raises(CallerError, match="no order of ours in doubt; nothing was changed"):
+            router.settle(cl_ord_id, filled=Decimal(0), reason="once more")
 
 
 async def test_who_waits_for_a_parent_is_told_when_the_router_stops(
