@@ -176,6 +176,8 @@ class Desk:
     def cancel(self, child: Child, now_ns: int, limits: Limits) -> None:
         """Withdraw an order: at once if the venue can be asked, else as soon as it can."""
         child.cancel_wanted = True
+        if child.pending is _AMEND_PENDING:
+            child.give_up_amend()  # a cancel, perhaps the kill switch's, does not wait for its answer
         if child.pending is _NOTHING_PENDING:
             if child.life is _LIVE:
                 self._send_cancel(child, now_ns, limits)
