@@ -1,0 +1,404 @@
+"""Market data: frames of the market socket and answers of the public REST endpoints as market events.
+
+Sizes are base coins; what is finer than a lot is cut off. Sides are put best first whatever order they came in: some
+pushes are worst first. A price off the tick is a fault, not rounded: it says that the contract's terms have changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from operator import itemgetter
+from typing import Final
+
+import msgspec
+
+from sor.errors import VenueFault
+from sor.market import BookUpdate, Levels, MarketEvent, MarkUpdate, TradePrint
+from sor.orders import Side
+from sor.units import MS
+from venues.bingx.codec import ABSENT, data_of, decoded, ms_to_ns, whole_of
+from venues.bingx.listings import Listing
+from venues.bingx.steps import Steps
+
+PING: Final = b"Ping"
+TOPICS_MAX = 200
+"""Topics of one socket; the next is refused (80403)."""
+PING_NS = 5_000_000_000
+SILENCE_MAX_NS = 15_000_000_000
+"""A socket that has sent nothing for three pings is dead; a quiet market is silent but for its pings."""
+
+_Rows = list[tuple[str, str]] | None
+_first: Callable[[tuple[int, int]], int] = itemgetter(0)
+
+
+class Channel(StrEnum):
+    """The topics that are routed on, as they stand after the `@`."""
+
+    BOOK = "incrDepth"
+    TRADES = "trade"
+    MARK = "markPrice"
+
+
+def topic(listing: Listing, channel: Channel) -> str:
+    """What to subscribe to."""
+    return f"{listing.venue_symbol}@{channel.value}"
+
+
+# --- frames -----------------------------------------------------------------------------------------------------------
+
+
+class Ping(msgspec.Struct, frozen=True, gc=False):
+    """To be answered with `wire.PONG`; without, the socket drops after 30 s."""
+
+
+class TopicAnswer(msgspec.Struct, frozen=True, gc=False):
+    """The answer to a subscription; `code` 0 is yes. Only then is the topic's data to be read (a refused one leaks)."""
+
+    request_id: str
+    code: int
+    text: str
+
+
+class TopicData(msgspec.Struct, frozen=True, gc=False):
+    """A push of one topic, not yet read: `read_topic` with its listing."""
+
+    topic: str
+    message: bytes
+
+
+class _Answer(msgspec.Struct, frozen=True, gc=False):
+    id: str = ""
+    code: int = 0
+    msg: str | None = None
+    data_type: str = msgspec.field(default="", name="dataType")
+
+
+_ANSWER = msgspec.json.Decoder(_Answer)
+_TOPIC_KEY: Final = b'"dataType":"'
+
+
+def read_frame(message: bytes) -> Ping | TopicAnswer | TopicData:
+    """One inflated frame of the market socket. Raises `VenueFault` for what is none."""
+    if message == PING:
+        return Ping()
+    start = message.find(_TOPIC_KEY, 0, 256)  # a look instead of a second pass over a book; the readers check it
+    if start >= 0:
+        start += len(_TOPIC_KEY)
+        name = message[start : message.find(b'"', start)]
+        if name and name.isascii():
+            return TopicData(name.decode(), message)
+    answer = decoded(_ANSWER, message, "a market frame")
+    if answer.data_type and not answer.code:
+        return TopicData(answer.data_type, message)
+    return TopicAnswer(answer.id, answer.code, answer.msg or "")
+
+
+# --- what is routed on ------------------------------------------------------------------------------------------------
+
+
+class _Book(msgspec.Struct, frozen=True, gc=False):
+    last_update_id: int = msgspec.field(name="lastUpdateId")
+    action: str
+    time: int = 0
+    bids: _Rows = None
+    asks: _Rows = None
+
+
+class _BookFrame(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    data_type: str
+    data: _Book
+    code: int = 0
+
+
+class _Trade(msgspec.Struct, frozen=True, gc=False):
+    at_ms: int = msgspec.field(name="T")
+    price: str = msgspec.field(name="p")
+    size: str = msgspec.field(name="q")
+    buyer_is_maker: bool = msgspec.field(name="m")
+
+
+class _TradeFrame(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    data_type: str
+    data: list[_Trade] | None
+    code: int = 0
+
+
+class _Mark(msgspec.Struct, frozen=True, gc=False):
+    price: str = msgspec.field(name="p")
+    at_ms: int = msgspec.field(name="E", default=0)
+
+
+class _MarkFrame(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    data_type: str
+    data: _Mark
+    code: int = 0
+
+
+class _Levels(msgspec.Struct, frozen=True, gc=False):
+    bids: _Rows = None
+    asks: _Rows = None
+
+
+class _LevelsFrame(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    data_type: str
+    data: _Levels
+    ts: int = 0
+    code: int = 0
+
+
+_BOOK = msgspec.json.Decoder(_BookFrame)
+_TRADE = msgspec.json.Decoder(_TradeFrame)
+_MARK = msgspec.json.Decoder(_MarkFrame)
+_LEVELS = msgspec.json.Decoder(_LevelsFrame)
+
+
+def read_topic(push: TopicData, listing: Listing, recv_ns: int) -> tuple[MarketEvent, ...]:
+    """A push of `listing` as events, oldest first: book, trades, mark, and the depthN snapshots.
+
+    Raises `VenueFault` when it cannot be read, belongs to another contract, or is of a topic that is not routed on.
+    """
+    symbol, _, channel = push.topic.partition("@")
+    if symbol != listing.venue_symbol:
+        raise VenueFault(f"BingX pushed {push.topic!r} where {listing.venue_symbol} was expected")
+    if channel == "incrDepth":
+        return (_book(push, listing, recv_ns),)
+    if channel == "trade":
+        return _trades(push, listing, recv_ns)
+    if channel == "markPrice":
+        mark = decoded(_MARK, push.message, "a mark price")
+        _check(push, mark.data_type, mark.code)
+        return (_mark_update(listing, mark.data.price, mark.data.at_ms * MS, recv_ns),)
+    if channel.startswith("depth"):
+        levels = decoded(_LEVELS, push.message, "a book snapshot")
+        _check(push, levels.data_type, levels.code)
+        return (_snapshot(listing, levels.data.bids, levels.data.asks, levels.ts * MS, recv_ns),)
+    raise VenueFault(f"BingX pushed {push.topic!r}, which nobody asked for")
+
+
+def _check(push: TopicData, data_type: str, code: int) -> None:
+    if data_type != push.topic or code:
+        raise VenueFault(f"BingX pushed {data_type!r} with code {code} under the topic {push.topic!r}")
+
+
+def _book(push: TopicData, listing: Listing, recv_ns: int) -> BookUpdate:
+    frame = decoded(_BOOK, push.message, "a book update")
+    _check(push, frame.data_type, frame.code)
+    data = frame.data
+    if data.action not in {"all", "update"}:
+        raise VenueFault(f"BingX pushed a book with the action {data.action!r}")
+    return BookUpdate(
+        symbol=listing.instrument.symbol,
+        bids=_side(listing, data.bids, best_is_high=True),
+        asks=_side(listing, data.asks, best_is_high=False),
+        venue_ns=data.time * MS,
+        recv_ns=recv_ns,
+        snapshot=data.action == "all",
+        seq=data.last_update_id,
+    )
+
+
+def _side(listing: Listing, rows: _Rows, *, best_is_high: bool) -> Levels:
+    """One side, best first; of a price named twice the later one stays later, as it is the one that counts."""
+    if not rows:
+        return ()
+    ticks: Steps = listing.ticks
+    sizes: Steps = listing.sizes
+    levels = [(ticks[price], sizes[size]) for price, size in rows]
+    levels.sort(key=_first, reverse=best_is_high)
+    return tuple(levels)
+
+
+def _snapshot(listing: Listing, bids: _Rows, asks: _Rows, venue_ns: int, recv_ns: int) -> BookUpdate:
+    return BookUpdate(
+        symbol=listing.instrument.symbol,
+        bids=_side(listing, bids, best_is_high=True),
+        asks=_side(listing, asks, best_is_high=False),
+        venue_ns=venue_ns,
+        recv_ns=recv_ns,
+        snapshot=True,
+    )
+
+
+def _trades(push: TopicData, listing: Listing, recv_ns: int) -> tuple[MarketEvent, ...]:
+    frame = decoded(_TRADE, push.message, "public trades")
+    _check(push, frame.data_type, frame.code)
+    rows = frame.data or []
+    rows.reverse()  # newest first on the wire
+    rows.sort(key=_at_ms)
+    prints = [_print(listing, row.price, row.size, row.buyer_is_maker, row.at_ms * MS, recv_ns) for row in rows]
+    return tuple([one for one in prints if one.qty_lots])
+
+
+def _at_ms(row: _Trade) -> int:
+    return row.at_ms
+
+
+def _print(listing: Listing, price: str, size: str, buyer_is_maker: bool, venue_ns: int, recv_ns: int) -> TradePrint:
+    return TradePrint(
+        symbol=listing.instrument.symbol,
+        side=Side.SELL if buyer_is_maker else Side.BUY,
+        price_ticks=listing.ticks[price],
+        qty_lots=listing.sizes[size],
+        venue_ns=venue_ns,
+        recv_ns=recv_ns,
+    )
+
+
+def _mark_update(listing: Listing, price: str, venue_ns: int, recv_ns: int) -> MarkUpdate:
+    ticks = listing.in_ticks(price)
+    if ticks <= 0:
+        raise VenueFault(f"BingX sent {price!r} as the mark price of {listing.venue_symbol}")
+    return MarkUpdate(symbol=listing.instrument.symbol, mark_ticks=float(ticks), venue_ns=venue_ns, recv_ns=recv_ns)
+
+
+# --- the chain of a book ----------------------------------------------------------------------------------------------
+
+
+class Step(StrEnum):
+    """What to do with a book update."""
+
+    APPLY = "apply"
+    IGNORE = "ignore"
+    """The book is lost already and a new snapshot has been asked for."""
+    RESYNC = "resync"
+    """The book is lost with this: say so (`BookReset`), unsubscribe and subscribe again."""
+
+
+class BookChain:
+    """Whether the updates of one subscription can be believed, from their ids and their prices.
+
+    Ids grow by 1 to 9 from frame to frame without anything being lost, so a step over ids means nothing, whatever the
+    documentation says. What does mean something: an id that is not newer, an update before the snapshot, and a book
+    that crosses. Make a new chain, or call `restart`, for every subscription.
+    """
+
+    __slots__ = ("_ask", "_asks", "_bid", "_bids", "_last", "_lost")
+
+    def __init__(self) -> None:
+        self._last = -1
+        self._lost = False
+        self._bid = self._ask = 0
+        self._bids: dict[int, int] = {}
+        self._asks: dict[int, int] = {}
+
+    def restart(self) -> None:
+        """A new subscription: the snapshot is next."""
+        self._last = -1
+        self._lost = False
+        self._load((), ())
+
+    def judge(self, update: BookUpdate) -> Step:
+        """What to do with `update`; RESYNC is said once, after which everything up to a snapshot is ignored."""
+        if update.snapshot:
+            self._load(update.bids, update.asks)
+        elif self._lost:
+            return Step.IGNORE
+        elif self._last < 0 or update.seq <= self._last:
+            return self._lose()
+        else:
+            self._bid = _changed(self._bids, update.bids, self._bid, 1)
+            self._ask = _changed(self._asks, update.asks, self._ask, -1)
+        self._last = update.seq
+        self._lost = False
+        return self._lose() if self._bid and self._ask and self._bid >= self._ask else Step.APPLY
+
+    def _load(self, bids: Levels, asks: Levels) -> None:
+        self._bids = {price: size for price, size in bids if size}
+        self._asks = {price: size for price, size in asks if size}
+        self._bid = max(self._bids, default=0)
+        self._ask = min(self._asks, default=0)
+
+    def _lose(self) -> Step:
+        self._lost = True
+        return Step.RESYNC
+
+
+def _changed(held: dict[int, int], levels: Levels, best: int, sign: int) -> int:
+    """Apply levels to one side; returns its best price, 0 when it is empty. `sign` is 1 where high is best."""
+    for price, size in levels:
+        if size:
+            held[price] = size
+            if not best or sign * price > sign * best:
+                best = price
+        elif held.pop(price, 0) and price == best:
+            best = sign * max([sign * one for one in held], default=0)
+    return best
+
+
+# --- public REST ------------------------------------------------------------------------------------------------------
+
+
+class _Depth(msgspec.Struct, frozen=True, gc=False):
+    """`bidsCoin` and `asksCoin` are not read: base coins are in `bids` and `asks`, and they did not always agree."""
+
+    at_ms: int = msgspec.field(name="T", default=0)
+    bids: _Rows = None
+    asks: _Rows = None
+
+
+class _TradeRow(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    time: int
+    is_buyer_maker: bool
+    price: str
+    qty: str
+
+
+class PremiumIndex(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Mark and funding of one contract.
+
+    funding_rate      running estimate for the next settlement, as it is spelled; positive: longs pay.
+    next_funding_ns   when that is: a moment, although the documentation calls it what is left.
+    interval_h        hours between settlements, 0 when not stated.
+    """
+
+    mark: MarkUpdate
+    funding_rate: str
+    next_funding_ns: int
+    interval_h: int
+
+
+class _Premium(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    symbol: str
+    mark_price: str
+    last_funding_rate: str = ""
+    next_funding_time: msgspec.Raw = ABSENT
+    funding_interval_hours: msgspec.Raw = ABSENT
+
+
+_DEPTH = msgspec.json.Decoder(_Depth)
+_TRADE_ROWS = msgspec.json.Decoder(list[_TradeRow] | None)
+_PREMIUM = msgspec.json.Decoder(_Premium)
+
+
+def read_depth(body: bytes, listing: Listing, recv_ns: int) -> BookUpdate:
+    """The answer of `wire.depth`: a snapshot without an id, after which no update of the socket can follow."""
+    depth = data_of(body, _DEPTH, "a book")
+    return _snapshot(listing, depth.bids, depth.asks, depth.at_ms * MS, recv_ns)
+
+
+def read_trades(body: bytes, listing: Listing, recv_ns: int) -> tuple[TradePrint, ...]:
+    """The answer of `wire.trades`, oldest first."""
+    rows = data_of(body, _TRADE_ROWS, "public trades")
+    rows = rows if rows is not None else []
+    rows.reverse()  # newest first on the wire
+    rows.sort(key=_row_ms)
+    prints = [_print(listing, row.price, row.qty, row.is_buyer_maker, row.time * MS, recv_ns) for row in rows]
+    return tuple([one for one in prints if one.qty_lots])
+
+
+def _row_ms(row: _TradeRow) -> int:
+    return row.time
+
+
+def read_premium_index(body: bytes, listing: Listing, recv_ns: int) -> PremiumIndex:
+    """The answer of `wire.premium_index`; `updateTime` is the last settlement, so the mark carries no venue time."""
+    premium = data_of(body, _PREMIUM, "a mark price")
+    if premium.symbol != listing.venue_symbol:
+        raise VenueFault(f"BingX answered with {premium.symbol!r} for {listing.venue_symbol}")
+    return PremiumIndex(
+        mark=_mark_update(listing, premium.mark_price, 0, recv_ns),
+        funding_rate=premium.last_funding_rate,
+        next_funding_ns=ms_to_ns(premium.next_funding_time),
+        interval_h=whole_of(premium.funding_interval_hours),
+    )
