@@ -9,11 +9,12 @@ Same tape, arguments and version: same bytes.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ from sor.errors import CallerError
 from sor.events import AnyFact
 from sor.ids import EPOCH_BOUND, AccountId, ClOrdId, ParentId
 from sor.instruments import Instrument
+from sor.intake import admit
 from sor.journal import Environment, Journal
 from sor.lab.bootstrap import Difference, Interval, block_of, difference, interval
 from sor.orders import ParentOrder, Side
@@ -49,6 +51,10 @@ HORIZON_SHARE = 10
 """Markouts look ahead by at most this part (a tenth) of the recording: longer ones would leave no room for parents."""
 QUANTITY_SHARE = Decimal("0.1")
 """The default quantity, as a share of the median size at the touch."""
+DEADLINE_S_MIN = 0.001
+SEED_MAX = 2**53
+"""As of every number that must read the same in every program that reads JSON."""
+PUT_TRIES = 8
 PROBE_LOOKS = 100
 PROBE_NS = 60 * NS
 SYNTHETIC_MARKOUT_NS = 30 * NS
@@ -152,8 +158,10 @@ def draw(plan: Plan, ground: Ground, *, quantity: Decimal) -> Drawn:
     """
     if not 1 <= plan.parents <= 100_000:
         raise CallerError(f"{plan.parents} parents: give 1 to 100000; nothing was replayed")
-    if not 0 < plan.deadline_s <= 86_400:
-        raise CallerError(f"deadline of {plan.deadline_s} s: give a positive one; nothing was replayed")
+    if not DEADLINE_S_MIN <= plan.deadline_s <= 86_400:
+        raise CallerError(f"deadline of {plan.deadline_s} s: give 1 ms to 1 day; nothing was replayed")
+    if not 0 <= plan.seed <= SEED_MAX:
+        raise CallerError(f"seed {plan.seed}: give 0 to 2**53; nothing was replayed")
     span = ground.end_ns - ground.first_ns
     horizons = tuple(horizon for horizon in HORIZONS_NS if horizon * HORIZON_SHARE <= span)
     high = ground.end_ns - to_ns(plan.deadline_s) - (horizons[-1] if horizons else 0)
@@ -214,8 +222,10 @@ class Replayer:
         self._schedules = schedules
         self._sets = dict(sets)
         self._runs = runs
-        self.instrument, touch_lots = self._probe()
+        self.instrument, touch_lots, core = self._probe()
         self.drawn = draw(plan, ground, quantity=self._quantity(touch_lots))
+        for policy in plan.policies:  # what the router would refuse is refused before anything is written
+            admit(core, self._order(policy, self.drawn.starts[0]))
 
     def run(self, *, progress: Callable[[str, int], None]) -> Comparison:
         """All policies, one after the other. `progress(policy, ended)` is called as parents end."""
@@ -229,11 +239,12 @@ class Replayer:
             differences=tuple(self._difference(outcomes[0], other) for other in outcomes),
         )
 
-    def _probe(self) -> tuple[Instrument, int]:
-        """The instrument that the venue lists, and the median size at the touch over a hundred regular looks."""
+    def _probe(self) -> tuple[Instrument, int, Core]:
+        """The instrument that the venue lists, the median size at the touch over a hundred looks, and who looked."""
         ground = self.ground
         core = Core(policies=self._policies, schedules=self._schedules, decider=decide)
         world = World(core, start_ns=ground.first_ns, recorder=_Nowhere(), horizons_ns=())
+        world.open(epoch=0, version=__version__, sets=self._sets, default_set=self.plan.param_set)
         adapter = self._open_venue(ground.options)
         world.connect(adapter)
         (instrument,) = core.instruments.values()
@@ -248,7 +259,7 @@ class Replayer:
             world.scheduler.run_until(at_ns)
             view = feed.view(at_ns)
             sizes += [levels[0][1] for levels in (view.bids, view.asks) if levels]
-        return instrument, int(np.median(np.array(sizes))) if sizes else 0
+        return instrument, int(np.median(np.array(sizes))) if sizes else 0, core
 
     def _quantity(self, touch_lots: int) -> Decimal:
         """What each parent trades. Raises `CallerError` for a quantity off the step or below the minimum."""
@@ -351,7 +362,7 @@ class Replayer:
     def _name(self) -> str:
         """Names the run by everything that decides its outcome, so that runs do not replace each other by chance."""
         digests = {name: one.digest for name, one in sorted(self._sets.items())}
-        content = msgspec.json.encode([__version__, self.ground.digest, self.plan, digests])
+        content = msgspec.json.encode([__version__, self.ground.digest, self.instrument, self.plan, digests])
         return f"{self.ground.name}-{hashlib.sha256(content).hexdigest()[:10]}"
 
 
@@ -362,10 +373,33 @@ def _workshop(home: Path) -> Iterator[Path]:
     desk = Path(tempfile.mkdtemp(prefix=f".{home.name}.", dir=home.parent))
     try:
         yield desk
-        shutil.rmtree(home, ignore_errors=True)
-        desk.rename(home)
+        _put(desk, home)
     finally:
         shutil.rmtree(desk, ignore_errors=True)
+        with suppress(OSError):  # nothing but a run of this plan makes its parent worth keeping
+            home.parent.rmdir()
+
+
+def _put(desk: Path, home: Path) -> None:
+    """Move a finished run into its place, whose older run goes last.
+
+    Two processes with the same plan may do so at once: their runs are equal, so it does not matter whose stays.
+    """
+    for _ in range(PUT_TRIES):
+        old = Path(tempfile.mkdtemp(prefix=f".{home.name}.", dir=home.parent))
+        try:
+            with suppress(FileNotFoundError):
+                home.rename(old)
+            desk.rename(home)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # these: another run came in between
+                raise
+        finally:
+            if not home.exists() and any(old.iterdir()):  # stopped between the two renames
+                old.rename(home)
+            shutil.rmtree(old, ignore_errors=True)
+    raise CallerError(f"{home} cannot be replaced: others keep writing there; nothing was changed. Try again later")
 
 
 def verdict_of(parents: Sequence[Parent], books: tuple[VenueOrder, ...]) -> Verdict:
@@ -408,6 +442,7 @@ def document(comparison: Comparison) -> dict[str, object]:
         "quantity": str(drawn.quantity),
         "deadline_s": plan.deadline_s,
         "schedule": plan.schedule,
+        "schedule_args": plan.schedule_args,
         "param_set": plan.param_set,
         "horizons_s": [horizon / NS for horizon in drawn.horizons_ns],
         "policies": [

@@ -95,3 +95,48 @@ def test_a_deadline_longer_than_the_recording_is_refused(
     assert run(["replay", str(tape), "--deadline", "10m", "--runs", str(tmp_path)]) == 1
     assert "too short for a deadline of 600.0 s" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--seed", "-1"], "seed -1: give 0 to 2**53; nothing was replayed"),
+        (["--deadline", "0.0000001ms"], "give 1 ms to 1 day; nothing was replayed"),
+        (["--schedule-arg", "slices=5"], "schedule immediate takes no arguments, got slices"),
+        (["--schedule", "twap", "--schedule-arg", "slices=nan"], "twap: slices is nan"),
+        (["--qty", "1e30"], "is more than 2**53 steps; nothing was sent"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_the_router_would_refuse_is_refused_before_anything_is_written(
+    tape: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
+    assert run(["replay", str(tape), "--runs", str(tmp_path / "runs"), *words]) == 1
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+    assert says in told.err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_parents_that_the_gate_refuses_are_told_with_what_completing_them_costs(
+    tape: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """50 BTC are more than the gate lets through: nothing trades, and the whole cost is that of completing."""
+    home = tmp_path / "runs of today"
+    words = ["replay", str(tape), "--parents", "6", "--qty", "50", "--policies", "cross", "--runs", str(home)]
+    assert run(words) == 0
+    told = capsys.readouterr()
+    assert "parents of 50 BTC, deadline 15 s" in told.out
+    assert "cross: 6 of 6 parents were not filled in full, ended by deadline 6; the first is cross-0001." in told.out
+    costs, sources = (line.split() for line in told.out.splitlines() if line.startswith("cross  "))
+    assert (costs[2], sources[1:4], sources[4]) == ("0.0%", ["+0.000"] * 3, costs[3])
+    assert float(costs[3]) > 4.0
+    assert f"Try: sor explain cross-0001 --runs '{home}'" in told.err
+
+    assert run(["explain", "cross-0001", "--runs", str(home)]) == 0
+    story = capsys.readouterr().out
+    assert "buy 50 BTC, BTCUSDT on binance_usdm, accepted 2024-08-08 23:55:20.710 UTC at a mid of 61804.05" in story
+    assert "risk gate refused it: order notional (risk.order_notional_max is 250,000)" in story
+    assert "0.000 of 50.000 filled; 0 orders." in story
+    assert "Completing the rest at the end would have cost +4.832 bps, fee in, or more" in story
