@@ -33,7 +33,7 @@ class Printer(Console):
 
 
 class Output:
-    """How this invocation wants its answer."""
+    """How this invocation wants its answer. What is printed is text as it stands: names may hold any brackets."""
 
     def __init__(self) -> None:
         self.json = False
@@ -42,12 +42,12 @@ class Output:
     def out(self) -> Console:
         """For results; in a file or a pipe nothing is cut to a width."""
         watched = sys.stdout.isatty()
-        return Printer(highlight=False, soft_wrap=not watched, width=None if watched else PIPE_WIDTH)
+        return Printer(highlight=False, markup=False, soft_wrap=not watched, width=None if watched else PIPE_WIDTH)
 
     @property
     def err(self) -> Console:
         """For notes; in a file or a pipe nothing is cut to a width either, so that a command it names can be copied."""
-        return Printer(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+        return Printer(stderr=True, highlight=False, markup=False, soft_wrap=not sys.stderr.isatty())
 
 
 def say_json(document: object) -> None:

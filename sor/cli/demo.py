@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from rich.text import Text
 
 from sor.cli.common import RUNS, Output
 
@@ -17,8 +18,15 @@ RANDOM = (
 )
 
 
-@click.command()
-@click.option("--policies", "policy_list", default="cross,maker_first", show_default=True, metavar="NAMES")
+@click.command(short_help="A tour: orders on a simulated venue, and their costs.")
+@click.option(
+    "--policies",
+    "policy_list",
+    default="cross,maker_first",
+    show_default=True,
+    metavar="NAMES",
+    help="Policies to compare; see `sor policies`.",
+)
 @click.option("--parents", default=36, show_default=True, help="Parent orders for each policy.")
 @click.option("--qty", "quantity", default="0.6", show_default=True, help="Quantity of each parent, in coins.")
 @click.option("--seed", default=7, show_default=True, help="Decides the market, start times and sides.")
@@ -43,6 +51,6 @@ def demo(ctx: click.Context, policy_list: str, parents: int, quantity: str, seed
         output.out.print(RANDOM)
         last = comparison.outcomes[-1]
         told = max(last.reports, key=lambda one: (one.timeouts, one.requotes, one.filled_lots))
-        output.out.print(f"\n[bold]One parent explained[/bold] (sor explain {told.parent_id})")
+        output.out.print(Text.assemble("\n", ("One parent explained", "bold"), f" (sor explain {told.parent_id})"))
         tell_story(output.out, last.journal, told.parent_id, decisions=2)
     ctx.exit(exit_code(comparison))

@@ -12,7 +12,7 @@ from sor.errors import CallerError, JournalFault
 from sor.ids import ParentId
 
 
-@click.command()
+@click.command(short_help="Tell the story of one parent order.")
 @click.argument("parent_id", metavar="PARENT")
 @click.option(
     "--journal", "path", type=click.Path(path_type=Path), help="The journal; default: the newest run with it."

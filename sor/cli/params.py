@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import click
+from rich.padding import Padding
 from rich.table import Table
 
 from sor.cli.common import PARAM_DIR_HELP, Output, say_json
 from sor.errors import CallerError
 
 
-@click.command()
+@click.command(short_help="Show a param-set: units, bounds, sources.")
 @click.argument("name", default="baseline")
 @click.option("--param-dir", "directories", multiple=True, type=click.Path(path_type=Path), help=PARAM_DIR_HELP)
 @click.pass_context
 def params(ctx: click.Context, name: str, directories: tuple[Path, ...]) -> None:
     """Show the param-set NAME: every value with its unit, bounds, kind and source."""
-    from sor.params import ParamStore
+    from sor.param_table import TABLE
+    from sor.params import ParamStore, Scope
 
     output = ctx.ensure_object(Output)
     store = ParamStore(*directories)
@@ -26,13 +29,23 @@ def params(ctx: click.Context, name: str, directories: tuple[Path, ...]) -> None
     if output.json:
         say_json({"set": found.set_id, "digest": found.digest, "records": found.model_dump(mode="json")["records"]})
         return
-    table = Table(title=f"{found.set_id}, digest {found.digest}", box=None)
-    for column in ("id", "value", "unit", "bounds", "kind", "source"):
-        table.add_column(column, justify="right" if column == "value" else "left", overflow="fold")
+    out = output.out
+    out.print(f"{found.set_id}, digest {found.digest}", style="bold")
     for record in found.records:
-        value, low, high = (f"{number.normalize():f}" for number in (record.value, *record.bounds))
-        table.add_row(record.id, value, record.unit, f"{low} to {high}", record.kind.value, record.source)
-    output.out.print(table)
+        low, high = record.bounds
+        where = "" if record.scope == Scope() else f" for {record.scope.symbol} on {record.scope.venue}"
+        out.print()
+        out.print(
+            f"{record.id} = {_plain(record.value)} {record.unit}{where}, within {_plain(low)} to {_plain(high)}, "
+            f"{record.kind}"
+        )
+        for text in (TABLE[record.id].meaning if record.id in TABLE else "", f"Source: {record.source}"):
+            if text:
+                out.print(Padding(text, (0, 0, 0, 4)) if out.is_terminal else f"    {text}", style="dim")
+
+
+def _plain(number: Decimal) -> str:
+    return f"{number.normalize():,f}"
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -10,9 +11,16 @@ from sor.cli.common import PARAM_DIR_HELP, RUNS, Output
 from sor.errors import CallerError
 
 
-@click.command()
+@click.command(short_help="Compare policies on a recording.")
 @click.argument("tape", type=click.Path(path_type=Path))
-@click.option("--policies", "policy_list", default="cross,maker_first", show_default=True, metavar="NAMES")
+@click.option(
+    "--policies",
+    "policy_list",
+    default="cross,maker_first",
+    show_default=True,
+    metavar="NAMES",
+    help="Policies to compare, the first is the yardstick; see `sor policies`.",
+)
 @click.option("--parents", default=200, show_default=True, help="Parent orders for each policy.")
 @click.option("--seed", default=7, show_default=True, help="Decides start times, sides and latencies.")
 @click.option("--qty", "quantity", help="Quantity of each parent; default: a tenth of the median size at the touch.")
@@ -71,7 +79,8 @@ def replay(
     show(output, comparison)
     if not output.json:
         example = comparison.outcomes[-1].reports[0].parent_id
-        output.err.print(f"Journals are in {comparison.outcomes[0].journal.parent}. Try: sor explain {example}")
+        where = "" if runs == RUNS else f" --runs {shlex.quote(str(runs))}"
+        output.err.print(f"Journals are in {comparison.outcomes[0].journal.parent}. Try: sor explain {example}{where}")
     ctx.exit(exit_code(comparison))
 
 
@@ -80,7 +89,10 @@ def _arguments(pairs: tuple[str, ...]) -> dict[str, float]:
     for pair in pairs:
         name, _, number = pair.partition("=")
         try:
-            found[name] = float(number)
-        except ValueError as error:
-            raise CallerError(f"--schedule-arg {pair!r}: write it like slices=5; nothing was replayed") from error
+            value = float(number)
+        except ValueError:
+            value = None
+        if not name or name in found or value is None:
+            raise CallerError(f"--schedule-arg {pair!r}: write each once, like slices=5; nothing was replayed")
+        found[name] = value
     return found

@@ -7,7 +7,14 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from sor.cli.common import Output, progress_of, say_json
-from sor.cli.tables import comparison_tables, difference_lines, interval_line, setting_line, verdict_line
+from sor.cli.tables import (
+    comparison_tables,
+    difference_lines,
+    interval_line,
+    setting_line,
+    unfilled_lines,
+    verdict_line,
+)
 from sor.errors import CallerError
 from sor.lab.replay import Comparison, Ground, Plan, Replayer, document
 from sor.params import ParamStore
@@ -49,11 +56,14 @@ def show(output: Output, comparison: Comparison) -> None:
     out = output.out
     out.print(setting_line(comparison))
     out.print()
-    for table in comparison_tables(comparison):
+    for title, table in comparison_tables(comparison):
+        out.print(title, style="italic")
         out.print(table)
         out.print()
     out.print(interval_line(comparison))
     for line in difference_lines(comparison):
+        out.print(line)
+    for line in unfilled_lines(comparison.outcomes):
         out.print(line)
     out.print(verdict_line(comparison.outcomes))
     for outcome in comparison.outcomes:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from sor.cli.words import amount, bps, count, moment, short_unit
 from sor.commands import Amend, Cancel, Decided, Ended, Place
 from sor.decide import Checked
 from sor.decide import Recorded as RecordedDecisions
@@ -20,16 +23,30 @@ from sor.journal import Record, Turn, pick, turns
 from sor.journal.index import Index
 from sor.market import MarketView
 from sor.orders import ExecType, ExecutionReport, OrdType, Side
+from sor.param_table import TABLE, Unit
 from sor.params import ParamSet, parse
 from sor.parent import Parent
 from sor.plugins import Plugins
 from sor.policy import Decision, Rest
-from sor.reasons import TimeoutBound
+from sor.reasons import Denial, TimeoutBound
 from sor.records import record_of
 from sor.recovery import fold
 from sor.router import Core
 from sor.tca import ParentReport, report
 from sor.units import NS, rate_bps
+
+INDENT = 13
+"""Columns that the time before an event takes."""
+UNSAID = (Unit.RATIO, Unit.COUNT)
+"""Units that say nothing beside the number."""
+LIMITS = {
+    Denial.COLLAR: "risk.collar_bps",
+    Denial.ORDER_NOTIONAL: "risk.order_notional_max",
+    Denial.OPEN_NOTIONAL: "risk.open_notional_max",
+    Denial.POSITION_NOTIONAL: "risk.position_notional_max",
+    Denial.ORDER_RATE: "risk.orders_per_s_max",
+}
+"""Which parameter a refusal of the risk gate is about."""
 
 
 class Story(msgspec.Struct, frozen=True):
@@ -93,23 +110,33 @@ def tell_story(
 
 
 class _Teller:
-    """Prints one story."""
+    """Prints one story: on a terminal with a hanging indent, elsewhere one line for each thing said."""
 
     def __init__(self, out: Console, story: Story) -> None:
         self._out = out
         self._story = story
         self._parent = story.parent
         self._instrument: Instrument = story.parent.instrument
+        self._params: dict[str, float] = {}
         self._market: MarketView | None = None
         self._told_digest = ""
+        self._told: tuple[str, ...] = ()
 
     def tell(self, decisions: int | None) -> None:
-        parent, order, out = self._parent, self._parent.order, self._out
-        limit = "" if order.limit is None else f", limit {order.limit}"
-        out.print(
-            f"[bold]{parent.id}[/bold]: {_verb(parent.side)} {order.quantity} {self._instrument.symbol} on "
-            f"{parent.venue}{limit}, deadline {order.deadline_s:g} s, policy {order.policy}, schedule "
-            f"{order.schedule}, param-set {parent.set_name} ({self._story.costs.params_digest})"
+        """The order, then what happened in its order, then what it cost."""
+        parent, order, instrument = self._parent, self._parent.order, self._instrument
+        mid = "" if parent.arrival_hticks is None else f" at a mid of {self._mid(parent.arrival_hticks)}"
+        self._say(
+            (str(parent.id), "bold"),
+            f": {_verb(parent.side)} {amount(instrument, order.quantity)}, {instrument.symbol} on {parent.venue}, "
+            f"accepted {moment(parent.accepted_ns)} UTC{mid}",
+        )
+        limit = "" if order.limit is None else f"limit {order.limit}, "
+        arguments = "".join(f" {name}={value:g}" for name, value in order.schedule_args.items())
+        self._say(
+            f"{limit}deadline {order.deadline_s:g} s, policy {order.policy}, schedule {order.schedule}{arguments}, "
+            f"param-set {parent.set_name} ({self._story.costs.params_digest})",
+            indent=2,
         )
         told = 0
         for at_ns, record in self._story.records:
@@ -122,32 +149,58 @@ class _Teller:
                 self._event(at_ns, record)
         self._costs()
 
+    def _say(self, *parts: str | tuple[str, str], when: str = "", indent: int = 0) -> None:
+        """One thing, `when` it was before it; Text, not markup: what a venue said may hold any brackets."""
+        said = Text.assemble(*parts)
+        indent = max(indent, len(when))
+        if not indent or not self._out.is_terminal:
+            self._out.print(Text.assemble((when.ljust(indent), "dim"), said))
+            return
+        grid = Table.grid()
+        grid.add_column(width=indent, no_wrap=True, style="dim")
+        grid.add_column(overflow="fold")
+        grid.add_row(when, said)
+        self._out.print(grid)
+
     def _when(self, at_ns: int) -> str:
-        return f"[dim]{(at_ns - self._parent.accepted_ns) / NS:+9.3f} s[/dim]"
+        return f"{(at_ns - self._parent.accepted_ns) / NS:+9.3f} s  "
 
     def _decision(self, at_ns: int, record: Decided, *, in_full: bool) -> None:
-        out, decision = self._out, record.decision
+        decision = record.decision
         self._parameters(at_ns, record)
         wants = self._wants(decision, at_ns)
-        out.print(f"{self._when(at_ns)}  [cyan]{record.by}[/cyan] asked because of {_words(record.cause)}: {wants}")
+        self._say((record.by, "cyan"), f" asked because of {_words(record.cause)}: {wants}", when=self._when(at_ns))
         if decision.note and in_full:
-            out.print(f"{'':14}{decision.note}")
+            self._say(decision.note, indent=INDENT)
         for veto in record.vetoes:
-            out.print(f"{'':14}[yellow]invariant {_words(veto)} changed this[/yellow]")
+            self._say((f"invariant {_words(veto)} changed this", "yellow"), indent=INDENT)
         for denial in record.denials:
-            out.print(f"{'':14}[yellow]risk gate: {_words(denial)}[/yellow]")
-        if not in_full:
-            return
+            self._say((f"risk gate refused it: {self._denied(denial)}", "yellow"), indent=INDENT)
+        grounds = tuple(self._grounds(decision))
+        if in_full and grounds != self._told:  # several fills of one moment are one look at one market
+            for line in grounds:
+                self._say(line, indent=INDENT)
+            self._told = grounds
+
+    def _grounds(self, decision: Decision) -> Iterator[str]:
+        """What a decision saw and weighed."""
         if self._market is not None:
-            out.print(f"{'':14}saw {self._saw(self._market)}")
+            yield f"saw {self._saw(self._market)}"
         for alternative in decision.alternatives:
             cost = "cost not known" if alternative.cost_bps is None else f"{alternative.cost_bps:+.3f} bps"
             error = "" if alternative.se_bps is None else f" ± {alternative.se_bps:.3f}"
             note = f" ({alternative.note.strip()})" if alternative.note else ""
-            out.print(f"{'':14}weighed {alternative.name}: {cost}{error}{note}")
+            yield f"weighed {alternative.name}: {cost}{error}{note}"
         if decision.inputs:
             told = ", ".join(f"{name} {value:.6g}" for name, value in decision.inputs)
-            out.print(f"{'':14}inputs {told}")
+            yield f"inputs {told}"
+
+    def _denied(self, denial: Denial) -> str:
+        """Why the gate refused, with the limit where one parameter is it."""
+        limit = LIMITS.get(denial)
+        if limit is None or limit not in self._params:
+            return _words(denial)
+        return f"{_words(denial)} ({limit} is {self._params[limit]:,g})"
 
     def _parameters(self, at_ns: int, record: Decided) -> None:
         """What the policy read, said once, and again when another set came into force."""
@@ -157,10 +210,12 @@ class _Teller:
             return
         self._told_digest = record.params_digest
         params = found.resolve(self._parent.venue, self._instrument.symbol, now_ns=at_ns)
-        self._out.print(f"[dim]Parameters of {record.by} in {record.set_id} ({record.params_digest}):[/dim]")
+        self._params = {name: params[name] for name in LIMITS.values() if name in params}
+        self._say((f"Parameters of {record.by} in {record.set_id} ({record.params_digest}):", "dim"))
         for need in policy.needs:
             if need in params:
-                self._out.print(f"[dim]  {need:34}{params[need]:g}[/dim]")
+                unit = "" if need not in TABLE or TABLE[need].unit in UNSAID else TABLE[need].unit.value
+                self._say((f"{need:34}{params[need]:g} {unit}".rstrip(), "dim"), indent=2)
 
     def _wants(self, decision: Decision, at_ns: int) -> str:
         if not decision.placements:
@@ -186,66 +241,117 @@ class _Teller:
         features = market.features
         if features is None:
             return f"{text}; book {market.trust.value}"
+        lot = float(self._instrument.lot_size)
         return (
             f"{text}; spread {features.spread_bps:.3f} bps, imbalance {features.imbalance:.2f}, volatility "
-            f"{features.volatility:.3f} bps/sqrt(s), buyers {features.buy_flow * float(self._instrument.lot_size):.4g} "
-            f"and sellers {features.sell_flow * float(self._instrument.lot_size):.4g} per s"
+            f"{features.volatility:.3f} bps/sqrt(s), buyers {features.buy_flow * lot:.4g} and sellers "
+            f"{features.sell_flow * lot:.4g} {short_unit(self._instrument)} per s"
         )
 
     def _event(self, at_ns: int, record: Record) -> None:
-        text = ""
+        said: str | tuple[str, str] = ""
         if isinstance(record, Place):
             order = record.order
             kind = (
                 "MARKET" if order.ord_type is OrdType.MARKET else f"LIMIT {self._instrument.price(order.price_ticks)}"
             )
             how = " post-only" if order.post_only else f" {order.tif.value.upper()}"
-            text = (
+            said = (
                 f"send {order.cl_ord_id}: {_verb(order.side)} {self._instrument.quantity(order.qty_lots)} {kind}{how}"
             )
         elif isinstance(record, Cancel):
-            text = f"cancel {record.ref.cl_ord_id}"
+            said = f"cancel {record.ref.cl_ord_id}"
         elif isinstance(record, Amend):
-            text = f"move {record.ref.cl_ord_id} to {self._instrument.price(record.price_ticks)}"
+            said = f"move {record.ref.cl_ord_id} to {self._instrument.price(record.price_ticks)}"
         elif isinstance(record, Reported):
-            text = self._reported(record.report)
+            said = self._reported(record.report)
         elif isinstance(record, Ended):
             filled = self._instrument.quantity(record.cum_lots)
             why = record.text or _words(record.reason)
-            text = f"[bold]ended {_words(record.status)}[/bold]: {filled} filled ({why})"
-        if text:
-            self._out.print(f"{self._when(at_ns)}  {text}")
+            said = (f"ended {_words(record.status)}: {filled} filled ({why})", "bold")
+        if said:
+            self._say(said, when=self._when(at_ns))
 
-    def _reported(self, told: ExecutionReport) -> str:
+    def _reported(self, told: ExecutionReport) -> str | tuple[str, str]:
         if told.exec_type is ExecType.TRADE:
             price, lots = self._instrument.price(told.last_ticks), self._instrument.quantity(told.last_lots)
             role = "" if told.is_maker is None else " as maker" if told.is_maker else " as taker"
-            fee = "" if told.fee_atoms is None else f", fee {_short(self._instrument.money(told.fee_atoms))}"
-            return f"[green]filled {lots} at {price}{role}{fee}[/green]"
+            fee = ""
+            if told.fee_atoms is not None:
+                asset = told.fee_asset or self._instrument.quote
+                fee = f", fee {_short(self._instrument.money(told.fee_atoms))} {asset}".rstrip()
+            return f"filled {lots} at {price}{role}{fee}", "green"
         return " ".join(["venue:", _words(told.exec_type), *(said for said in (told.code, told.text) if said)])
 
     def _costs(self) -> None:
         costs, out = self._story.costs, self._out
-        table = Table(
-            box=None, title="What it cost, bps of the arrival notional (positive is a cost)", title_justify="left"
-        )
+        self._say(self._outcome())
+        self._say("What it cost, bps of the arrival notional (positive is a cost)")
+        table = Table(box=None)
         for name in ("delay", "timing", "spread", "fees", "opportunity", "total"):
             table.add_column(name, justify="right")
         split = costs.shortfall_bps
         table.add_row(
             *(
-                "-" if value is None else f"{value:+.3f}"
+                bps(value)
                 for value in (split.delay, split.timing, split.spread, split.fees, split.opportunity, split.total)
             )
         )
         out.print(table)
+        if costs.filled_lots < costs.qty_lots and costs.completion_bps is not None:
+            beyond = ", or more, as the book showed less than that" if costs.beyond_book_lots else ""
+            self._say(
+                f"Completing the rest at the end would have cost {bps(costs.completion_bps)} bps, fee in{beyond}; "
+                "against the arrival it counts as if that had been done."
+            )
         if costs.cross_at_arrival_bps is not None and costs.arrival_cost_bps is not None:
             saved = costs.cross_at_arrival_bps - costs.arrival_cost_bps
-            out.print(
+            self._say(
                 f"Crossing at once would have cost {costs.cross_at_arrival_bps:+.3f} bps by the book then "
                 f"(taker fee {rate_bps(self._instrument.taker_fee_e8):g}); this cost {costs.arrival_cost_bps:+.3f}, "
                 f"{abs(saved):.3f} bps {'less' if saved >= 0 else 'more'}."
             )
+        drift = self._drift()
+        if drift:
+            self._say(f"After its fills the mid moved, in bps of our favour: {drift}.")
+
+    def _outcome(self) -> str:
+        """How much was done, at what price, by which means."""
+        costs, instrument = self._story.costs, self._instrument
+        done = f"{instrument.quantity(costs.filled_lots)} of {instrument.quantity(costs.qty_lots)} filled"
+        if costs.avg_price is not None:
+            places = max(0, -int(instrument.tick_size.normalize().as_tuple().exponent)) + 2
+            done += f" at {costs.avg_price:.{places}f} on average"
+        if costs.passive_share is not None:
+            done += f", {costs.passive_share:.0%} of it passive"
+        if costs.first_fill_ns is not None and costs.last_fill_ns is not None:
+            done += f", first after {costs.first_fill_ns / NS:.3f} s, last after {costs.last_fill_ns / NS:.3f} s"
+        means = [count(costs.orders, "order")]
+        means += [
+            count(number, noun)
+            for number, noun in (
+                (costs.requotes, "move"),
+                (costs.rejects, "reject"),
+                (costs.timeouts, "timeout"),
+                (costs.fallbacks, "fallback"),
+            )
+            if number
+        ]
+        return f"{done}; {', '.join(means)}."
+
+    def _drift(self) -> str:
+        """Where the mid went after the fills, weighted by lots."""
+        sums: dict[int, tuple[float, int]] = {}
+        for fill in self._story.costs.fills:
+            for markout in fill.markouts:
+                gained, lots = sums.get(markout.horizon_ns, (0.0, 0))
+                sums[markout.horizon_ns] = (gained + fill.lots * markout.markout_bps, lots + fill.lots)
+        return ", ".join(
+            f"{gained / lots:+.3f} after {horizon_ns / NS:g} s" for horizon_ns, (gained, lots) in sorted(sums.items())
+        )
+
+    def _mid(self, hticks: int) -> str:
+        return f"{(hticks * self._instrument.tick_size / 2).normalize():f}"
 
 
 def _verb(side: Side) -> str:
@@ -256,5 +362,5 @@ def _words(text: str) -> str:
     return text.replace("_", " ")
 
 
-def _short(value: object) -> str:
-    return f"{float(str(value)):.6g}"
+def _short(value: Decimal) -> str:
+    return f"{float(value):.6g}"

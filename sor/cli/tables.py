@@ -2,70 +2,76 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich.table import Table
 
+from sor.cli.words import amount, bps, count
 from sor.lab.bootstrap import BLOCKS_MIN
 from sor.lab.replay import Comparison, Outcome
 from sor.units import NS
 
+Titled = tuple[str, Table]
+"""A table and what is said above it, which may be wider than the table."""
 
-def comparison_tables(comparison: Comparison) -> list[Table]:
+
+def comparison_tables(comparison: Comparison) -> list[Titled]:
     """What each policy cost, where that comes from, and how the market moved after its fills; 80 columns wide."""
     return [_costs(comparison), _sources(comparison), *_markouts(comparison)]
 
 
-def _costs(comparison: Comparison) -> Table:
-    table = _table(
-        "Cost against the arrival mid, bps: positive is a cost, fees and completion in",
-        ("parents", "filled", "mean", "95 % interval", "p95", "passive", "orders", "rejects"),
-    )
+def _costs(comparison: Comparison) -> Titled:
+    table = _table(("parents", "filled", "mean", "95 % interval", "p95", "passive", "orders", "rejects"))
     for outcome in comparison.outcomes:
         summed, cost = outcome.summary, outcome.cost
         table.add_row(
             outcome.policy,
             str(summed.parents),
             f"{summed.filled_share:.1%}",
-            _bps(None if cost is None else cost.mean),
+            bps(None if cost is None else cost.mean),
             "-" if cost is None or cost.low is None or cost.high is None else f"{cost.low:+.3f}..{cost.high:+.3f}",
-            _bps(outcome.cost_p95),
+            bps(outcome.cost_p95),
             "-" if summed.passive_share is None else f"{summed.passive_share:.1%}",
             str(summed.orders),
             str(summed.rejects),
         )
-    return table
+    return "Cost against the arrival mid, bps: positive is a cost, fees and completion in", table
 
 
-def _sources(comparison: Comparison) -> Table:
-    """The mean split; saving is against crossing at once, as the book at arrival priced it."""
-    table = _table(
-        "Where it comes from, bps of the arrival notional",
-        ("timing", "spread", "fees", "unfilled", "saved", "first fill", "timeouts", "fallbacks"),
-    )
+def _sources(comparison: Comparison) -> Titled:
+    """The mean split: timing, spread, fees and completing the rest add up to the mean cost.
+
+    The saving is against crossing at once, as the book at arrival priced it.
+    """
+    table = _table(("timing", "spread", "fees", "rest", "saved", "first fill", "timeouts", "fallbacks"))
     for outcome in comparison.outcomes:
         summed, split, first = outcome.summary, outcome.summary.shortfall_bps, outcome.summary.first_fill_s.median
         table.add_row(
             outcome.policy,
-            _bps(None if split is None else split.timing),
-            _bps(None if split is None else split.spread),
-            _bps(None if split is None else split.fees),
-            _bps(None if split is None else split.opportunity),
-            _bps(summed.saved_bps),
+            bps(None if split is None else split.timing),
+            bps(None if split is None else split.spread),
+            bps(None if split is None else split.fees),
+            bps(_mean_completion(outcome)),
+            bps(summed.saved_bps),
             "-" if first is None else f"{first:.2f} s",
             str(summed.timeouts),
             str(summed.fallbacks),
         )
-    return table
+    return "Where it comes from, bps; rest is the cost of completing what was left", table
 
 
-def _markouts(comparison: Comparison) -> list[Table]:
-    """One row for each kind of fill of each policy; no table when the market was not looked at after the fills."""
+def _mean_completion(outcome: Outcome) -> float | None:
+    """Mean cost of completing, over the parents that have a cost."""
+    known = [one.completion_bps for one in outcome.reports if one.arrival_cost_bps is not None]
+    return sum(each or 0.0 for each in known) / len(known) if known else None
+
+
+def _markouts(comparison: Comparison) -> list[Titled]:
+    """One row for each kind of fill of each policy; no table without fills, or without looks after them."""
     horizons = comparison.drawn.horizons_ns
     if not horizons:
         return []
-    table = _table(
-        "Where the mid went after fills, bps: positive helps us",
-        ("fills", *(f"{horizon / NS:g} s" for horizon in horizons)),
-    )
+    table = _table(("fills", *(f"{horizon / NS:g} s" for horizon in horizons)))
     for outcome in comparison.outcomes:
         for is_maker, kind in ((True, "maker"), (False, "taker"), (None, "unknown")):
             lines = {line.horizon_ns: line for line in outcome.summary.markouts if line.is_maker is is_maker}
@@ -73,13 +79,13 @@ def _markouts(comparison: Comparison) -> list[Table]:
                 table.add_row(
                     f"{outcome.policy}, {kind}",
                     str(max(line.fills for line in lines.values())),
-                    *(_bps(lines[each].lots_bps) if each in lines else "-" for each in horizons),
+                    *(bps(lines[each].lots_bps) if each in lines else "-" for each in horizons),
                 )
-    return [table]
+    return [("Where the mid went after fills, bps: positive helps us", table)] if table.row_count else []
 
 
-def _table(title: str, columns: tuple[str, ...]) -> Table:
-    table = Table(title=title, box=None, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+def _table(columns: tuple[str, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("policy", style="bold", no_wrap=True)
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
@@ -90,7 +96,7 @@ def interval_line(comparison: Comparison) -> str:
     """What the intervals rest on."""
     blocks = max((one.cost.blocks for one in comparison.outcomes if one.cost is not None), default=0)
     if blocks < BLOCKS_MIN:
-        return f"{blocks} blocks of start time: too few for an interval (it takes {BLOCKS_MIN})."
+        return f"{count(blocks, 'block')} of start time: too few for an interval (it takes {BLOCKS_MIN})."
     return (
         f"Intervals: 95 % block bootstrap over {blocks} blocks of start time; parents that overlap are not independent."
     )
@@ -112,6 +118,22 @@ def difference_lines(comparison: Comparison) -> list[str]:
     return lines
 
 
+def unfilled_lines(outcomes: tuple[Outcome, ...]) -> list[str]:
+    """Which parents were not filled in full and why: their cost is what completing them would have taken."""
+    lines = []
+    for outcome in outcomes:
+        short = [one for one in outcome.reports if one.filled_lots < one.qty_lots]
+        if not short:
+            continue
+        ends = Counter("no end" if one.end_reason is None else one.end_reason.replace("_", " ") for one in short)
+        told = ", ".join(f"{reason} {number}" for reason, number in ends.most_common())
+        lines.append(
+            f"{outcome.policy}: {len(short)} of {len(outcome.reports)} parents were not filled in full, ended by "
+            f"{told}; the first is {short[0].parent_id}."
+        )
+    return lines
+
+
 def verdict_line(outcomes: tuple[Outcome, ...]) -> str:
     """The promise, as the venue's own books see it."""
     counts = {
@@ -130,13 +152,10 @@ def setting_line(comparison: Comparison) -> str:
     instrument = comparison.instrument
     seconds = (ground.end_ns - ground.first_ns) / NS
     share = "" if plan.quantity is not None else " (a tenth of the median size at the touch)"
+    schedule = " ".join([plan.schedule, *(f"{name}={value:g}" for name, value in plan.schedule_args.items())])
     longest = f"{drawn.horizons_ns[-1] / NS:g} s" if drawn.horizons_ns else "none"
     return (
         f"{instrument.symbol} on {instrument.venue}, {ground.name}, {seconds:.0f} s; {plan.parents} parents of "
-        f"{drawn.quantity} {instrument.base or 'units'}{share}, deadline {plan.deadline_s:g} s, seed {plan.seed}, "
-        f"queue {plan.queue}, schedule {plan.schedule}, param-set {plan.param_set}, longest markout {longest}."
+        f"{amount(instrument, drawn.quantity)}{share}, deadline {plan.deadline_s:g} s, seed {plan.seed}, "
+        f"queue {plan.queue}, schedule {schedule}, param-set {plan.param_set}, longest markout {longest}."
     )
-
-
-def _bps(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.3f}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +12,14 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from rich.table import Table
 
 from sor.cli.common import Output, say_json
+from sor.cli.words import moment
 from sor.units import NS, rate_bps
 
 if TYPE_CHECKING:
     from sor.tape import Finding, Manifest
+
+TORN = "torn"
+"""How importers call files that end in the middle."""
 
 
 class _Number(click.ParamType[Decimal]):
@@ -40,7 +43,7 @@ def tape() -> None:
     """Make tapes from recordings, and look at them."""
 
 
-@tape.command("import")
+@tape.command("import", short_help="Make a tape from a recording.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Directory of the tape to make.")
 @click.option("--force", is_flag=True, help="Replace the tape that is there.")
@@ -107,9 +110,15 @@ def import_command(
         return
     output.out.print(_summary(out.absolute().name, manifest))
     output.out.print(_findings(manifest.findings, zeros=False))
+    for finding in manifest.findings:
+        if finding.what == TORN and finding.count:
+            output.err.print(
+                "The recording ends in the middle, as one does that is still being made or was not copied whole: the "
+                "tape holds what came before."
+            )
 
 
-@tape.command()
+@tape.command(short_help="What a tape holds and what its import found.")
 @click.argument("path", metavar="TAPE", type=click.Path(path_type=Path))
 @click.pass_context
 def info(ctx: click.Context, path: Path) -> None:
@@ -125,7 +134,7 @@ def info(ctx: click.Context, path: Path) -> None:
     output.out.print(_findings(manifest.findings, zeros=True))
 
 
-@tape.command()
+@tape.command(short_help="Verify a whole tape.")
 @click.argument("path", metavar="TAPE", type=click.Path(path_type=Path))
 @click.pass_context
 def check(ctx: click.Context, path: Path) -> None:
@@ -157,7 +166,7 @@ def _summary(name: str, manifest: Manifest) -> Table:
     )
     if manifest.groups:
         seconds = (manifest.last_ns - manifest.first_ns) / NS
-        table.add_row("book", f"{_utc(manifest.first_ns)} to {_utc(manifest.last_ns)}, {seconds:,.1f} s")
+        table.add_row("book", f"{moment(manifest.first_ns)} to {moment(manifest.last_ns)}, {seconds:,.1f} s")
     table.add_row("groups", f"{manifest.groups:,}, of {manifest.levels:,} level changes")
     table.add_row("trades", f"{manifest.trades:,}")
     if manifest.orders:
@@ -181,8 +190,3 @@ def _findings(findings: tuple[Finding, ...], *, zeros: bool) -> Table:
             count = f"{finding.count / NS:,.3f} s" if "_ns" in finding.what else f"{finding.count:,}"
             table.add_row(finding.what, count, finding.note)
     return table
-
-
-def _utc(at_ns: int) -> str:
-    """A moment in UTC to the millisecond."""
-    return datetime.fromtimestamp(at_ns // NS, UTC).strftime("%Y-%m-%d %H:%M:%S") + f".{at_ns % NS // 1_000_000:03d}"

@@ -7,14 +7,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 
 import click
 import pytest
+from msgspec.structs import replace
 
 from sor import __version__
+from sor.cli.common import Output, Printer
 from sor.cli.main import run
 from sor.cli.root import cli
+from sor.cli.words import amount, short_unit
+from sor.ids import Symbol, VenueName
+from sor.instruments import Instrument
 from sor.journal import verify
 
 Sor = Callable[..., "Ended"]
@@ -72,10 +78,19 @@ MISTAKES: Mapping[str, tuple[tuple[str, ...], int, str]] = {
     "no parents": (("demo", "--parents", "0"), 1, "0 parents: give 1 to 100000"),
     "quantity no number": (("demo", "--qty", "much"), 1, "'much' is not a number"),
     "quantity off the step": (("demo", "--qty", "0.0005"), 1, "off the step"),
+    "quantity beyond anything": (("demo", "--qty", "1e999999999"), 1, "is beyond anything that trades"),
+    "quantity no record holds": (("demo", "--qty", "1e30"), 1, "is more than 2**53 steps"),
     "quantity not positive": (("demo", "--qty", "-1"), 1, "must be positive"),
+    "seed below 0": (("demo", "--seed", "-1"), 1, "from 0 to"),
     "missing tape": (("replay", "none.tape"), 1, "none.tape"),
     "bad duration": (("replay", "none.tape", "--deadline", "15x"), 1, "write it like 15s, 500ms or 2m"),
-    "bad schedule argument": (("replay", "none.tape", "--schedule-arg", "slices"), 1, "write it like slices=5"),
+    "bad schedule argument": (("replay", "none.tape", "--schedule-arg", "slices"), 1, "write each once, like slices=5"),
+    "schedule argument without a name": (("replay", "none.tape", "--schedule-arg", "=5"), 1, "write each once"),
+    "schedule argument twice": (
+        ("replay", "none.tape", "--schedule-arg", "slices=5", "--schedule-arg", "slices=6"),
+        1,
+        "'slices=6': write each once",
+    ),
     "bad queue": (("replay", "none.tape", "--queue", "lucky"), 2, "'lucky' is not one of"),
     "unknown parent": (("explain", "nobody"), 1, "no journal under .sor/runs knows a parent 'nobody' (0 searched)"),
     "missing journal of a parent": (("explain", "nobody", "--journal", "nowhere"), 1, "no journal at nowhere"),
@@ -132,6 +147,47 @@ def test_explain_tells_and_checks(sor: Sor) -> None:
     document = json.loads(sor("explain", "maker_first-0002", "--json").out)
     kinds = [one["record"]["kind"] for one in document["records"]]
     assert (kinds[0], kinds.count("ended")) == ("submit", 1)
+
+
+def test_what_is_printed_is_text_and_a_pipe_that_closes_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """A venue's words may look like markup; rich would end with 1 when the reader goes away."""
+    Output().out.print("rejected: [/no] [bold]such[/bold] order")
+    assert capsys.readouterr().out == "rejected: [/no] [bold]such[/bold] order\n"
+    with pytest.raises(BrokenPipeError):
+        Printer().on_broken_pipe()
+
+
+def test_a_quantity_says_what_it_counts() -> None:
+    """98 contracts of 100 USD once read as 98 BTC."""
+    terms = {"symbol": Symbol("X"), "venue": VenueName("acme"), "tick_size": Decimal("0.1"), "lot_size": Decimal(1)}
+    coin = Instrument(base="BTC", quote="USDT", **terms)  # type: ignore[arg-type]
+    face = replace(coin, quote="USD", multiplier=Decimal(100), inverse=True)
+    contracts = replace(coin, multiplier=Decimal("0.01"))
+    told = [(amount(one, Decimal(98)), short_unit(one)) for one in (coin, face, contracts, replace(coin, base=""))]
+    assert told == [
+        ("98 BTC", "BTC"),
+        ("98 contracts of 100 USD", "contracts"),
+        ("98 contracts of 0.01 BTC", "contracts"),
+        ("98 units", "units"),
+    ]
+
+
+def test_the_parameters_are_shown_with_all_that_is_known_of_them(sor: Sor) -> None:
+    shown = sor("params").out
+    assert "placement.collar_bps = 20 bps, within 0.1 to 200, assumed\n    Worst price of a taking order" in shown
+    assert shown.count("    Source: ") == shown.count(", within ")
+
+
+@pytest.mark.slow
+def test_the_same_run_several_times_at_once(tmp_path: Path) -> None:
+    """Each may replace the others' run, none fails, and what stays is whole."""
+    words = ["demo", "--parents", "1", "--policies", "cross", "--json"]
+    several = [spawn(tmp_path, words) for _ in range(3)]
+    told = [(one.communicate(timeout=120), one.returncode) for one in several]
+    assert told == [((told[0][0][0], ""), 0)] * 3
+    (home,) = (tmp_path / ".sor" / "runs").glob("*/*")
+    assert list(home.parent.iterdir()) == [home]
+    assert verify(home).faults == ()
 
 
 def test_lists_what_there_is(sor: Sor) -> None:
