@@ -61,7 +61,7 @@ def replay(
     """
     from sor.cli.run import compare, decimal, exit_code, names, seconds, show
     from sor.lab.replay import Plan, tape_ground
-    from sor.tape import open_tape
+    from sor.tape import open_whole
 
     output = ctx.ensure_object(Output)
     plan = Plan(
@@ -75,7 +75,7 @@ def replay(
         schedule_args=_arguments(schedule_args),
         param_set=param_set,
     )
-    comparison = compare(output, plan, tape_ground(open_tape(tape), tape, plan), runs, param_dirs=param_dirs)
+    comparison = compare(output, plan, tape_ground(open_whole(tape), tape, plan), runs, param_dirs=param_dirs)
     show(output, comparison)
     if not output.json:
         example = comparison.outcomes[-1].reports[0].parent_id

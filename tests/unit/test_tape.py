@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import resource
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -19,6 +21,7 @@ from sor.tape import (
     Tape,
     check_tape,
     open_tape,
+    open_whole,
     read_manifest,
     refuse_occupied,
     save_tape,
@@ -306,22 +309,50 @@ def test_a_column_of_another_type_or_length_is_named(saved: Path) -> None:
         open_tape(saved)
 
 
-def test_a_changed_value_is_found_by_check_alone(saved: Path) -> None:
+@pytest.mark.parametrize("read", [open_whole, check_tape])
+def test_a_changed_value_is_found_by_whoever_reads_it_all(saved: Path, read: Callable[[Path], object]) -> None:
     file = saved / "level_lots.npy"
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
     open_tape(saved)
     with pytest.raises(CallerError, match=r"column level_lots of .* was changed after it was written; import it again"):
-        check_tape(saved)
+        read(saved)
 
 
-def test_a_changed_digest_is_found(saved: Path) -> None:
+@pytest.mark.parametrize("read", [open_whole, check_tape])
+def test_a_changed_digest_is_found(saved: Path, read: Callable[[Path], object]) -> None:
     digest = read_manifest(saved).digest
     text = (saved / MANIFEST).read_text()
     (saved / MANIFEST).write_text(text.replace(digest, "f" * 16))
     with pytest.raises(CallerError, match="is not that of its columns; import the recording again"):
-        check_tape(saved)
+        read(saved)
+
+
+@pytest.mark.parametrize("read", [open_whole, check_tape])
+def test_a_tick_or_a_fee_that_was_changed_by_hand_is_found(saved: Path, read: Callable[[Path], object]) -> None:
+    text = (saved / MANIFEST).read_text()
+    (saved / MANIFEST).write_text(text.replace('"taker_fee_e8": 50000', '"taker_fee_e8": 40000'))
+    with pytest.raises(CallerError, match=r"manifest\.json of .* was changed after it was written; import the recording"):
+        read(saved)
+    unsealed = re.sub(r',\n  "seal": "[0-9a-f]{16}"', "", text)  # as before there were seals
+    assert unsealed != text
+    (saved / MANIFEST).write_text(unsealed)
+    read(saved)
+
+
+def test_a_disk_that_is_full_is_called_so_and_the_old_tape_stays(saved: Path) -> None:
+    """The plain way of numpy says "4 requested and 2 written"; a limit on the size of files stands in for the disk."""
+    before = {file.name: file.read_bytes() for file in saved.iterdir()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150, hard))
+    try:
+        with pytest.raises(CallerError, match="cannot be written: File too large; nothing was changed"):
+            save(tape_of(GROUPS, TRADES), saved, overwrite=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {file.name: file.read_bytes() for file in saved.iterdir()} == before
+    assert list(saved.parent.iterdir()) == [saved]
 
 
 def test_the_guide_names_every_column_and_every_field_of_the_manifest() -> None:
