@@ -10,10 +10,9 @@ rests any more; what could not be confirmed in time is named in the error, never
 
 from __future__ import annotations
 
-import heapq
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from secrets import randbelow
@@ -27,6 +26,7 @@ import msgspec
 from sor import __version__
 from sor.adapter import AccountState, DeadMan, OrderRef, VenueAdapter
 from sor.child import Child, Life
+from sor.clock import LoopScheduler
 from sor.commands import Alarm, Happening
 from sor.decide import Recorded as RecordedDecisions
 from sor.decide import decide
@@ -47,6 +47,7 @@ from sor.events import (
     Submitted,
     TradingMode,
 )
+from sor.handle import ParentHandle
 from sor.ids import EPOCH_BOUND, AccountId, ClOrdId, ParentId, Symbol, VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.intake import admit, as_recorded, check_amend, parent_of, preview
@@ -58,17 +59,15 @@ from sor.orders import (
     ExecutionReport,
     Intent,
     ParentOrder,
-    ParentStatus,
     PositionSide,
 )
 from sor.params import Adopted, ParamStore, Refused
 from sor.parent import Parent
 from sor.plugins import Plugins
 from sor.policy import Decision
-from sor.records import receipt_of, record_of
+from sor.records import receipt_of
 from sor.recovery import fold
 from sor.router import Core
-from sor.tca import ParentReport, report
 from sor.units import NS
 
 POSITION_QUIET_NS = 5 * NS
@@ -79,8 +78,6 @@ CLOCK_BEHIND_S = 1.0
 """A wall clock this far behind the journal is an alarm: it was set back, or was wrong before."""
 ENDED_HANDLES_MAX = 1_000
 """Handles of ended parents that are kept, with all their happenings, when nobody holds them; then the oldest go."""
-HAPPENINGS_MAX = 10_000
-"""What a handle keeps for a listener that does not read; then the oldest go, and the listener is told how many."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,153 +115,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     positions_s: float = 30.0
     shutdown_s: float = 30.0
     params_poll_s: float = 2.0
-
-
-class LoopScheduler:
-    """Real time: a heap of calls and one task that runs them when they are due.
-
-    not_before_ns    time begins here if the wall clock is behind it.
-    """
-
-    def __init__(self, *, not_before_ns: int = 0) -> None:
-        # Wall time that never goes back: the wall clock is read once, the monotonic one carries it on.
-        self._base_ns = max(time.time_ns(), not_before_ns) - time.monotonic_ns()
-        self._heap: list[tuple[int, int, Callable[[], object]]] = []
-        self._no = 0
-        self._poke = anyio.Event()
-        self._scope = anyio.CancelScope(shield=True)
-
-    def now_ns(self) -> int:
-        """Nanoseconds since the epoch."""
-        return self._base_ns + time.monotonic_ns()
-
-    def call_at(self, at_ns: int, action: Callable[[], object]) -> None:
-        """Run `action` at `at_ns` in the router's own task."""
-        self._no += 1
-        heapq.heappush(self._heap, (at_ns, self._no, action))
-        if self._heap[0][1] == self._no:
-            self._poke.set()
-
-    async def run(self) -> None:
-        """Run what is due, until `stop`.
-
-        Shielded from a caller's cancellation: leaving the router takes time, and that needs timers.
-        """
-        with self._scope:
-            while True:
-                self._poke = anyio.Event()
-                while self._heap and self._heap[0][0] <= self.now_ns():
-                    heapq.heappop(self._heap)[2]()
-                if self._heap:
-                    with anyio.move_on_after(max(0.0, (self._heap[0][0] - self.now_ns()) / NS)):
-                        await self._poke.wait()
-                else:
-                    await self._poke.wait()
-
-    def stop(self) -> None:
-        """Run nothing any more."""
-        self._scope.cancel()
-
-
-class ParentHandle:
-    """What a strategy holds of a parent it submitted."""
-
-    def __init__(self, router: Router, parent: Parent) -> None:
-        self._router = router
-        self.parent = parent
-        self._ended = anyio.Event()
-        self._answered = anyio.Event()
-        self._news = anyio.Event()
-        self._happenings: deque[Happening] = deque(maxlen=HAPPENINGS_MAX)
-        self._told = 0
-        self._fault: JournalFault | None = None
-        if parent.ended:
-            self._answered.set()
-            self._ended.set()
-
-    @property
-    def parent_id(self) -> ParentId:
-        """The caller's id."""
-        return self.parent.id
-
-    @property
-    def status(self) -> ParentStatus:
-        """Where it stands."""
-        return self.parent.status
-
-    @property
-    def filled(self) -> Decimal:
-        """Filled quantity so far."""
-        return self.parent.instrument.quantity(self.parent.ledger.cum_lots)
-
-    @property
-    def report(self) -> ParentReport:
-        """What it has cost so far."""
-        return report(record_of(self.parent, self._router.core))
-
-    async def result(self) -> ParentReport:
-        """Wait until it has ended: from then on the venue holds none of its orders.
-
-        Raises `JournalFault` when the router had to stop before that; what is known then is in `report`.
-        """
-        await self.ended()
-        return self.report
-
-    async def ended(self) -> None:
-        """Wait until the venue holds none of its orders. Raises as `result`."""
-        await self._ended.wait()
-        self._check()
-
-    async def answered(self) -> None:
-        """Wait until a venue has answered one of its orders, or it has ended. Raises as `result`."""
-        await self._answered.wait()
-        self._check()
-
-    def cancel(self) -> None:
-        """Ask for its end; `result()` returns once nothing of it rests any more."""
-        self._router.cancel(self.parent.id)
-
-    async def __aiter__(self) -> AsyncIterator[Happening]:
-        """Everything that happens to it, from the submission on, until it has ended."""
-        read = 0
-        while True:
-            missed = self._told - len(self._happenings) - read
-            if missed > 0:
-                read += missed
-                yield Happening(self.parent.no, text=f"{missed} happenings were not read in time and are gone")
-            while read < self._told:
-                happening = self._happenings[len(self._happenings) - (self._told - read)]
-                read += 1
-                yield happening
-            if self._ended.is_set():
-                self._check()
-                return
-            await self._news.wait()
-
-    def tell(self, happening: Happening) -> None:
-        """The router's way in."""
-        self._happenings.append(happening)
-        self._told += 1
-        if happening.report is not None:
-            self._answered.set()
-        self._wake(ended=self.parent.ended)
-
-    def give_up(self, fault: JournalFault) -> None:
-        """The router has stopped."""
-        if not self.parent.ended:
-            self._fault = fault
-            self._wake(ended=True)
-
-    def _wake(self, *, ended: bool) -> None:
-        if ended:
-            self._answered.set()
-            self._ended.set()
-        news, self._news = self._news, anyio.Event()
-        news.set()
-
-    def _check(self) -> None:
-        if self._fault is not None:
-            raise self._fault
 
 
 class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
@@ -614,7 +464,7 @@ class Router:
     def _handle(self, parent: Parent) -> ParentHandle:
         handle = self._handles.get(parent.no)
         if handle is None:
-            handle = self._handles[parent.no] = ParentHandle(self, parent)
+            handle = self._handles[parent.no] = ParentHandle(parent, core=self.core, cancel=self.cancel)
             if not parent.ended:
                 self._at_work[parent.no] = handle
                 if self._dispatcher is not None and self._dispatcher.fault is not None:

@@ -44,6 +44,8 @@ MAY_SEE = {
 # Libraries that belong to few places. What is not named here may be used in any shipped room.
 LOOPS = (
     "sor/engine*",
+    "sor/clock*",
+    "sor/handle*",
     "sor/port*",
     "sor/cli/*",
     "sor/conformance/*",

@@ -14,9 +14,10 @@ import msgspec
 import pytest
 
 from sor.adapter import AccountState, NewOrder, OpenOrder, OrderRef, Position, Scheduler, Sink, VenueAdapter
-from sor.engine import ParentHandle, Reconciled, Router, Settings
+from sor.engine import Reconciled, Router, Settings
 from sor.errors import CallerError, InDoubt, JournalFault, NotSent, VenueFault
 from sor.events import TradingMode
+from sor.handle import ParentHandle
 from sor.ids import AccountId, ParentId, Symbol, VenueName
 from sor.journal import Journal, Record, verify
 from sor.orders import (
@@ -384,7 +385,7 @@ async def test_time_never_goes_back_behind_the_journal(tmp_path: Path, monkeypat
         await (await router.submit(order("one"))).result()
         last_ns = router.core.now_ns
     now_ns = time.time_ns
-    monkeypatch.setattr("sor.engine.time.time_ns", lambda: now_ns() - 3_600 * NS)
+    monkeypatch.setattr("sor.clock.time.time_ns", lambda: now_ns() - 3_600 * NS)
     async with Router(Settings(journal=tmp_path / "j"), venues=[ladder()]) as router:
         assert router.core.now_ns >= last_ns
         assert [alarm.text.partition(";")[0] for alarm in router.alarms()] == ["the clock is 3600 s behind the journal"]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from sor.clock import LoopScheduler
 from sor.commands import Alarm, Decided
 from sor.decide import Recorded
 from sor.decide import decide as decide_for_real
-from sor.engine import LoopScheduler, Router, Settings
+from sor.engine import Router, Settings
 from sor.errors import CallerError
 from sor.events import ParamsAdopted
 from sor.ids import ParentId

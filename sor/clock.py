@@ -1,0 +1,57 @@
+"""Real time for the live router: a wall clock that never goes back, and calls made when they are due."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable
+
+import anyio
+
+from sor.units import NS
+
+
+class LoopScheduler:
+    """Real time: a heap of calls and one task that runs them when they are due.
+
+    not_before_ns    time begins here if the wall clock is behind it.
+    """
+
+    def __init__(self, *, not_before_ns: int = 0) -> None:
+        # Wall time that never goes back: the wall clock is read once, the monotonic one carries it on.
+        self._base_ns = max(time.time_ns(), not_before_ns) - time.monotonic_ns()
+        self._heap: list[tuple[int, int, Callable[[], object]]] = []
+        self._no = 0
+        self._poke = anyio.Event()
+        self._scope = anyio.CancelScope(shield=True)
+
+    def now_ns(self) -> int:
+        """Nanoseconds since the epoch."""
+        return self._base_ns + time.monotonic_ns()
+
+    def call_at(self, at_ns: int, action: Callable[[], object]) -> None:
+        """Run `action` at `at_ns` in the router's own task."""
+        self._no += 1
+        heapq.heappush(self._heap, (at_ns, self._no, action))
+        if self._heap[0][1] == self._no:
+            self._poke.set()
+
+    async def run(self) -> None:
+        """Run what is due, until `stop`.
+
+        Shielded from a caller's cancellation: leaving the router takes time, and that needs timers.
+        """
+        with self._scope:
+            while True:
+                self._poke = anyio.Event()
+                while self._heap and self._heap[0][0] <= self.now_ns():
+                    heapq.heappop(self._heap)[2]()
+                if self._heap:
+                    with anyio.move_on_after(max(0.0, (self._heap[0][0] - self.now_ns()) / NS)):
+                        await self._poke.wait()
+                else:
+                    await self._poke.wait()
+
+    def stop(self) -> None:
+        """Run nothing any more."""
+        self._scope.cancel()
