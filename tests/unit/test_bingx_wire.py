@@ -1,4 +1,3 @@
-import copy
 import hashlib
 import hmac
 import json
@@ -12,11 +11,18 @@ from hypothesis import strategies as st
 from sor.adapter import NewOrder, OrderRef
 from sor.errors import CallerError
 from sor.ids import ClOrdId, Symbol, VenueOrderId
-from sor.orders import OrdType, PositionSide, Side, Tif
-from tests.fakes.bingx import btc, contract, listings
+from sor.orders import OrdType, PositionSide, RejectKind, Side, Tif
+from tests.fakes.bingx import answer, btc, contract, listings
 from venues.bingx import endpoints, wire
-from venues.bingx.sign import KEY_HEADER, Signer
+from venues.bingx.account import read_leverage
+from venues.bingx.dialect import BingxDialect, endpoint_name, failure_of, group_name, limits, reading, units, verdict_of
+from venues.bingx.errors import Asked, Cause, Outcome, judge_answer, judge_code
 from venues.bingx.wire import Call, OrderWire
+from venues.plumbing.budget import Budget, Priority
+from venues.plumbing.client import Fate, Trouble, Usage
+from venues.plumbing.keys import Secret
+from venues.plumbing.transport import WireReply
+from venues.plumbing.verdict import Failure, Kind
 
 # Worked out apart from this code, with
 #   printf %s "$S1" | openssl dgst -sha256 -hmac demo-secret-not-real
@@ -33,7 +39,7 @@ S2_SIGNED = "f1916f9df993a6b3bcb2b8c4d518eb7451dfc50f69582901a46c4607826bfa24"
 
 NOW_MS = 1_760_000_000_000
 KEY, SECRET = "demo-key", "demo-secret-not-real"
-SIGNER = Signer(api_key=KEY, secret=SECRET)
+DIALECT = BingxDialect(api_key=Secret(KEY), secret=Secret(SECRET))
 BTC = btc()
 ORDERS = OrderWire(BTC)
 
@@ -56,48 +62,56 @@ def ref(order_id: str = "2000000000000000001", cl_ord_id: str = "sor-7f3a9c01") 
     return OrderRef(cl_ord_id=ClOrdId(cl_ord_id), symbol=Symbol("BTCUSDT"), venue_order_id=VenueOrderId(order_id))
 
 
+def text(call: Call) -> str:
+    """What is signed at `NOW_MS`."""
+    return call.params.replace("timestamp=", f"timestamp={NOW_MS}")
+
+
+def target(call: Call, dialect: BingxDialect = DIALECT) -> str:
+    """Path and query at `NOW_MS`."""
+    endpoint = call.endpoint
+    return dialect.target(path=endpoint.path, params=call.params, signed=endpoint.signed, venue_ms=NOW_MS)
+
+
+def hmac_hex(signed: str) -> str:
+    """The signature, by the standard library."""
+    return hmac.new(SECRET.encode(), signed.encode(), hashlib.sha256).hexdigest()
+
+
 def parameters(call: Call) -> dict[str, str]:
     """What is signed, without what every signed call has."""
-    pairs = dict(parse_qsl(call.text(NOW_MS), strict_parsing=True))
+    pairs = dict(parse_qsl(text(call), strict_parsing=True))
     assert pairs.pop("timestamp") == str(NOW_MS)
     assert pairs.pop("recvWindow") == "5000"
     return pairs
 
 
-@pytest.mark.parametrize(("text", "signed"), [(S1, S1_SIGNED), (S2, S2_SIGNED)])
-def test_signature_vectors(text: str, signed: str) -> None:
-    assert SIGNER.sign(text) == signed
-
-
-@given(secret=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=200), text=st.text())
-def test_signing_is_hmac_sha256(secret: str, text: str) -> None:
-    # Longer than one block of the hash too: such a key is hashed first (RFC 2104).
-    expected = hmac.new(secret.encode(), text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
-    assert Signer(api_key="k", secret=secret).sign(text) == expected
+@pytest.mark.parametrize(("signed", "signature"), [(S1, S1_SIGNED), (S2, S2_SIGNED)])
+def test_signature_vectors(signed: str, signature: str) -> None:
+    params = signed.replace(f"timestamp={NOW_MS}", "timestamp=")
+    sent = DIALECT.target(path="/x", params=params, signed=True, venue_ms=NOW_MS)
+    assert sent.endswith(f"&signature={signature}")
+    assert unquote(sent) == f"/x?{signed}&signature={signature}"
 
 
 def test_an_order_as_it_goes_out() -> None:
     call = ORDERS.place(order(tif=Tif.IOC))
-    assert call.text(NOW_MS) == S1
-    assert call.endpoint is endpoints.PLACE
-    target = call.target(now_ms=NOW_MS, signer=SIGNER)
-    assert target == f"/openApi/swap/v2/trade/order?{S1}&signature={S1_SIGNED}"
+    assert text(call) == S1
+    endpoint = call.endpoint
+    assert endpoint is endpoints.PLACE
+    request = DIALECT.request(
+        method=endpoint.method, path=endpoint.path, params=call.params, signed=True, venue_ms=NOW_MS, deadline_ns=7
+    )
+    assert request.method == "POST"
+    assert request.target == f"/openApi/swap/v2/trade/order?{S1}&signature={S1_SIGNED}".encode()
+    assert (request.headers, request.body, request.deadline_ns) == ([(b"X-BX-APIKEY", KEY.encode())], b"", 7)
 
 
 def test_secrets_are_not_shown() -> None:
-    assert KEY not in repr(SIGNER)
-    assert SECRET not in repr(SIGNER)
-    with pytest.raises(TypeError, match="does not leave"):
-        copy.copy(SIGNER)
-    assert (KEY_HEADER, SIGNER.api_key) == ("X-BX-APIKEY", KEY)
-
-
-@pytest.mark.parametrize(("api_key", "secret"), [("", "s"), ("k", ""), ("k\n", "s"), ("k", "s s"), ("ké", "s")])
-def test_a_key_that_is_none_is_refused_without_being_shown(api_key: str, secret: str) -> None:
-    with pytest.raises(CallerError) as refused:
-        Signer(api_key=api_key, secret=secret)
-    assert "nothing was sent" in str(refused.value)
-    assert "ké" not in str(refused.value)
+    assert KEY not in repr(DIALECT)
+    assert SECRET not in repr(DIALECT)
+    public = DIALECT.request(method="GET", path="/x", params="", signed=False, venue_ms=1, deadline_ns=1)
+    assert (public.headers, public.target) == ([], b"/x")  # the key goes only where it is needed
 
 
 @pytest.mark.parametrize(
@@ -137,11 +151,11 @@ def test_every_kind_of_order(terms: dict[str, object], expected: dict[str, str])
     expected = {**expected, "symbol": "BTC-USDT", "quantity": "0.002", "clientOrderId": "sor-7f3a9c01"}
     call = ORDERS.place(order(**terms))
     assert parameters(call) == expected
-    keys = [key for key, _ in parse_qsl(call.text(NOW_MS))]
+    keys = [key for key, _ in parse_qsl(text(call))]
     assert keys == sorted(keys)
     assert ORDERS.place(order(**terms)) == call  # now from its template
     test = ORDERS.test(order(**terms))
-    assert (test.endpoint, test.text(NOW_MS)) == (endpoints.PLACE_TEST, call.text(NOW_MS))
+    assert (test.endpoint, test.params) == (endpoints.PLACE_TEST, call.params)
 
 
 @pytest.mark.parametrize(
@@ -204,11 +218,10 @@ def test_a_batch_is_json_in_one_parameter() -> None:
         },
     ]
     # Signed as it is, sent with its values encoded, keys not, space as %20, the signature last.
-    target = call.target(now_ms=NOW_MS, signer=SIGNER)
-    query = target.partition("?")[2]
+    query = target(call).partition("?")[2]
     sent, _, signature = query.rpartition("&signature=")
-    assert signature == SIGNER.sign(call.text(NOW_MS))
-    assert unquote(sent) == call.text(NOW_MS)
+    assert signature == hmac_hex(text(call))
+    assert unquote(sent) == text(call)
     assert sent.startswith("batchOrders=%5B%7B%22")
     assert "[" not in sent
     assert "+" not in sent
@@ -280,16 +293,15 @@ def test_every_signed_call(call: Call, endpoint: endpoints.Endpoint, expected: d
     assert call.endpoint is endpoint
     assert endpoint.signed
     assert parameters(call) == expected
-    target = call.target(now_ms=NOW_MS, signer=SIGNER)
-    path, _, query = target.partition("?")
+    path, _, query = target(call).partition("?")
     sent, _, signature = query.rpartition("&signature=")
     assert path == endpoint.path
-    assert unquote(sent) == call.text(NOW_MS)
-    assert signature == hmac.new(SECRET.encode(), call.text(NOW_MS).encode(), hashlib.sha256).hexdigest()
+    assert unquote(sent) == text(call)
+    assert signature == hmac_hex(text(call))
 
 
 @pytest.mark.parametrize(
-    ("call", "target"),
+    ("call", "expected"),
     [
         (wire.server_time(), "/openApi/swap/v2/server/time"),
         (wire.contracts(), "/openApi/swap/v2/quote/contracts"),
@@ -299,8 +311,8 @@ def test_every_signed_call(call: Call, endpoint: endpoints.Endpoint, expected: d
         (wire.premium_index(BTC), "/openApi/swap/v2/quote/premiumIndex?symbol=BTC-USDT"),
     ],
 )
-def test_every_public_call(call: Call, target: str) -> None:
-    assert call.target(now_ms=NOW_MS, signer=SIGNER) == target
+def test_every_public_call(call: Call, expected: str) -> None:
+    assert target(call) == expected
     assert call.endpoint.method == "GET"
 
 
@@ -374,13 +386,109 @@ def test_frames_of_the_market_socket() -> None:
     assert wire.PONG == "Pong"
 
 
+# --- what the shared client needs ------------------------------------------------------------------------------------
+
+
 def test_endpoints_have_budgets() -> None:
-    every = [one for one in vars(endpoints).values() if isinstance(one, endpoints.Endpoint)]
-    assert len(every) == len({(one.method, one.path) for one in every}) == 29
+    every = endpoints.ALL
+    assert list(every) == [one for one in vars(endpoints).values() if isinstance(one, endpoints.Endpoint)]
+    assert len(every) == len({endpoint_name(one) for one in every}) == 29
     for one in every:
         assert one.per_s <= one.per_s_2026
-        assert one.group in endpoints.IP_LIMITS
         assert (one.per_s > 0) or not one.signed
+    for newest in (False, True):
+        budget = Budget(limits(newest=newest))
+        for one in every:
+            assert budget.take(budget.cost(units(one)), Priority.READ, 0) == 0
+
+
+def test_the_order_endpoint_keeps_room_for_what_reduces() -> None:
+    budget = Budget(limits())
+    cost = budget.cost(units(endpoints.PLACE))
+    assert [budget.take(cost, Priority.OPEN, 0) > 0 for _ in range(5)] == [False, False, False, False, True]
+    assert budget.take(cost, Priority.REDUCE, 0) == 0
+    assert budget.take(budget.cost(units(endpoints.CANCEL)), Priority.CANCEL, 0) == 0
+
+
+def reply(body: bytes = b"", **headers: str) -> WireReply:
+    named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return WireReply(status=200, headers=named, body=body, sent_ns=0, recv_ns=1_760_000_000_000_000_000)
+
+
+def test_what_headers_say_of_the_rate_limit() -> None:
+    found = reply(b"", X_RateLimit_Requests_Remain="499", X_RateLimit_Requests_Expire="9990")
+    expected = Usage(limit="ip-market", remaining=499, ends_in_ns=9_990_000_000)
+    assert list(DIALECT.usage(found)) == [expected]
+    assert list(DIALECT.usage(reply())) == []
+    assert list(DIALECT.usage(reply(b"", X_RateLimit_Requests_Remain="-1"))) == []
+    Budget(limits()).observe_remaining(expected.limit, 499, 0)  # there is such a limit
+
+
+def test_a_reader_for_the_client() -> None:
+    read = reading(endpoints.LEVERAGE, Asked.READ, lambda body, recv_ns: read_leverage(body))
+    good = answer({"longLeverage": 3, "shortLeverage": 3})
+    assert read(reply(body=good)) == read_leverage(good)
+    broken = read(reply(body=answer({"longLeverage": 3})))
+    assert isinstance(broken, Failure)
+    assert (broken.kind, broken.code) == (Kind.UNSURE, "unreadable")
+    refused = read(reply(body=answer({}, code=100413, msg="Incorrect apiKey")))
+    assert refused == Failure(kind=Kind.REFUSED, code="100413", text="Incorrect apiKey")
+    key = reading(endpoints.LISTEN_KEY, Asked.SETTING, lambda body, recv_ns: recv_ns, enveloped=False)
+    assert key(reply()) == 1_760_000_000_000_000_000
+
+
+UNTIL = "will be unblocked after 1760000007000"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "kind", "wait_ns", "names"),
+    [
+        (101204, "Insufficient margin", Kind.REFUSED, 0, ()),
+        (100421, "timestamp", Kind.SKEWED, 0, ()),
+        (109500, "busy", Kind.UNSURE, 0, ()),
+        (123456, "?", Kind.UNSURE, 0, ()),
+        (101214, "settling", Kind.REFUSED, 0, ()),
+        (109429, "slow", Kind.THROTTLED, 300_000_000_000, ("POST /openApi/swap/v2/trade/order",)),
+        (100410, UNTIL, Kind.THROTTLED, 7_000_000_000, ("POST /openApi/swap/v2/trade/order",)),
+    ],
+)
+def test_verdicts_in_the_words_of_the_client(
+    code: int, text: str, kind: Kind, wait_ns: int, names: tuple[str, ...]
+) -> None:
+    verdict = judge_code(code=code, text=text, asked=Asked.PLACE)
+    found = failure_of(verdict, endpoints.PLACE, recv_ns=1_760_000_000_000_000_000)
+    assert found == Failure(kind=kind, code=str(code), text=text, wait_ns=wait_ns, limits=names)
+
+
+def test_a_ban_stops_everything_and_a_public_limit_its_group() -> None:
+    banned = judge_answer(status=418, body=b"", asked=Asked.READ)
+    slow = judge_answer(status=429, body=b"", asked=Asked.READ)
+    assert banned is not None
+    assert slow is not None
+    assert failure_of(banned, endpoints.DEPTH, recv_ns=0).limits == ()
+    assert failure_of(slow, endpoints.DEPTH, recv_ns=0).limits == (group_name(endpoints.IpGroup.MARKET),)
+
+
+@pytest.mark.parametrize(
+    ("fate", "code", "outcome", "reject", "cause"),
+    [
+        (Fate.NOT_SENT, "unreachable", Outcome.NOT_SENT, RejectKind.OTHER, Cause.TRANSPORT),
+        (Fate.IN_DOUBT, "timeout", Outcome.IN_DOUBT, RejectKind.OTHER, Cause.TRANSPORT),
+        (Fate.IN_DOUBT, "109500", Outcome.IN_DOUBT, RejectKind.OTHER, Cause.TRANSPORT),
+        (Fate.RATE_LIMITED, "", Outcome.RETRY_LATER, RejectKind.RATE_LIMITED, Cause.RATE),
+        (Fate.RATE_LIMITED, "http 418", Outcome.RETRY_LATER, RejectKind.RATE_LIMITED, Cause.RATE),
+        (Fate.RATE_LIMITED, "100410", Outcome.RETRY_LATER, RejectKind.RATE_LIMITED, Cause.RATE),
+        (Fate.REFUSED, "101204", Outcome.REFUSED, RejectKind.NO_MARGIN, Cause.FUNDS),
+        (Fate.REFUSED, "http 404", Outcome.REFUSED, RejectKind.BAD_TERMS, Cause.TERMS),
+    ],
+)
+def test_what_the_client_ended_with_as_a_verdict(
+    fate: Fate, code: str, outcome: Outcome, reject: RejectKind, cause: Cause
+) -> None:
+    verdict = verdict_of(Trouble(fate=fate, name="order", code=code, text="words"), Asked.PLACE)
+    assert (verdict.outcome, verdict.reject, verdict.cause, verdict.text) == (outcome, reject, cause, "words")
+    if fate is not Fate.NOT_SENT:
+        assert verdict.code == (code or "rate_limited")
 
 
 def test_each_contract_has_its_own_spelling() -> None:

@@ -43,6 +43,7 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     per_s       calls a second and user, the smallest figure that was ever documented; 0: only the address counts.
     per_s_2026  the newest documented figure, for who dares.
+    opens       it can open a position.
     """
 
     method: str
@@ -51,6 +52,7 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     signed: bool = True
     per_s: int = 5
     per_s_2026: int = 5
+    opens: bool = False
 
 
 def _public(path: str) -> Endpoint:
@@ -61,8 +63,8 @@ def _account(method: str, path: str, *, per_s: int = 5, newest: int = 0) -> Endp
     return Endpoint(method=method, path=path, group=IpGroup.ACCOUNT, per_s=per_s, per_s_2026=newest or per_s)
 
 
-def _trade(method: str, path: str, *, per_s: int = 5, newest: int = 0) -> Endpoint:
-    return Endpoint(method=method, path=path, group=IpGroup.TRADE, per_s=per_s, per_s_2026=newest or per_s)
+def _trade(method: str, path: str, *, per_s: int = 5, newest: int = 0, opens: bool = False) -> Endpoint:
+    return Endpoint(method=method, path=path, group=IpGroup.TRADE, per_s=per_s, per_s_2026=newest or per_s, opens=opens)
 
 
 SERVER_TIME = _public("/openApi/swap/v2/server/time")
@@ -82,13 +84,13 @@ SET_POSITION_MODE = _account("POST", "/openApi/swap/v1/positionSide/dual", per_s
 LEVERAGE = _trade("GET", "/openApi/swap/v2/trade/leverage")
 SET_LEVERAGE = _trade("POST", "/openApi/swap/v2/trade/leverage")
 
-PLACE = _trade("POST", "/openApi/swap/v2/trade/order", newest=10)
+PLACE = _trade("POST", "/openApi/swap/v2/trade/order", newest=10, opens=True)
 PLACE_TEST = _trade("POST", "/openApi/swap/v2/trade/order/test")
-PLACE_BATCH = _trade("POST", "/openApi/swap/v2/trade/batchOrders")
+PLACE_BATCH = _trade("POST", "/openApi/swap/v2/trade/batchOrders", opens=True)
 CANCEL = _trade("DELETE", "/openApi/swap/v2/trade/order", newest=10)
 CANCEL_BATCH = _trade("DELETE", "/openApi/swap/v2/trade/batchOrders")
 CANCEL_ALL = _trade("DELETE", "/openApi/swap/v2/trade/allOpenOrders")
-CANCEL_REPLACE = _trade("POST", "/openApi/swap/v1/trade/cancelReplace")
+CANCEL_REPLACE = _trade("POST", "/openApi/swap/v1/trade/cancelReplace", opens=True)
 AMEND = _trade("POST", "/openApi/swap/v1/trade/amend")
 QUERY = _trade("GET", "/openApi/swap/v2/trade/order", newest=30)
 OPEN_ORDERS = _trade("GET", "/openApi/swap/v2/trade/openOrders")
@@ -99,3 +101,36 @@ COUNTDOWN = _trade("POST", "/openApi/swap/v2/trade/cancelAllAfter", per_s=1, new
 LISTEN_KEY = _account("POST", "/openApi/user/auth/userDataStream", per_s=2)
 EXTEND_LISTEN_KEY = _account("PUT", "/openApi/user/auth/userDataStream", per_s=2)
 CLOSE_LISTEN_KEY = _account("DELETE", "/openApi/user/auth/userDataStream", per_s=2)
+
+ALL = (
+    SERVER_TIME,
+    CONTRACTS,
+    DEPTH,
+    TRADES,
+    PREMIUM_INDEX,
+    TRADING_RULES,
+    BALANCE,
+    POSITIONS,
+    COMMISSION_RATE,
+    POSITION_MODE,
+    SET_POSITION_MODE,
+    LEVERAGE,
+    SET_LEVERAGE,
+    PLACE,
+    PLACE_TEST,
+    PLACE_BATCH,
+    CANCEL,
+    CANCEL_BATCH,
+    CANCEL_ALL,
+    CANCEL_REPLACE,
+    AMEND,
+    QUERY,
+    OPEN_ORDERS,
+    ORDER_HISTORY,
+    FILL_HISTORY,
+    COUNTDOWN,
+    LISTEN_KEY,
+    EXTEND_LISTEN_KEY,
+    CLOSE_LISTEN_KEY,
+)
+"""Every endpoint."""

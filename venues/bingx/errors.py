@@ -65,6 +65,8 @@ class Cause(StrEnum):
     STATE = "state"
     DUPLICATE = "duplicate"
     UNKNOWN_ORDER = "unknown_order"
+    SETTLING = "settling"
+    """Funding is being settled, a matter of moments; a definite no until then."""
     BUSY = "busy"
     ROUTE = "route"
     TRANSPORT = "transport"
@@ -139,7 +141,7 @@ _WOULD_TAKE = Meaning(_NO, RejectKind.WOULD_TAKE, Cause.MARKET)
 _NO_POSITION = Meaning(_NO, RejectKind.NOTHING_TO_REDUCE, Cause.POSITION)
 _CLOSED = Meaning(_NO, RejectKind.VENUE_CLOSED, Cause.SYMBOL)
 _MODE = Meaning(_NO, RejectKind.BAD_TERMS, Cause.MODE, "read the account's position mode again")
-_SETTLING = Meaning(_LATER, RejectKind.VENUE_CLOSED, Cause.BUSY, "", BUSY_PAUSE_NS)
+_SETTLING = Meaning(_LATER, RejectKind.VENUE_CLOSED, Cause.SETTLING, "", BUSY_PAUSE_NS)
 _BUSY = Meaning(_DOUBT, RejectKind.OTHER, Cause.BUSY, "", BUSY_PAUSE_NS)
 _UNKNOWN_ORDER = Meaning(_NO, RejectKind.UNKNOWN_ORDER, Cause.UNKNOWN_ORDER)
 _TOO_LATE = Meaning(_NO, RejectKind.TOO_LATE, Cause.STATE)

@@ -1,17 +1,12 @@
-"""What we send: REST calls as text to sign and send, and the frames of both sockets.
+"""What we send: REST calls as parameters to sign and send, and the frames of both sockets.
 
-A `Call` is made when something is wanted and becomes a request target when it is sent: the timestamp, on which the
-venue's receive window counts, is put in last, so that a call may wait for its rate budget. Orders are made from
-templates: per contract and kind of order everything but the client id, the price and the quantity is ready text.
+A `Call` is made when something is wanted; its moment is put in and signed when it leaves (`dialect`), so that a call
+may wait for its rate budget. Orders are made from templates: per contract and kind of order everything but the client
+id, the price and the quantity is ready text.
 
-The rules, all from BingX's pages of 2026 unless said otherwise:
-- The signed text is `k1=v1&k2=v2` of all parameters, `timestamp` included, in ASCII order of the keys (which the venue
-  does not demand: it takes them as received), values not percent-encoded.
-- What goes out is that text with `&signature=<lower-case hex>` at its end; where a value holds `[` or `{` all values
-  are percent-encoded, after signing.
-- Everything travels in the query, also of POST, PUT and DELETE, whose bodies are empty: of the three ways for POST it
-  is the one where no client ever disagreed with the venue about what was signed. Whatever sends a target must not
-  encode it again.
+Parameters stand in ASCII order of their keys, which the venue does not demand: it takes them as received. Everything
+travels in the query, also of POST, PUT and DELETE: of the three ways that POST has it is the one where no client ever
+disagreed with the venue about what was signed.
 """
 
 from __future__ import annotations
@@ -19,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from string import ascii_letters, ascii_lowercase, digits
 from typing import Final
-from urllib.parse import quote
 
 import msgspec
 
@@ -29,7 +23,6 @@ from sor.orders import OrdType, PositionSide, Side, Tif
 from venues.bingx import endpoints
 from venues.bingx.endpoints import Endpoint
 from venues.bingx.listings import Listing
-from venues.bingx.sign import Signer
 
 RECV_WINDOW_MS: Final = 5_000
 """The largest window that all of BingX's pages agree on."""
@@ -42,6 +35,8 @@ TRADES_MAX = 1_000
 HISTORY_MAX = 1_000
 LEVERAGE_MAX = 150
 CLIENT_ID_MAX = 40
+MOMENT = "timestamp="
+"""Where the time of leaving goes, in milliseconds on the venue's clock."""
 PONG = "Pong"
 """The answer to a `Ping`, on both sockets; plain text, as is everything a client sends."""
 
@@ -53,30 +48,11 @@ _CLIENT_ID_ALPHABET = frozenset(ascii_lowercase + digits + "-")
 class Call(msgspec.Struct, frozen=True, gc=False):
     """One request without its moment.
 
-    before, after    the text to sign, up to the timestamp and from there on; of an unsigned call, the query.
-    encoded          percent-encode the values once they are signed.
+    params    its parameters as they are signed, with an empty `timestamp` where that belongs.
     """
 
     endpoint: Endpoint
-    before: str
-    after: str = ""
-    encoded: bool = False
-
-    def text(self, now_ms: int) -> str:
-        """What is signed, as of `now_ms` on the venue's clock."""
-        return f"{self.before}{now_ms}{self.after}"
-
-    def target(self, *, now_ms: int, signer: Signer) -> str:
-        """Path and query as they go out at `now_ms` on the venue's clock; the method is the endpoint's."""
-        endpoint = self.endpoint
-        if not endpoint.signed:
-            return f"{endpoint.path}?{self.before}" if self.before else endpoint.path
-        text = f"{self.before}{now_ms}{self.after}"
-        signature = signer.sign(text)
-        if self.encoded:
-            pairs = [pair.partition("=") for pair in text.split("&")]
-            text = "&".join([f"{key}={quote(value, safe='')}" for key, _, value in pairs])
-        return f"{endpoint.path}?{text}&signature={signature}"
+    params: str = ""
 
 
 def _public(endpoint: Endpoint, **parameters: str) -> Call:
@@ -88,15 +64,10 @@ def _signed(endpoint: Endpoint, **parameters: str) -> Call:
     """A signed call; parameters that are "" are left out."""
     parameters["recvWindow"] = str(RECV_WINDOW_MS)
     pairs = sorted((key, value) for key, value in parameters.items() if value)
-    encoded = False
     for key, value in pairs:
-        if value[0] == "[" and "&" not in value:
-            encoded = True
-        elif not _SAFE.issuperset(value):
+        if not _SAFE.issuperset(value) and (value[0] != "[" or "&" in value):
             raise CallerError(f"a BingX parameter is letters, digits, '.', '_' and '-', {key} is not; nothing was sent")
-    before = "".join([f"{key}={value}&" for key, value in pairs if key < "timestamp"])
-    after = "".join([f"&{key}={value}" for key, value in pairs if key > "timestamp"])
-    return Call(endpoint, f"{before}timestamp=", after, encoded)
+    return Call(endpoint, "&".join([f"{key}={value}" for key, value in sorted([*pairs, ("timestamp", "")])]))
 
 
 # --- market data, unsigned ------------------------------------------------------------------------------------------
@@ -104,12 +75,12 @@ def _signed(endpoint: Endpoint, **parameters: str) -> Call:
 
 def server_time() -> Call:
     """Answered by `account.read_server_time`."""
-    return Call(endpoints.SERVER_TIME, "")
+    return Call(endpoints.SERVER_TIME)
 
 
 def contracts() -> Call:
     """Every contract, some 600 KB. Answered by `listings.read_listings`."""
-    return Call(endpoints.CONTRACTS, "")
+    return Call(endpoints.CONTRACTS)
 
 
 def trading_rules(listing: Listing) -> Call:
@@ -182,8 +153,8 @@ _SIDES = {Side.BUY: "BUY", Side.SELL: "SELL"}
 _TIFS = {Tif.GTC: "GTC", Tif.IOC: "IOC", Tif.FOK: "FOK"}
 _CLOSES = {PositionSide.LONG: Side.SELL, PositionSide.SHORT: Side.BUY}
 _Kind = tuple[Side, OrdType, Tif, bool, bool, PositionSide]
-_Template = tuple[str, str, str]
-"""Between client id and price, from the receive window to the timestamp, and after it."""
+_Template = tuple[str, str]
+"""What stands between client id and price, and after the quantity."""
 
 
 class OrderWire:
@@ -204,12 +175,12 @@ class OrderWire:
         template = self._templates.get(kind)
         if template is None:
             template = self._templates[kind] = self._template(order)
-        middle, window, after = template
+        middle, rest = template
         listing = self._listing
         _check_numbers(order)
         price = f"&price={listing.price_text(order.price_ticks)}" if order.ord_type is OrdType.LIMIT else ""
-        before = f"clientOrderId={order.cl_ord_id}{middle}{price}&quantity={listing.qty_text(order.qty_lots)}{window}"
-        return Call(endpoints.PLACE, before, after)
+        quantity = listing.qty_text(order.qty_lots)
+        return Call(endpoints.PLACE, f"clientOrderId={order.cl_ord_id}{middle}{price}&quantity={quantity}{rest}")
 
     def test(self, order: NewOrder) -> Call:
         """The same order, checked by the venue and not carried out. Answered by `orders.read_test`."""
@@ -218,9 +189,11 @@ class OrderWire:
     def _template(self, order: NewOrder) -> _Template:
         terms = _terms(order, self._listing)
         middle = "".join([f"&{key}={value}" for key, value in terms if key < "price"])
-        window = "".join([f"&{key}={value}" for key, value in terms if "recvWindow" < key < "timestamp"])
-        after = "".join([f"&{key}={value}" for key, value in terms if key > "timestamp"])
-        return middle, f"&recvWindow={RECV_WINDOW_MS}{window}&timestamp=", after
+        late = [*[(key, value) for key, value in terms if key > "quantity"], *_ALWAYS]
+        return middle, "".join([f"&{key}={value}" for key, value in sorted(late)])
+
+
+_ALWAYS = (("recvWindow", str(RECV_WINDOW_MS)), ("timestamp", ""))
 
 
 def _terms(order: NewOrder, listing: Listing) -> list[tuple[str, str]]:

@@ -1,0 +1,214 @@
+"""How a call of `wire` becomes a request, and what a reply of BingX means to the shared client (`venues.plumbing`).
+
+The signature: HMAC-SHA256 over all parameters as they stand in the query, plain, `timestamp` included, lower-case hex,
+last and outside what is signed. Where a value is JSON, the values are percent-encoded once they have been signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar, assert_never
+from urllib.parse import quote
+
+from sor.errors import VenueFault
+from sor.orders import RejectKind
+from sor.units import MS, NS
+from venues.bingx.endpoints import ALL, EXPIRE_HEADER, IP_LIMITS, REMAIN_HEADER, Endpoint, IpGroup
+from venues.bingx.errors import (
+    Asked,
+    Cause,
+    Outcome,
+    Verdict,
+    judge_answer,
+    judge_code,
+    judge_failure,
+    judge_unreadable,
+)
+from venues.bingx.wire import MOMENT
+from venues.plumbing.budget import Limit
+from venues.plumbing.client import Fate, Trouble, Usage
+from venues.plumbing.keys import HmacSha256, Secret
+from venues.plumbing.transport import WireReply, WireRequest
+from venues.plumbing.verdict import Failure, Kind
+
+_T = TypeVar("_T")
+
+KEY_HEADER: Final = b"X-BX-APIKEY"
+_REMAIN = REMAIN_HEADER.lower().encode()
+_EXPIRE = EXPIRE_HEADER.lower().encode()
+_SLACK_NS = 250 * MS
+"""How far apart two requests may be delayed on their way: assumed."""
+
+
+class BingxDialect:
+    """The venue's part of a `venues.plumbing.client.Client`. Shows neither key nor secret."""
+
+    __slots__ = ("_key", "_signer")
+
+    def __init__(self, *, api_key: Secret, secret: Secret) -> None:
+        self._key = api_key
+        self._signer = HmacSha256(secret)
+
+    def target(self, *, path: str, params: str, signed: bool, venue_ms: int) -> str:
+        """Path and query as they go out at `venue_ms` on the venue's clock; nobody may encode them again."""
+        if not signed:
+            return f"{path}?{params}" if params else path
+        text = params.replace(MOMENT, f"{MOMENT}{venue_ms}", 1)
+        signature = self._signer.hex(text.encode())
+        if "[" in text:
+            pairs = [pair.partition("=") for pair in text.split("&")]
+            text = "&".join([f"{key}={quote(value, safe='')}" for key, _, value in pairs])
+        return f"{path}?{text}&signature={signature}"
+
+    def request(
+        self, *, method: str, path: str, params: str, signed: bool, venue_ms: int, deadline_ns: int
+    ) -> WireRequest:
+        """The request; everything is in its query, whatever the method, and its body is empty."""
+        target = self.target(path=path, params=params, signed=signed, venue_ms=venue_ms)
+        headers = [(KEY_HEADER, self._key.reveal().encode())] if signed else []
+        return WireRequest(method=method, target=target.encode(), headers=headers, deadline_ns=deadline_ns)
+
+    def usage(self, reply: WireReply) -> Iterable[Usage]:
+        """What is left of the public window of ten seconds.
+
+        The headers were seen on public replies, where each endpoint counts for itself; whether signed ones have them is
+        unverified. They are held against the budget of the address for market data, which they can only tighten.
+        """
+        remain, expire = reply.header(_REMAIN), reply.header(_EXPIRE)
+        if remain is not None and remain.isdigit() and len(remain) <= 6:
+            ends = int(expire) * MS if expire is not None and expire.isdigit() and len(expire) <= 6 else 0
+            yield Usage(limit=group_name(IpGroup.MARKET), remaining=int(remain), ends_in_ns=ends)
+
+    def __repr__(self) -> str:
+        return "BingxDialect(<hidden>)"
+
+
+# --- rate budgets -----------------------------------------------------------------------------------------------------
+
+
+def group_name(group: IpGroup) -> str:
+    """The name of an address's budget."""
+    return f"ip-{group.name.lower()}"
+
+
+def endpoint_name(endpoint: Endpoint) -> str:
+    """The name of an endpoint, and of its own budget where it has one."""
+    return f"{endpoint.method} {endpoint.path}"
+
+
+def limits(*, newest: bool = False) -> tuple[Limit, ...]:
+    """Every limit of one account behind one address, for a `Budget`.
+
+    newest    the newest documented figures instead of the smallest; unverified against a live account.
+    Some of each address budget is kept for cancels, some of the order endpoint's for orders that reduce.
+    """
+    found: list[Limit] = []
+    for group, ip in IP_LIMITS.items():
+        kept = 0 if group is IpGroup.MARKET else ip.group_calls // 10
+        found.append(
+            Limit(
+                name=group_name(group),
+                capacity=ip.group_calls,
+                window_ns=ip.window_s * NS,
+                slack_ns=_SLACK_NS,
+                kept_for_cancel=kept,
+                kept_for_reduce=kept,
+            )
+        )
+    for endpoint in ALL:
+        per_s = endpoint.per_s_2026 if newest else endpoint.per_s
+        if per_s:
+            kept = 1 if endpoint.opens and per_s > 1 else 0
+            name = endpoint_name(endpoint)
+            found.append(Limit(name=name, capacity=per_s, window_ns=NS, slack_ns=_SLACK_NS, kept_for_reduce=kept))
+    return tuple(found)
+
+
+def units(endpoint: Endpoint) -> dict[str, int]:
+    """What one call spends, by name of limit, for `Budget.cost`; a batch is one call."""
+    spent = {group_name(endpoint.group): 1}
+    if endpoint.per_s:
+        spent[endpoint_name(endpoint)] = 1
+    return spent
+
+
+# --- what a reply means to the client ---------------------------------------------------------------------------------
+
+
+def reading(
+    endpoint: Endpoint, asked: Asked, read: Callable[[bytes, int], _T], *, enveloped: bool = True
+) -> Callable[[WireReply], _T | Failure]:
+    """A reader for `venues.plumbing.client.Endpoint`.
+
+    read         the data of a successful answer from its body and the time it came; may raise `VenueFault`.
+    enveloped    False for the listen key, whose success has no envelope.
+    """
+
+    def answered(reply: WireReply) -> _T | Failure:
+        verdict = judge_answer(status=reply.status, body=reply.body, asked=asked, enveloped=enveloped)
+        if verdict is None:
+            try:
+                return read(reply.body, reply.recv_ns)
+            except VenueFault as error:
+                verdict = judge_unreadable(error, asked=asked)
+        return failure_of(verdict, endpoint, recv_ns=reply.recv_ns)
+
+    return answered
+
+
+def failure_of(verdict: Verdict, endpoint: Endpoint, *, recv_ns: int) -> Failure:
+    """A verdict in the client's words. A rate limit stops the endpoint, a ban everything."""
+    kind = Kind.REFUSED
+    wait_ns = 0
+    names: tuple[str, ...] = ()
+    if verdict.cause is Cause.RATE or verdict.cause is Cause.BAN:
+        kind = Kind.THROTTLED
+        wait_ns = max(verdict.until_ns - recv_ns, NS) if verdict.until_ns else verdict.pause_ns
+        if verdict.cause is Cause.RATE:
+            names = (endpoint_name(endpoint) if endpoint.per_s else group_name(endpoint.group),)
+    elif verdict.cause is Cause.CLOCK:
+        kind = Kind.SKEWED
+    elif verdict.outcome is Outcome.IN_DOUBT or verdict.cause in _UNSURE:
+        kind = Kind.UNSURE
+    return Failure(kind=kind, code=verdict.code, text=verdict.text, wait_ns=wait_ns, limits=names)
+
+
+_UNSURE = frozenset({Cause.BUSY, Cause.TRANSPORT, Cause.UNLISTED})
+"""What a read may ask again at once, and nothing else."""
+
+
+def verdict_of(trouble: Trouble, asked: Asked) -> Verdict:
+    """What the client ended with, for `Reports.refused`: BingX's own code is judged, other words are kept."""
+    match trouble.fate:
+        case Fate.NOT_SENT:
+            return judge_failure(bytes_left=False, text=trouble.text, asked=asked)
+        case Fate.IN_DOUBT:
+            unanswered = judge_failure(bytes_left=True, text=trouble.text, asked=asked)
+            return _worded(unanswered, trouble)
+        case Fate.RATE_LIMITED:
+            if trouble.code.isdigit():
+                return judge_code(code=int(trouble.code), text=trouble.text, asked=asked)
+            # Our own budget held it back, or the address is banned: nothing was carried out.
+            return _plain(trouble, Outcome.RETRY_LATER, RejectKind.RATE_LIMITED, Cause.RATE)
+        case Fate.REFUSED:
+            if trouble.code.lstrip("-").isdigit():
+                return judge_code(code=int(trouble.code), text=trouble.text, asked=asked)
+            return _plain(trouble, Outcome.REFUSED, RejectKind.BAD_TERMS, Cause.TERMS)
+        case _:
+            assert_never(trouble.fate)
+
+
+def _plain(trouble: Trouble, outcome: Outcome, reject: RejectKind, cause: Cause) -> Verdict:
+    return Verdict(
+        outcome=outcome, reject=reject, cause=cause, code=trouble.code or trouble.fate.value, text=trouble.text
+    )
+
+
+def _worded(verdict: Verdict, trouble: Trouble) -> Verdict:
+    return Verdict(
+        outcome=verdict.outcome,
+        reject=verdict.reject,
+        cause=verdict.cause,
+        code=trouble.code or verdict.code,
+        text=trouble.text,
+    )
