@@ -1,0 +1,301 @@
+"""The socket link against a server that misbehaves byte by byte, on asyncio and on trio."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import anyio
+import anyio.abc
+import pytest
+
+from sor.errors import CallerError, NotSent
+from sor.units import NS
+from tests.fakes.byte_server import ByteServer, Connection, Script, serving, until
+from tests.fakes.ws import BINARY, CLOSE, CONT, PING, PONG, TEXT, ServerSocket, accept, frame
+from venues.plumbing.backoff import Backoff
+from venues.plumbing.frames import Address
+from venues.plumbing.link_socket import LinkSettings, SocketLink
+from venues.plumbing.socket import Data, Heard, Phase, SocketRules, SocketSession
+
+pytestmark = pytest.mark.anyio
+
+RULES = SocketRules(acks=False, spacing_ns=0, backoff=Backoff(first_ns=1_000_000, most_ns=1_000_000))
+
+
+class Loop:
+    """A scheduler on real time: each call in a task of its own."""
+
+    def __init__(self, tasks: anyio.abc.TaskGroup) -> None:
+        self._tasks = tasks
+
+    def now_ns(self) -> int:
+        return time.monotonic_ns()
+
+    def call_at(self, at_ns: int, action: Callable[[], object]) -> None:
+        self._tasks.start_soon(self._call, at_ns, action)
+
+    async def _call(self, at_ns: int, action: Callable[[], object]) -> None:
+        await anyio.sleep(max(0, at_ns - self.now_ns()) / NS)
+        action()
+
+
+class Raw:
+    """Every message is data of the topic that nobody asks for."""
+
+    def read(self, payload: bytes, recv_ns: int) -> Heard:
+        return Data("", payload)
+
+    def subscribe(self, topics: Sequence[str], no: int) -> bytes:
+        return b"sub " + ",".join(topics).encode()
+
+    def unsubscribe(self, topics: Sequence[str], no: int) -> bytes:
+        return b"unsub " + ",".join(topics).encode()
+
+
+class Ear:
+    """Listener that notes."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.messages: list[object] = []
+
+    def up(self) -> None:
+        self.told.append("up")
+
+    def down(self, why: str, again_ns: int) -> None:
+        self.told.append(why)
+
+    def gap(self, topic: str, why: str) -> None:
+        self.told.append(f"gap {topic}")
+
+    def data(self, topic: str, message: object, recv_ns: int) -> None:
+        self.messages.append(message)
+
+    def denied(self, topic: str, code: str, text: str) -> None:
+        raise AssertionError("nothing is denied here")
+
+
+class Rig:
+    """A session on a link to a server."""
+
+    def __init__(self, session: SocketSession, ear: Ear, server: ByteServer) -> None:
+        self.session = session
+        self.ear = ear
+        self.server = server
+
+
+@asynccontextmanager
+async def driven(
+    *scripts: Script, settings: LinkSettings | None = None, rules: SocketRules = RULES, topic: str = "a"
+) -> AsyncIterator[Rig]:
+    async with anyio.create_task_group() as tasks, serving(*scripts) as server:
+
+        async def locate() -> Address:
+            return Address(f"ws://127.0.0.1:{server.port}/stream?listenKey=secret")
+
+        async with SocketLink.opened(locate, settings=settings) as link:
+            ear = Ear()
+            session = SocketSession(
+                rules=rules,
+                dialect=Raw(),
+                pipe=link,
+                listener=ear,
+                scheduler=Loop(tasks),
+                draw=lambda: 0.5,
+            )
+            session.subscribe("")
+            session.subscribe(topic)
+            link.drive(session)
+            yield Rig(session, ear, server)
+            with pytest.raises(CallerError, match="drives one session"):
+                link.drive(session)
+        assert session.phase is Phase.CLOSED
+        tasks.cancel_scope.cancel()
+
+
+async def patient(connection: Connection) -> None:
+    """Takes the handshake and stays until the client leaves."""
+    socket = await ServerSocket.accepted(connection)
+    while (got := await socket.next())[0] >= 0:
+        if got[0] == CLOSE:
+            await connection.send(frame(got[1], CLOSE))
+            return
+
+
+async def test_messages_both_ways_and_a_clean_close() -> None:
+    frames: list[tuple[int, bytes]] = []
+
+    async def script(connection: Connection) -> None:
+        socket = await ServerSocket.accepted(connection)
+        await connection.send(frame(b"one") + frame(b"", PING), frame(b"\x1f\x8b", BINARY))
+        whole = frame(b"spl", TEXT, fin=False) + frame(b"it", CONT)
+        await connection.send(*(whole[at : at + 1] for at in range(len(whole))))
+        while True:
+            got = await socket.next()
+            frames.append(got)
+            if got[0] == CLOSE:
+                await connection.send(frame(got[1], CLOSE))
+                return
+
+    async with driven(script) as rig:
+        await until(lambda: len(rig.ear.messages) == 3)
+    assert rig.ear.messages == [b"one", b"\x1f\x8b", b"split"]
+    assert frames == [(TEXT, b"sub a"), (PONG, b""), (CLOSE, b"\x03\xe8")]
+    assert rig.ear.told == ["up"]
+    assert rig.server.requests[0].startswith(b"GET /stream?listenKey=secret HTTP/1.1\r\n")
+
+
+async def hangs_up(connection: Connection) -> None:
+    await ServerSocket.accepted(connection)
+
+
+async def resets(connection: Connection) -> None:
+    await ServerSocket.accepted(connection)
+    await connection.reset()
+
+
+async def closes(connection: Connection) -> None:
+    await ServerSocket.accepted(connection)
+    await connection.send(frame(b"\x03\xe9maintenance", CLOSE))
+    await connection.request()
+
+
+async def cuts_a_frame(connection: Connection) -> None:
+    await connection.send(accept(await connection.request()) + frame(b"whole") + frame(b"x" * 100)[:50])
+
+
+async def talks_garbage(connection: Connection) -> None:
+    await connection.send(accept(await connection.request()) + b"\xff\xff\xff")
+    await connection.request()
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        (hangs_up, "the connection ended without a close"),
+        (resets, "the connection ended without a close"),
+        (closes, "closed by the venue: 1001 maintenance"),
+        (cuts_a_frame, "the connection ended without a close"),
+        (talks_garbage, "not WebSocket: ProtocolError"),
+    ],
+)
+async def test_every_loss_is_a_gap_and_a_new_connection(script: Script, why: str) -> None:
+    async with driven(script, patient) as rig:
+        await until(lambda: rig.ear.told.count("up") == 2)
+        assert rig.ear.told == ["up", "gap ", "gap a", why, "up"] or rig.ear.told[-2].startswith("writing failed")
+        assert (rig.server.connections, rig.session.live("a")) == (2, True)
+
+
+async def refuses(connection: Connection) -> None:
+    await connection.request()
+    await connection.send(b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n")
+
+
+async def says_nothing(connection: Connection) -> None:
+    await connection.request()
+
+
+async def test_a_refused_handshake_is_told_with_its_status() -> None:
+    async with driven(refuses, says_nothing, patient) as rig:
+        await until(lambda: "up" in rig.ear.told)
+        assert rig.ear.told == [
+            "the handshake was refused with HTTP 429",
+            "the handshake failed: InvalidMessage",
+            "up",
+        ]
+
+
+async def test_a_handshake_that_hangs_is_given_up() -> None:
+    async def hangs(connection: Connection) -> None:
+        await connection.request()
+        await connection.request()
+
+    quick = SocketRules(connect_ns=20_000_000, backoff=RULES.backoff)
+    async with driven(hangs, patient, rules=quick) as rig:
+        await until(lambda: "up" in rig.ear.told)
+        assert rig.ear.told == ["connecting took too long", "up"]
+
+
+async def test_a_venue_that_does_not_read_is_a_lost_connection() -> None:
+    async def deaf(connection: Connection) -> None:
+        await ServerSocket.accepted(connection)
+        await anyio.sleep_forever()
+
+    settings = LinkSettings(outgoing_bytes_max=1_000)
+    async with driven(deaf, patient, settings=settings, topic="x" * 2_000) as rig:
+        await until(lambda: len(rig.ear.told) >= 4)
+        assert rig.ear.told[:4] == ["up", "gap ", f"gap {'x' * 2_000}", "the venue does not read what we write"]
+
+
+async def test_a_message_over_the_limit_ends_the_connection() -> None:
+    async def floods(connection: Connection) -> None:
+        await connection.send(accept(await connection.request()) + frame(b"x" * 2_000))
+        await connection.request()
+
+    async with driven(floods, patient, settings=LinkSettings(message_bytes_max=1_000)) as rig:
+        await until(lambda: rig.ear.told.count("up") == 2)
+        assert rig.ear.told[3] == "not WebSocket: PayloadTooBig"
+
+
+async def test_no_address_no_listener_and_a_wrong_address_are_told_without_secrets() -> None:
+    async with anyio.create_task_group() as tasks, serving(patient) as server:
+        addresses: list[Address | None] = [
+            None,
+            Address("https://127.0.0.1/?listenKey=secret"),
+            Address("ws://sor.invalid/?listenKey=secret"),
+            Address("wss://127.0.0.1:1/?listenKey=secret"),
+            Address(f"ws://127.0.0.1:{server.port}/"),
+        ]
+
+        async def locate() -> Address:
+            address = addresses.pop(0)
+            if address is None:
+                raise NotSent("no listen key")
+            return address
+
+        async with SocketLink.opened(locate) as link:
+            ear = Ear()
+            session = SocketSession(
+                rules=RULES, dialect=Raw(), pipe=link, listener=ear, scheduler=Loop(tasks), draw=lambda: 0.5
+            )
+            link.drive(session)
+            await until(lambda: "up" in ear.told)
+        assert ear.told[0] == "no connection: no listen key"
+        assert ear.told[1] == "no connection: <127.0.0.1> is no ws:// or wss:// address; nothing was sent"
+        assert [text.startswith("no connection: ") for text in ear.told] == [True] * 4 + [False]
+        assert "secret" not in "".join(ear.told)
+        tasks.cancel_scope.cancel()
+
+
+async def test_tls_that_fails_is_no_connection() -> None:
+    async def plain(connection: Connection) -> None:
+        await connection.receive()
+        await connection.send(b"this is not TLS")
+
+    async with anyio.create_task_group() as tasks, serving(plain) as server:
+
+        async def locate() -> Address:
+            return Address(f"wss://127.0.0.1:{server.port}/")
+
+        async with SocketLink.opened(locate) as link:
+            ear = Ear()
+            session = SocketSession(
+                rules=RULES, dialect=Raw(), pipe=link, listener=ear, scheduler=Loop(tasks), draw=lambda: 0.5
+            )
+            link.drive(session)
+            await until(lambda: len(ear.told) > 0)
+            assert ear.told[0] == "no connection: SSLError"
+        tasks.cancel_scope.cancel()
+
+
+async def test_closing_does_not_wait_for_a_venue_that_does_not_answer() -> None:
+    async def mute(connection: Connection) -> None:
+        await ServerSocket.accepted(connection)
+        await anyio.sleep_forever()
+
+    with anyio.fail_after(3):
+        async with driven(mute) as rig:
+            await until(lambda: rig.session.live("a"))
+    assert rig.ear.told == ["up"]
