@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from sor import __version__
 from sor.commands import Alarm, Amend, Cancel, Decided, Ended, Place, Query, Recorded
 from sor.decide import Recorded as RecordedDecisions
 from sor.errors import ReplayDiverged
-from sor.events import AnyFact
+from sor.events import AnyFact, SessionStarted
 from sor.policy import Policy, Schedule
 from sor.router import Core
 
@@ -28,6 +29,7 @@ def fold(
     Raises       `ReplayDiverged` when the same facts give other wishes than those recorded.
     """
     core = Core(policies=policies, schedules=schedules, decider=decisions)
+    version = "an unknown version"
     for no, records in enumerate(turns, start=1):
         expected = [record for record in records if isinstance(record, WISHES)]
         for wish in expected:
@@ -35,10 +37,16 @@ def fold(
                 decisions.expect(wish)
         produced: list[Recorded] = []
         for record in records:
+            if isinstance(record, SessionStarted):
+                version = record.version
             if not isinstance(record, WISHES):
                 produced += [wish for wish in core.step(record) if isinstance(wish, WISHES)]
         if produced != expected:
-            raise ReplayDiverged(_difference(no, produced, expected))
+            raise ReplayDiverged(
+                f"{_difference(no, produced, expected)}. Version {version} of sor wrote it, this is {__version__}; "
+                "nothing was sent. Settle it with the version that wrote it, or cancel the account's open orders at the venue "
+                "and begin a new journal"
+            )
     return core
 
 
