@@ -44,8 +44,8 @@ def fold(
         if produced != expected:
             raise ReplayDiverged(
                 f"{_difference(no, produced, expected)}. Version {version} of sor wrote it, this is {__version__}; "
-                "nothing was sent. Settle it with the version that wrote it, or cancel the account's open orders at the venue "
-                "and begin a new journal"
+                "nothing was sent. Settle it with the version that wrote it, or cancel the account's open orders at "
+                "the venue and begin a new journal"
             )
     return core
 
