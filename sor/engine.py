@@ -98,6 +98,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     account           what the account of these venues is called; parents that name another one are refused.
     positions_s       how often the venues' positions are set beside ours: where nothing of ours has moved lately the
                       venue's word counts, and a difference is an alarm. 0 for at the start only.
+    reconcile_s       how often the venues' open orders are set beside ours: strays of our own mark are withdrawn, with
+                      an alarm. 0 for at the start only.
     shutdown_s        how long leaving waits until everything is withdrawn.
     params_poll_s     how often param-set files are looked at for changes; 0 for never.
     """
@@ -113,6 +115,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     exclusive: bool = False
     account: AccountId = AccountId("default")
     positions_s: float = 30.0
+    reconcile_s: float = 60.0
     shutdown_s: float = 30.0
     params_poll_s: float = 2.0
 
@@ -229,6 +232,8 @@ class Router:
         for adapter in self._adapters:
             dispatcher.connected(adapter)
             tasks.start_soon(self._keep_positions, adapter, dispatcher, learned[adapter.name])
+        if settings.reconcile_s:
+            tasks.start_soon(self._keep_reconciled, dispatcher)
         if settings.params_poll_s:
             tasks.start_soon(self._watch_params)
 
@@ -638,6 +643,21 @@ class Router:
             if dispatcher.fault is not None:
                 return
             learned = await self._learn_positions(adapter) or learned
+
+    async def _keep_reconciled(self, dispatcher: Dispatcher) -> None:
+        """Go on setting the venues' open orders beside ours; one that cannot be asked is asked again next time."""
+        while True:
+            await anyio.sleep(self._settings.reconcile_s)
+            if dispatcher.fault is not None:
+                return
+            try:
+                found = await self.reconcile()
+            except (NotSent, InDoubt) as error:
+                self._alarms.append(Alarm(0, VenueName(""), f"open orders were not reconciled: {error}", halts=False))
+                continue
+            if found.strays:
+                text = f"{len(found.strays)} stray orders of our mark are withdrawn: {', '.join(found.strays)}"
+                self._alarms.append(Alarm(0, VenueName(""), text, halts=False))
 
     def _adopt_sets(self) -> None:
         """Tell the core, once, every set whose content is not in force yet."""

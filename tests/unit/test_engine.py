@@ -364,6 +364,18 @@ async def test_an_order_that_outlives_its_end_is_a_stray(tmp_path: Path) -> None
         await until(lambda: live_orders(venue) == [])
 
 
+async def test_strays_are_looked_for_again_and_again(tmp_path: Path) -> None:
+    venue = Forsworn()
+    async with Router(Settings(journal=tmp_path / "j", reconcile_s=0.05), venues=[venue]) as router:
+        handle = await router.submit(order("rest", policy="plain_limit", limit=Decimal(59990), deadline_s=600.0))
+        await resting(router, handle)
+        handle.cancel()
+        assert (handle.status, live_orders(venue)) == (ParentStatus.CANCELED, [500])
+        venue.lies = False
+        await until(lambda: live_orders(venue) == [])
+        assert "1 stray orders of our mark are withdrawn" in router.alarms()[-1].text
+
+
 async def test_handles_of_what_has_ended_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sor.engine.ENDED_HANDLES_MAX", 2)
     async with Router(Settings(journal=tmp_path / "j"), venues=[ladder()]) as router:
