@@ -1,5 +1,6 @@
 import gzip
 import json
+from operator import itemgetter
 
 import pytest
 from hypothesis import given
@@ -225,6 +226,19 @@ def test_a_crossed_snapshot_is_a_lost_book() -> None:
     assert BookChain().judge(book(1, ((5, 1),), ((5, 1),), snapshot=True)) is Step.RESYNC
 
 
+def test_levels_that_are_gone_are_forgotten_in_time() -> None:
+    chain = BookChain()
+    assert chain.judge(SNAPSHOT) is Step.APPLY
+    many = 5_000
+    for seq in range(11, 21):  # each frame brings thousands of levels below the best, and takes the last one's away
+        low = -seq * many
+        bids = tuple([(price, 1) for price in range(low + many - 1, low - 1, -1)])
+        gone = tuple([(price, 0) for price in range(low + 2 * many - 1, low + many - 1, -1)])
+        assert chain.judge(book(seq, gone + bids)) is Step.APPLY
+    assert chain.judge(book(21, ((101, 1),))) is Step.APPLY
+    assert chain.judge(book(22, (), ((101, 1),))) is Step.RESYNC
+
+
 levels = st.lists(st.tuples(st.integers(1, 12), st.integers(0, 2)), max_size=4).map(tuple)
 
 
@@ -239,7 +253,9 @@ def test_crossing_is_found_as_a_plain_book_finds_it(changes: list[tuple[Levels, 
             for price in [price for price, size in held.items() if not size]:
                 del held[price]
         crossed = bool(bids) and bool(asks) and max(bids) >= min(asks)
-        assert chain.judge(book(seq, new_bids, new_asks)) is (Step.RESYNC if crossed else Step.APPLY)
+        first = itemgetter(0)
+        sides = tuple(sorted(new_bids, key=first, reverse=True)), tuple(sorted(new_asks, key=first))
+        assert chain.judge(book(seq, *sides)) is (Step.RESYNC if crossed else Step.APPLY)
         if crossed:
             return
 

@@ -83,12 +83,17 @@ def data_of(body: bytes, decoder: msgspec.json.Decoder[_T], what: str) -> _T:
 
 def text_of(raw: msgspec.Raw) -> str:
     """A scalar as text, however it was spelled: a string's content, a number or a boolean as written, null as ""."""
+    if raw is ABSENT:
+        return ""
     literal = bytes(raw)
     if not literal or literal == b"null":
         return ""
-    if literal[0] == 0x22:
+    first = literal[0]
+    if first == 0x22:
+        if literal.isascii() and b"\\" not in literal:
+            return literal[1:-1].decode()
         return decoded(_TEXT, raw, "a text")
-    if literal[0] in b"{[":
+    if first in b"{[":
         raise VenueFault("BingX sent a list or an object where a single value belongs")
     return literal.decode()
 

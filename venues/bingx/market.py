@@ -271,59 +271,72 @@ class BookChain:
     Ids grow by 1 to 9 from frame to frame without anything being lost, so a step over ids means nothing, whatever the
     documentation says. What does mean something: an id that is not newer, an update before the snapshot, and a book
     that crosses. Make a new chain, or call `restart`, for every subscription.
+
+    Of the book only as much is kept as crossing takes: the sizes, and for each side a price that nothing in it is
+    better than. Only when these two cross are the true best prices looked for.
     """
 
-    __slots__ = ("_ask", "_asks", "_bid", "_bids", "_last", "_lost")
+    __slots__ = ("_asks", "_bids", "_kept_max", "_last", "_least_ask", "_lost", "_most_bid")
 
     def __init__(self) -> None:
         self._last = -1
         self._lost = False
-        self._bid = self._ask = 0
         self._bids: dict[int, int] = {}
         self._asks: dict[int, int] = {}
+        self._most_bid = -1
+        self._least_ask = _FAR
+        self._kept_max = _KEPT_MAX
 
     def restart(self) -> None:
         """A new subscription: the snapshot is next."""
         self._last = -1
         self._lost = False
-        self._load((), ())
 
     def judge(self, update: BookUpdate) -> Step:
         """What to do with `update`; RESYNC is said once, after which everything up to a snapshot is ignored."""
         if update.snapshot:
-            self._load(update.bids, update.asks)
+            self._bids.clear()
+            self._asks.clear()
+            self._most_bid = -1
+            self._least_ask = _FAR
+            self._lost = False
         elif self._lost:
             return Step.IGNORE
         elif self._last < 0 or update.seq <= self._last:
             return self._lose()
-        else:
-            self._bid = _changed(self._bids, update.bids, self._bid, 1)
-            self._ask = _changed(self._asks, update.asks, self._ask, -1)
         self._last = update.seq
-        self._lost = False
-        return self._lose() if self._bid and self._ask and self._bid >= self._ask else Step.APPLY
+        self._bids.update(update.bids)
+        self._asks.update(update.asks)
+        for price, size in update.bids:
+            if size:
+                self._most_bid = max(self._most_bid, price)
+                break  # best first
+        for price, size in update.asks:
+            if size:
+                self._least_ask = min(self._least_ask, price)
+                break
+        if self._most_bid >= self._least_ask or len(self._bids) + len(self._asks) > self._kept_max:
+            return self._look()
+        return Step.APPLY
 
-    def _load(self, bids: Levels, asks: Levels) -> None:
-        self._bids = {price: size for price, size in bids if size}
-        self._asks = {price: size for price, size in asks if size}
-        self._bid = max(self._bids, default=0)
-        self._ask = min(self._asks, default=0)
+    def _look(self) -> Step:
+        """Drop the levels that are gone, and compare the best prices of what is left."""
+        self._bids = {price: size for price, size in self._bids.items() if size}
+        self._asks = {price: size for price, size in self._asks.items() if size}
+        self._most_bid = max(self._bids, default=-1)
+        self._least_ask = min(self._asks, default=_FAR)
+        self._kept_max = max(_KEPT_MAX, 2 * (len(self._bids) + len(self._asks)))
+        return self._lose() if self._most_bid >= self._least_ask else Step.APPLY
 
     def _lose(self) -> Step:
         self._lost = True
         return Step.RESYNC
 
 
-def _changed(held: dict[int, int], levels: Levels, best: int, sign: int) -> int:
-    """Apply levels to one side; returns its best price, 0 when it is empty. `sign` is 1 where high is best."""
-    for price, size in levels:
-        if size:
-            held[price] = size
-            if not best or sign * price > sign * best:
-                best = price
-        elif held.pop(price, 0) and price == best:
-            best = sign * max([sign * one for one in held], default=0)
-    return best
+_FAR = 1 << 62
+_KEPT_MAX = 8_192
+"""Levels, gone ones included, at which those are dropped; a snapshot has at most 2048. Twice what is left is the next
+mark, so that it costs nothing worth counting however many there are."""
 
 
 # --- public REST ------------------------------------------------------------------------------------------------------

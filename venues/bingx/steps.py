@@ -69,10 +69,6 @@ def plain(text: str) -> Decimal:
         number = None
     if number is None or not number.is_finite() or not -_LENGTH_MAX <= number.adjusted() <= _LENGTH_MAX:
         raise VenueFault(f"BingX sent {text[:_LENGTH_MAX]!r} where a decimal number belongs")
-    exponent = number.as_tuple().exponent
-    assert isinstance(exponent, int)  # it is finite
-    if exponent < -2 * _LENGTH_MAX:
-        raise VenueFault(f"BingX sent {text!r}, which has more decimals than any amount")
     return number
 
 
