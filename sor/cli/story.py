@@ -173,7 +173,8 @@ class _Teller:
         if decision.note and in_full:
             self._say(decision.note, indent=INDENT)
         for veto in record.vetoes:
-            self._say((f"invariant {_words(veto)} changed this", "yellow"), indent=INDENT)
+            did = "changed" if decision.placements else "forbade"
+            self._say((f"invariant {_words(veto)} {did} this", "yellow"), indent=INDENT)
         for denial in record.denials:
             self._say((f"risk gate refused it: {self._denied(denial)}", "yellow"), indent=INDENT)
         grounds = tuple(self._grounds(decision))

@@ -16,12 +16,20 @@ from msgspec.structs import replace
 
 from sor import __version__
 from sor.cli.common import Output, Printer
+from sor.cli.demo import START_NS
 from sor.cli.main import run
 from sor.cli.root import cli
 from sor.cli.words import amount, short_unit
-from sor.ids import Symbol, VenueName
+from sor.decide import decide
+from sor.ids import ParentId, Symbol, VenueName
 from sor.instruments import Instrument
-from sor.journal import verify
+from sor.journal import Environment, Journal, verify
+from sor.orders import ParentOrder, Side
+from sor.params import ParamStore
+from sor.plugins import Plugins
+from sor.router import Core
+from sor.sim.world import World
+from sor.units import NS
 
 Sor = Callable[..., "Ended"]
 
@@ -311,3 +319,33 @@ def test_names_that_the_terminal_cannot_show(tmp_path: Path) -> None:
     assert (odd.returncode, out) == (1, "")
     assert err.startswith("sor: a name or a text here is not valid UTF-8")
     assert err.count("\n") == 1
+
+
+def test_a_limit_that_stopped_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A limit out of reach: what the deadline would have taken is forbidden, and the story says by what."""
+    with Journal.create(tmp_path / "journal", epoch=7, environment=Environment.SIMULATED) as journal:
+        plugins = Plugins.installed()
+        core = Core(policies=plugins.policies, schedules=plugins.schedules, decider=decide)
+        world = World(core, start_ns=START_NS, recorder=journal, horizons_ns=())
+        sets = {"baseline": ParamStore().get("baseline", now_ns=START_NS)}
+        world.open(epoch=7, version=__version__, sets=sets, default_set="baseline")
+        world.connect(plugins.venue("simulated")({"market": "zi", "seed": "7"}))
+        order = ParentOrder(
+            parent_id=ParentId("[lim]-1"),
+            symbol="BTC-USDT",
+            side=Side.BUY,
+            quantity=Decimal("0.5"),
+            limit=Decimal(50_000),
+            deadline_s=4.0,
+            policy="maker_first",
+        )
+        world.submit(order)
+        world.scheduler.run_until(START_NS + 5 * NS)
+    assert run(["explain", "[lim]-1", "--journal", str(tmp_path / "journal"), "--check"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("[lim]-1: buy 0.5 BTC, BTCUSDT on simulated, accepted 2026-01-01 00:00:00.000 UTC")
+    assert "\n  limit 50000, deadline 4 s, policy maker_first, schedule immediate," in told
+    assert "The limit forbids to cross." in told
+    assert "invariant limit price forbade this" in told
+    assert "ended expired: 0.000 filled (limit price)\n0.000 of 0.500 filled; 1 order, 1 timeout.\n" in told
+    assert "Completing the rest at the end would have cost" in told
