@@ -73,6 +73,7 @@ class Bucket:
     __slots__ = (
         "_foreign",
         "_foreign_until_ns",
+        "_forget_ns",
         "_keep_ns",
         "_merge_ns",
         "_own",
@@ -94,15 +95,24 @@ class Bucket:
         self._own = 0
         self._foreign = 0
         self._foreign_until_ns = 0
+        self._forget_ns = 0
 
     def used(self, now_ns: int) -> int:
         """Units in the window that ends now, others' included."""
-        sums = self._sums
-        while sums and sums[0][1] + self._keep_ns <= now_ns:
-            self._own -= sums.popleft()[2]
-        if self._foreign and self._foreign_until_ns <= now_ns:
-            self._foreign = 0
+        if now_ns >= self._forget_ns:
+            self._forget(now_ns)
         return self._own + self._foreign
+
+    def _forget(self, now_ns: int) -> None:
+        sums, keep_ns = self._sums, self._keep_ns
+        while sums and sums[0][1] + keep_ns <= now_ns:
+            self._own -= sums.popleft()[2]
+        # What is charged from now on stays for a whole window, so before this nothing can go.
+        self._forget_ns = sums[0][1] + keep_ns if sums else now_ns + keep_ns
+        if self._foreign_until_ns <= now_ns:
+            self._foreign = 0
+        elif self._foreign:
+            self._forget_ns = min(self._forget_ns, self._foreign_until_ns)
 
     def opens_ns(self, units: int, priority: Priority, now_ns: int) -> int:
         """0 when `units` fit now, else the first instant at which they do if nobody spends in between.
@@ -168,6 +178,7 @@ class Bucket:
         if self._foreign:
             # All that we hold others to have spent is in the venue's present window.
             self._foreign_until_ns = max(self._foreign_until_ns, until_ns)
+            self._forget_ns = min(self._forget_ns, self._foreign_until_ns)
 
 
 Cost = tuple[tuple[Bucket, int], ...]
@@ -210,7 +221,10 @@ class Budget:
         The answer is the earliest instant at which it can succeed; others may have been faster by then.
         Raises `CallerError` when the request can never fit.
         """
-        now_ns = self._clamped(now_ns)
+        if now_ns < self._now_ns:
+            now_ns = self._now_ns
+        else:
+            self._now_ns = now_ns
         for bucket, units in cost:
             if bucket.blocked_until_ns > now_ns or bucket.used(now_ns) + units > bucket.ceilings[priority]:
                 break
