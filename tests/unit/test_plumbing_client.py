@@ -21,7 +21,7 @@ from tests.fakes.byte_server import Connection, serving
 from tests.fakes.wire import IN_DOUBT, NOT_SENT, RTT_NS, PlainDialect, ScriptedTransport
 from venues.plumbing.backoff import Backoff
 from venues.plumbing.budget import Budget, Limit, Priority
-from venues.plumbing.client import Client, ClientSettings, Endpoint, Fate, Trouble
+from venues.plumbing.client import Client, ClientSettings, Endpoint, Fate, Job, Trouble
 from venues.plumbing.clock import VenueClock
 from venues.plumbing.keys import HmacSha256, Secret, Secrets
 from venues.plumbing.link_ask import ask, demand
@@ -93,11 +93,11 @@ class Bench:
     def note_skew(self) -> None:
         self.skews += 1
 
-    def call(self, endpoint: Endpoint[int], params: str = "id=a", *, within_ns: int = 60 * NS) -> None:
+    def call(self, endpoint: Endpoint[int], params: str = "id=a", *, within_ns: int = 60 * NS) -> Job[int]:
         def note(answer: int | Trouble) -> None:
             self.answers.append((self.time.now_ns() - T, answer))
 
-        self.client.call(
+        return self.client.call(
             endpoint, params, priority=Priority.OPEN, leave_by_ns=self.time.now_ns() + within_ns, on_answer=note
         )
 
@@ -253,6 +253,19 @@ def test_too_many_waiting_are_turned_away() -> None:
     assert bench.answers == [(0, trouble(Fate.RATE_LIMITED, "", "1 requests wait for the rate budget already"))]
 
 
+def test_what_still_waits_can_be_withdrawn() -> None:
+    bench = Bench(b'{"code":0}', weight=1)
+    gone, waiting, behind = (bench.call(bench.order, f"id={each}") for each in "abc")
+    assert not bench.client.withdraw(gone)
+    assert bench.client.withdraw(waiting)
+    assert not bench.client.withdraw(waiting)
+    assert bench.answers == [(0, trouble(Fate.NOT_SENT, "", "withdrawn before it left"))]
+    bench.time.run_until(T + 5 * NS)
+    assert [request.target[:11] for _, request in bench.transport.sent] == [b"/order?id=a", b"/order?id=c"]
+    assert not bench.client.withdraw(behind)
+    assert len(bench.answers) == 3
+
+
 def test_nothing_is_signed_by_a_clock_that_is_not_known_well_enough() -> None:
     bench = Bench(b'{"code":0}')
     bench.clock.sample(sent_ns=T - 10 * NS, recv_ns=T, venue_ns=T)
@@ -357,7 +370,7 @@ class RealTime:
 
 @pytest.mark.anyio
 async def test_over_a_real_connection_and_awaited(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
 
     async def script(connection: Connection) -> None:
         for body in (b'{"code":0,"data":3}', b'{"code":1,"msg":"no"}', b'{"code":0,"data":4}'):

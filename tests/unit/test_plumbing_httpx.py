@@ -359,7 +359,7 @@ async def test_what_is_not_http_is_not_sent_and_not_quoted(target: bytes, header
 
 
 async def test_nothing_secret_is_logged_or_shown(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     async with talking(answering(OK)) as (_, transport):
         request = order(target=b"/key?listenKey=secret", headers=((b"X-KEY", b"secret"),))
         outcome = await ask(transport, request)

@@ -28,7 +28,7 @@ from venues.plumbing.budget import Budget, Cost, Priority
 from venues.plumbing.clock import VenueClock
 from venues.plumbing.keys import Secrets
 from venues.plumbing.transport import Broken, Outcome, Transport, WireReply, WireRequest
-from venues.plumbing.turnstile import Turn, Turnstile
+from venues.plumbing.turnstile import Ticket, Turn, Turnstile
 from venues.plumbing.verdict import Failure, Kind
 
 T = TypeVar("T")
@@ -134,10 +134,20 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     waiting_max: int = 256
 
 
-class _Job(Generic[T]):
-    """One request on its way through the client."""
+class Job(Generic[T]):
+    """One request on its way through the client; opaque to callers, but for `Client.withdraw`."""
 
-    __slots__ = ("attempts", "endpoint", "last", "leave_by_ns", "on_answer", "params", "priority", "taken_ns")
+    __slots__ = (
+        "attempts",
+        "endpoint",
+        "last",
+        "leave_by_ns",
+        "on_answer",
+        "params",
+        "priority",
+        "taken_ns",
+        "ticket",
+    )
 
     def __init__(
         self,
@@ -156,6 +166,7 @@ class _Job(Generic[T]):
         self.attempts = 0
         self.last: Trouble | None = None  # of an earlier attempt
         self.taken_ns = 0
+        self.ticket: Ticket | None = None
 
 
 class Client:
@@ -213,23 +224,36 @@ class Client:
         priority: Priority,
         leave_by_ns: int,
         on_answer: Callable[[T | Trouble], None],
-    ) -> None:
+    ) -> Job[T]:
         """Make a request that leaves by `leave_by_ns` or not at all. `on_answer` is called exactly once.
 
         Raises `CallerError` when it can never fit the rate budget: nothing was sent.
         """
-        self._enter(_Job(endpoint, params, priority=priority, leave_by_ns=leave_by_ns, on_answer=on_answer))
+        job = Job(endpoint, params, priority=priority, leave_by_ns=leave_by_ns, on_answer=on_answer)
+        self._enter(job)
+        return job
 
-    def _enter(self, job: _Job[T]) -> None:
+    def withdraw(self, job: Job[T]) -> bool:
+        """Take back a request that still waits for the rate budget; False when it has left, or ended.
+
+        When True, it has been answered as not sent, or as an earlier attempt of it left it.
+        """
+        ticket = job.ticket
+        if ticket is None or not self._turnstile.leave(ticket):
+            return False
+        job.on_answer(job.last or self._trouble(job, Fate.NOT_SENT, code="", text="withdrawn before it left"))
+        return True
+
+    def _enter(self, job: Job[T]) -> None:
         def on_turn(turn: Turn) -> None:
             if turn is Turn.GO:
                 self._send(job)
             else:
                 self._held_back(job, turn)
 
-        self._turnstile.enter(job.endpoint.cost, job.priority, expires_ns=job.leave_by_ns, on_turn=on_turn)
+        job.ticket = self._turnstile.enter(job.endpoint.cost, job.priority, expires_ns=job.leave_by_ns, on_turn=on_turn)
 
-    def _held_back(self, job: _Job[T], turn: Turn) -> None:
+    def _held_back(self, job: Job[T], turn: Turn) -> None:
         now_ns = self._scheduler.now_ns()
         if turn is Turn.CROWDED_OUT:
             why = f"{self._turnstile.waiting} requests wait for the rate budget already"
@@ -238,7 +262,7 @@ class Client:
         # Why an earlier attempt failed says more than why there is no further one.
         job.on_answer(job.last or self._trouble(job, Fate.RATE_LIMITED, code="", text=why))
 
-    def _send(self, job: _Job[T]) -> None:
+    def _send(self, job: Job[T]) -> None:
         endpoint = job.endpoint
         now_ns = job.taken_ns = self._scheduler.now_ns()
         clock = self._clock
@@ -266,7 +290,7 @@ class Client:
 
         self._transport.send(request, on_outcome)
 
-    def _read(self, job: _Job[T], reply: WireReply) -> None:
+    def _read(self, job: Job[T], reply: WireReply) -> None:
         self._observe(reply)
         try:
             answer = job.endpoint.read(reply)
@@ -292,14 +316,14 @@ class Client:
             case _ as never:
                 assert_never(never)
 
-    def _broken(self, job: _Job[T], broken: Broken) -> None:
+    def _broken(self, job: Job[T], broken: Broken) -> None:
         fate = Fate.IN_DOUBT
         if broken.reach is Reach.NOT_SENT:
             fate = Fate.NOT_SENT
             self._budget.refund(job.endpoint.cost, job.taken_ns)
         self._again_or(job, self._trouble(job, fate, code=broken.cause.value, text=broken.text))
 
-    def _again_or(self, job: _Job[T], trouble: Trouble) -> None:
+    def _again_or(self, job: Job[T], trouble: Trouble) -> None:
         """Make the request once more after a wait, or end with its trouble."""
         if job.last is None or job.last.fate is not Fate.IN_DOUBT:
             job.last = trouble  # a doubt is not lifted by a later attempt that did not get through
@@ -334,7 +358,7 @@ class Client:
             if each.remaining is not None:
                 self._budget.observe_remaining(each.limit, each.remaining, reply.recv_ns, ends_ns=ends_ns)
 
-    def _trouble(self, job: _Job[T], fate: Fate, *, code: str, text: str, until_ns: int = 0) -> Trouble:
+    def _trouble(self, job: Job[T], fate: Fate, *, code: str, text: str, until_ns: int = 0) -> Trouble:
         scrub = self._secrets.scrub
         return Trouble(fate=fate, name=job.endpoint.name, code=scrub(code), text=scrub(text), until_ns=until_ns)
 
