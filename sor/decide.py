@@ -23,6 +23,8 @@ from sor.revisit import Revisit
 from sor.snapshot import View
 from sor.units import MS
 
+_SLICE_PRICE_PERCENT = 90
+
 
 class PluginFault(Exception):
     """A schedule failed, or answered with what is no answer."""
@@ -80,6 +82,17 @@ def _check_revisit(decision: Decision) -> None:
             raise CallerError(f"there is no market feature {trigger.feature!r}")
 
 
+def _slice_min_lots(parent: Parent) -> int:
+    """The smallest slice worth planning: one that the venue's least quantity and least value let through.
+
+    By the price at arrival, a tenth lower: a slice that a falling market makes worthless would be left at the end.
+    """
+    instrument = parent.instrument
+    if parent.order.reduce_only or parent.arrival_hticks is None:
+        return instrument.min_qty_lots
+    return instrument.min_lots_at(max(1, parent.arrival_hticks * _SLICE_PRICE_PERCENT // 200))
+
+
 def due_of(parent: Parent, schedule: Schedule | None, limits: Limits, *, now_ns: int) -> Due:
     """What a parent's schedule wants done by now. Raises `PluginFault` when it cannot say."""
     name = parent.order.schedule
@@ -91,7 +104,7 @@ def due_of(parent: Parent, schedule: Schedule | None, limits: Limits, *, now_ns:
             start_ns=parent.start_ns,
             deadline_ns=parent.deadline_ns - limits.cross_margin_ns,
             now_ns=now_ns,
-            min_lots=parent.instrument.min_qty_lots,
+            min_lots=_slice_min_lots(parent),
             args=parent.order.schedule_args,
         )
         next_ns = None if due.next_ns is None else max(int(due.next_ns), now_ns + MS)  # "now" would be asked for ever

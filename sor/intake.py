@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from sor.decide import PluginFault, due_of
 from sor.errors import CallerError, VenueFault
 from sor.events import AmendAsked, CancelAsked, ModeSet, TradingMode
 from sor.ids import VenueName
@@ -184,14 +185,10 @@ def preview(core: Core, order: ParentOrder, venue: VenueName, market: MarketView
     parent.arrival_hticks = mid
     params = core.sets[parent.set_name].resolve(venue, instrument.symbol, now_ns=now_ns)
     limits = limits_of(params)
-    due = core.schedules[order.schedule].due(
-        qty_lots=parent.ledger.order_lots,
-        start_ns=now_ns,
-        deadline_ns=parent.deadline_ns - limits.cross_margin_ns,
-        now_ns=now_ns,
-        min_lots=instrument.min_qty_lots,
-        args=order.schedule_args,
-    )
+    try:
+        due = due_of(parent, core.schedules[order.schedule], limits, now_ns=now_ns)
+    except PluginFault as fault:
+        raise CallerError(f"{fault}; nothing was sent") from fault
     view = view_of(
         parent,
         cause=Cause.START,

@@ -28,8 +28,8 @@ T0 = 1_767_225_600 * NS
 class Shaky(SimulatedVenue):
     """A venue of ten levels whose adapter raises instead of answering, as long as it is told to."""
 
-    def __init__(self) -> None:
-        super().__init__(read({"market": "ladder", "latency": "near"}))
+    def __init__(self, **options: str) -> None:
+        super().__init__(read({"market": "ladder", "latency": "near", **options}))
         self.raises: Exception | None = None
         self.submitted: list[NewOrder] = []
         self.cancelled: list[OrderRef] = []
@@ -64,7 +64,7 @@ class Turns:
 class Setting:
     """A world with the shaky venue, at a time when the book is known."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: str) -> None:
         plugins = Plugins.installed()
         self.core = Core(policies=plugins.policies, schedules=plugins.schedules, decider=decide)
         self.turns = Turns()
@@ -73,7 +73,7 @@ class Setting:
         self.world.open(
             epoch=7, version="0", sets={"baseline": store.get("baseline", now_ns=T0)}, default_set="baseline"
         )
-        self.venue = Shaky()
+        self.venue = Shaky(**options)
         self.world.connect(self.venue)
         self.world.dispatcher.feed(self.venue.name, next(iter(self.core.instruments.values())).symbol)
         self.go(1.0)
@@ -196,3 +196,23 @@ def test_a_wish_leaves_only_after_its_turn_is_recorded() -> None:
     assert len(seen) == len(setting.venue.submitted) >= 2
     assert all(seen)
     assert len([one for one in setting.turns.records if isinstance(one, Cancel)]) == len(setting.venue.cancelled) > 0
+
+
+def test_no_slice_is_worth_less_than_the_venue_takes() -> None:
+    """0.005 in ten slices would be 0.001 each, worth 60 where 100 is the least: two slices of 0.002 and 0.003."""
+    setting = Setting(min_notional="100")
+    parent = setting.world.submit(
+        ParentOrder(
+            parent_id=ParentId("sliced"),
+            symbol="BTCUSDT",
+            side=Side.BUY,
+            quantity=Decimal("0.005"),
+            policy="cross",
+            schedule="twap",
+            schedule_args={"slices": 10.0},
+            deadline_s=20.0,
+        )
+    )
+    setting.go(25.0)
+    assert parent.status is ParentStatus.FILLED
+    assert sorted(one.filled_lots for one in setting.venue.audit()) == [2, 3]
