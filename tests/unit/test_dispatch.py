@@ -200,7 +200,7 @@ def test_a_wish_leaves_only_after_its_turn_is_recorded() -> None:
 
 def test_no_slice_is_worth_less_than_the_venue_takes() -> None:
     """0.005 in ten slices would be 0.001 each, worth 60 where 100 is the least: two slices of 0.002 and 0.003."""
-    setting = Setting(min_notional="100")
+    setting = Setting(market="zi", min_notional="100")
     parent = setting.world.submit(
         ParentOrder(
             parent_id=ParentId("sliced"),
