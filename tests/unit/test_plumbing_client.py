@@ -212,11 +212,13 @@ def test_throttling_stops_everybody_and_lasts_longer_each_time() -> None:
     bench.call(bench.order)  # both in flight: one time, not two
     bench.time.run_until(T + NS)
     bench.call(bench.order, within_ns=5 * NS)
-    assert bench.answers[-1][1] == trouble(Fate.RATE_LIMITED, "", "the venue blocks 'weight': 2 slow")
+    again_ns = T + RTT_NS + 10 * NS
+    assert bench.answers[-1][1] == trouble(
+        Fate.RATE_LIMITED, "", "the venue blocks 'weight': 2 slow", until_ns=again_ns
+    )
     assert len(bench.transport.sent) == 2
     bench.call(bench.order)  # patient: leaves when the block ends, and is turned away again
     bench.time.run_until(T + 12 * NS)
-    again_ns = T + RTT_NS + 10 * NS
     assert bench.transport.sent[2][0] == again_ns
     until_ns = again_ns + RTT_NS + 20 * NS
     assert bench.answers[-1][1] == trouble(Fate.RATE_LIMITED, "2", "slow", until_ns=until_ns)
@@ -236,7 +238,10 @@ def test_the_venues_own_count_is_heeded() -> None:
     bench.time.run_until(T + 20 * MS)
     bench.call(bench.order, within_ns=NS // 2)
     assert bench.answers[-1][1] == trouble(
-        Fate.RATE_LIMITED, "", "rate limit 'weight' has 100 of 100 spent, 100 is as far as OPEN may go"
+        Fate.RATE_LIMITED,
+        "",
+        "rate limit 'weight' has 100 of 100 spent, 100 is as far as OPEN may go",
+        until_ns=T + NS,  # when our own one has left the window
     )
     other = Bench((200, b'{"code":0}', {"x-left": "0"}), b'{"code":0}')
     other.call(other.order)
@@ -250,7 +255,9 @@ def test_too_many_waiting_are_turned_away() -> None:
     bench = Bench(b'{"code":0}', weight=1, settings=ClientSettings(waiting_max=1))
     for _ in range(3):
         bench.call(bench.order)
-    assert bench.answers == [(0, trouble(Fate.RATE_LIMITED, "", "1 requests wait for the rate budget already"))]
+    assert bench.answers == [
+        (0, trouble(Fate.RATE_LIMITED, "", "1 requests wait for the rate budget already", until_ns=T + NS))
+    ]
 
 
 def test_what_still_waits_can_be_withdrawn() -> None:

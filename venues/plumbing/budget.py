@@ -233,14 +233,19 @@ class Budget:
                 for bucket, units in cost:
                     bucket.charge(units, now_ns)
                 return 0
+        opens_ns = self.opens_ns(cost, priority, now_ns)
+        if not opens_ns:
+            for bucket, units in cost:  # only what spends nothing of a limit that is over its ceiling comes here
+                bucket.charge(units, now_ns)
+        return opens_ns
+
+    def opens_ns(self, cost: Cost, priority: Priority, now_ns: int) -> int:
+        """What `take` would answer; charges nothing."""
+        now_ns = self._clamped(now_ns)
         opens_ns = self._blocked_until_ns
         for bucket, units in cost:
             opens_ns = max(opens_ns, bucket.opens_ns(units, priority, now_ns))
-        if opens_ns > now_ns:
-            return opens_ns
-        for bucket, units in cost:  # only what spends nothing of a limit that is over its ceiling comes here
-            bucket.charge(units, now_ns)
-        return 0
+        return opens_ns if opens_ns > now_ns else 0
 
     def check(self, cost: Cost, priority: Priority) -> None:
         """Raise `CallerError` when a request can never fit, however long it waits."""

@@ -254,13 +254,18 @@ class Client:
         job.ticket = self._turnstile.enter(job.endpoint.cost, job.priority, expires_ns=job.leave_by_ns, on_turn=on_turn)
 
     def _held_back(self, job: Job[T], turn: Turn) -> None:
-        now_ns = self._scheduler.now_ns()
-        if turn is Turn.CROWDED_OUT:
-            why = f"{self._turnstile.waiting} requests wait for the rate budget already"
-        else:
-            why = self._budget.why_not(job.endpoint.cost, job.priority, now_ns) or "others are before it"
         # Why an earlier attempt failed says more than why there is no further one.
-        job.on_answer(job.last or self._trouble(job, Fate.RATE_LIMITED, code="", text=why))
+        trouble = job.last
+        if trouble is None:
+            now_ns = self._scheduler.now_ns()
+            cost, priority = job.endpoint.cost, job.priority
+            if turn is Turn.CROWDED_OUT:
+                why = f"{self._turnstile.waiting} requests wait for the rate budget already"
+            else:
+                why = self._budget.why_not(cost, priority, now_ns) or "others are before it"
+            opens_ns = self._budget.opens_ns(cost, priority, now_ns)
+            trouble = self._trouble(job, Fate.RATE_LIMITED, code="", text=why, until_ns=opens_ns)
+        job.on_answer(trouble)
 
     def _send(self, job: Job[T]) -> None:
         endpoint = job.endpoint
