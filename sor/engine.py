@@ -254,7 +254,8 @@ class Router:
             with anyio.CancelScope(shield=True):
                 await self._withdraw_everything(dispatcher)
                 left = [child.order.cl_ord_id for child in self._open_orders()]
-                for adapter in self._adapters:
+                # Backwards: what was opened last, tasks included, must be closed first.
+                for adapter in reversed(self._adapters):
                     if self._settings.dead_man_s and not left:
                         await self._disarm_dead_man(adapter)
                     await adapter.disconnect()

@@ -12,6 +12,8 @@ from sor.cli.common import RUNS, Output
 START_NS = 1_767_225_600_000_000_000
 """The made-up market opens at 2026-01-01 00:00 UTC: any moment would do, but always the same."""
 SPACING_S = 10.0
+LATENCY = "20ms~0.3"
+"""Each way: neither colocated nor far away."""
 RANDOM = (
     "The order flow is random and knows nothing, so resting looks better here than on a real market: "
     "`sor replay` on a recording is evidence, this is a tour."
@@ -43,7 +45,13 @@ def demo(ctx: click.Context, policy_list: str, parents: int, quantity: str, seed
     from sor.lab.replay import Plan, synthetic_ground
 
     output = ctx.ensure_object(Output)
-    plan = Plan(policies=names(policy_list, what="--policies"), parents=parents, quantity=decimal(quantity), seed=seed)
+    plan = Plan(
+        policies=names(policy_list, what="--policies"),
+        parents=parents,
+        quantity=decimal(quantity),
+        seed=seed,
+        latency=LATENCY,
+    )
     ground = synthetic_ground(plan, start_ns=START_NS, spacing_s=SPACING_S)
     comparison = compare(output, plan, ground, runs)
     show(output, comparison)

@@ -22,7 +22,7 @@ from sor.errors import CallerError
     help="Policies to compare, the first is the yardstick; see `sor policies`.",
 )
 @click.option("--parents", default=200, show_default=True, help="Parent orders for each policy.")
-@click.option("--seed", default=7, show_default=True, help="Decides start times, sides and latencies.")
+@click.option("--seed", default=7, show_default=True, help="Decides start times, sides and drawn delays.")
 @click.option("--qty", "quantity", help="Quantity of each parent; default: a tenth of the median size at the touch.")
 @click.option("--deadline", default="15s", show_default=True, help="Time each parent has, like 15s or 2m.")
 @click.option(
@@ -31,6 +31,12 @@ from sor.errors import CallerError
     default="risk_averse",
     show_default=True,
     help="How own place in a queue moves when others cancel.",
+)
+@click.option(
+    "--latency",
+    default="5ms",
+    show_default=True,
+    help="Delay each way: 5ms, or 5ms~0.4 for log-normal with its sigma.",
 )
 @click.option("--schedule", default="immediate", show_default=True, help="How a parent is spread over its time.")
 @click.option("--schedule-arg", "schedule_args", multiple=True, metavar="NAME=NUMBER", help="Such as slices=5.")
@@ -47,6 +53,7 @@ def replay(
     quantity: str | None,
     deadline: str,
     queue: str,
+    latency: str,
     schedule: str,
     schedule_args: tuple[str, ...],
     param_set: str,
@@ -71,6 +78,7 @@ def replay(
         quantity=None if quantity is None else decimal(quantity),
         deadline_s=seconds(deadline),
         queue=queue,
+        latency=latency,
         schedule=schedule,
         schedule_args=_arguments(schedule_args),
         param_set=param_set,

@@ -157,5 +157,6 @@ def setting_line(comparison: Comparison) -> str:
     return (
         f"{instrument.symbol} on {instrument.venue}, {ground.name}, {seconds:.0f} s; {plan.parents} parents of "
         f"{amount(instrument, drawn.quantity)}{share}, deadline {plan.deadline_s:g} s, seed {plan.seed}, "
-        f"queue {plan.queue}, schedule {schedule}, param-set {plan.param_set}, longest markout {longest}."
+        f"queue {plan.queue}, delay {plan.latency} each way, schedule {schedule}, "
+        f"param-set {plan.param_set}, longest markout {longest}."
     )

@@ -62,7 +62,11 @@ SYNTHETIC_MARKOUT_NS = 30 * NS
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is replayed. `quantity` None: `QUANTITY_SHARE` of the median touch size, rounded down to the step."""
+    """What is replayed.
+
+    quantity    None: `QUANTITY_SHARE` of the median touch size, rounded down to the step.
+    latency     each way: `5ms`, or `20ms~0.3` for log-normal with its sigma.
+    """
 
     policies: tuple[str, ...]
     parents: int = 200
@@ -70,6 +74,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal | None = None
     deadline_s: float = 15.0
     queue: str = "risk_averse"
+    latency: str = "5ms"
     schedule: str = "immediate"
     schedule_args: dict[str, float] = msgspec.field(default_factory=dict)
     param_set: str = "baseline"
@@ -136,7 +141,15 @@ def tape_ground(tape: Tape, path: Path, plan: Plan) -> Ground:
         raise CallerError(f"tape {tape.name} holds no book; nothing was replayed")
     first, end = int(tape.group_recv_ns[0]), int(tape.group_recv_ns[-1])
     warm_up = max(min(WARM_UP_NS, (end - first) // HORIZON_SHARE), tape.warm_up_ns)
-    options = {"market": "tape", "tape": str(path), "queue": plan.queue, "seed": str(plan.seed), "owners": "parents"}
+    options = {
+        "market": "tape",
+        "tape": str(path),
+        "queue": plan.queue,
+        "entry": plan.latency,
+        "response": plan.latency,
+        "seed": str(plan.seed),
+        "owners": "parents",
+    }
     return Ground(
         name=tape.name, digest=tape.digest, options=options, first_ns=first, ready_ns=first + warm_up, end_ns=end
     )
@@ -147,7 +160,7 @@ def synthetic_ground(plan: Plan, *, start_ns: int, spacing_s: float) -> Ground:
     horizon_ns = to_ns(plan.parents * spacing_s)
     ready_ns = start_ns + WARM_UP_NS
     end_ns = ready_ns + horizon_ns + to_ns(plan.deadline_s) + SYNTHETIC_MARKOUT_NS
-    options = {"market": "zi", "seed": str(plan.seed)}
+    options = {"market": "zi", "seed": str(plan.seed), "entry": plan.latency, "response": plan.latency}
     return Ground(name="synthetic", digest="zi", options=options, first_ns=start_ns, ready_ns=ready_ns, end_ns=end_ns)
 
 
@@ -439,6 +452,7 @@ def document(comparison: Comparison) -> dict[str, object]:
         "tape": comparison.ground.name,
         "seed": plan.seed,
         "queue": plan.queue,
+        "latency": plan.latency,
         "quantity": str(drawn.quantity),
         "deadline_s": plan.deadline_s,
         "schedule": plan.schedule,

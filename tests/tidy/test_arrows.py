@@ -61,6 +61,7 @@ HOMES = {
     "threading": ("sor/engine*", "sor/cli/*", "sor/journal*"),
     "sqlite3": ("sor/journal*", "sor/cli/*"),
     "httpx": ("venues/*/link*",),
+    "websockets": ("venues/*/frames*", "venues/*/link*"),
     "socket": ("venues/*/link*",),
     "click": ("sor/cli/*",),
     "rich": ("sor/cli/*",),
