@@ -1,8 +1,10 @@
 """G11: one recorded turn against one `os.write` of the very bytes that it put on disk.
 
-The turns are those of a routed order. Two are taken from a journal that the router itself wrote: a fill's report with
+The turns are those of a routed parent. Two are taken from a journal that the router itself wrote: a fill's report with
 the end that it means, and the parent, the look at the market, the decision and the order that follows. The third, the
-smallest and most frequent, is one markout. Durability is the default: handed to the kernel, not synced.
+smallest and most frequent, is one markout, of which a fill has one for each horizon. The goal is judged on all of them
+together, each as often as it is written; each kind stands beside it. Durability is the default: handed to the kernel,
+not synced.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from time import process_time_ns
 
@@ -21,7 +24,7 @@ from benchmarks.rows import Bar, Row, measured
 from sor.events import Marked, Reported
 from sor.ids import ExecId
 from sor.journal import Environment, Journal, Record, turns, verify
-from sor.units import NS
+from sor.tca import HORIZONS_NS
 
 BAR = Bar(5.0)
 
@@ -46,39 +49,43 @@ def routed() -> Turns:
 class Files:
     """A journal and a plain file beside it, both on the same disk, for as long as a row is measured."""
 
-    def __init__(self, directory: Path, records: Sequence[Record], count: int) -> None:
+    def __init__(self, directory: Path, cycle: Sequence[Sequence[Record]], count: int) -> None:
         self._path = directory / "journal"
         self._journal = Journal.create(self._path, epoch=EPOCH, environment=Environment.SIMULATED)
-        before = _size(self._path)
-        self._journal.append(records)
-        self._frame = os.urandom(_size(self._path) - before)
+        self._frames: list[bytes] = []
+        for records in cycle:
+            before = _size(self._path)
+            self._journal.append(records)
+            self._frames.append(os.urandom(_size(self._path) - before))
         self._plain = os.open(directory / "plain", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
-        self._records = records
-        self._count = count
-        self._appended = 1
+        self._cycle = cycle
+        self._rounds = max(1, count // len(cycle))
+        self._appended = len(cycle)
 
     @property
-    def frame_bytes(self) -> int:
-        """What one turn puts on disk."""
-        return len(self._frame)
+    def frame_bytes(self) -> str:
+        """What each turn puts on disk."""
+        return " + ".join(f"{frames} x {size}" if frames > 1 else f"{size}" for size, frames in _runs(self._frames))
 
     def append(self) -> Sequence[float]:
-        """Nanoseconds of one turn: encode, chain, write."""
-        append, records = self._journal.append, self._records
+        """Nanoseconds of one cycle: encode, chain and write each turn."""
+        append, cycle = self._journal.append, self._cycle
         begun_ns = process_time_ns()
-        for _ in range(self._count):
-            append(records)
+        for _ in range(self._rounds):
+            for records in cycle:
+                append(records)
         taken_ns = process_time_ns() - begun_ns
-        self._appended += self._count
-        return [taken_ns / self._count]
+        self._appended += self._rounds * len(cycle)
+        return [taken_ns / self._rounds]
 
     def write(self) -> Sequence[float]:
-        """Nanoseconds of one plain write of as many bytes."""
-        write, fd, frame = os.write, self._plain, self._frame
+        """Nanoseconds of one cycle: a plain write of as many bytes for each turn."""
+        write, fd, frames = os.write, self._plain, self._frames
         begun_ns = process_time_ns()
-        for _ in range(self._count):
-            write(fd, frame)
-        return [(process_time_ns() - begun_ns) / self._count]
+        for _ in range(self._rounds):
+            for frame in frames:
+                write(fd, frame)
+        return [(process_time_ns() - begun_ns) / self._rounds]
 
     def close(self) -> None:
         """Check that every turn is there and whole."""
@@ -90,26 +97,39 @@ class Files:
 
 
 def rows(*, count: int, rounds: int, progress: Callable[[str], None]) -> list[Row]:
-    """The goal's rows: a markout's turn, a fill's and a decision's."""
+    """The goal's row, everything that one routed parent journals, and each kind of its turns by itself."""
     seen = routed()
-    markout = Marked(now_ns=START_NS, parent_no=1, exec_id=ExecId("1t"), horizon_ns=NS, mid_hticks=1_200_001)
+    markouts = [
+        (Marked(now_ns=START_NS, parent_no=1, exec_id=ExecId("1t"), horizon_ns=horizon, mid_hticks=1_200_001),)
+        for horizon in HORIZONS_NS
+    ]
+    cycles: dict[str, tuple[str, Sequence[Sequence[Record]]]] = {
+        "g11": ("every turn of one parent: decision, fill, a markout each", [seen.decision, seen.fill, *markouts]),
+        "g11-markout": ("a markout's turn", markouts[:1]),
+        "g11-fill": ("a fill's turn", [seen.fill]),
+        "g11-decision": ("a decision's turn", [seen.decision]),
+    }
     return [
-        _row("g11-markout", "a markout's turn", (markout,), count=count, rounds=rounds, progress=progress),
-        _row("g11-fill", "a fill's turn", seen.fill, count=count, rounds=rounds, progress=progress),
-        _row("g11-decision", "a decision's turn", seen.decision, count=count, rounds=rounds, progress=progress),
+        _row(name, what, cycle, count=count, rounds=rounds, progress=progress) for name, (what, cycle) in cycles.items()
     ]
 
 
 def _row(
-    name: str, turn: str, records: Sequence[Record], *, count: int, rounds: int, progress: Callable[[str], None]
+    name: str,
+    what: str,
+    cycle: Sequence[Sequence[Record]],
+    *,
+    count: int,
+    rounds: int,
+    progress: Callable[[str], None],
 ) -> Row:
     with tempfile.TemporaryDirectory() as directory:
-        files = Files(Path(directory), records, count)
+        files = Files(Path(directory), cycle, count)
         measurement = measured(
             name=name,
-            what=f"Journal.append of {turn}, records {len(records)}: encode, hash chain, write; not synced",
-            baseline=f"one os.write of as many bytes ({files.frame_bytes}) to a file opened the same way",
-            unit="ns a turn",
+            what=f"Journal.append of {what}: encode, hash chain, write; not synced",
+            baseline=f"one os.write a turn of as many bytes ({files.frame_bytes}) to a file opened the same way",
+            unit="ns a turn" if len(cycle) == 1 else "ns a parent",
             ours=files.append,
             theirs=files.write,
             rounds=rounds,
@@ -119,6 +139,11 @@ def _row(
         )
         files.close()
     return measurement
+
+
+def _runs(frames: Sequence[bytes]) -> list[tuple[int, int]]:
+    """Sizes of the frames, each with how often it comes in a row."""
+    return [(size, len(list(run))) for size, run in groupby(len(frame) for frame in frames)]
 
 
 def _size(journal: Path) -> int:

@@ -135,10 +135,10 @@ def test_the_journal_rows_append_what_a_routed_order_left_there() -> None:
 
 
 def test_the_journal_rows_find_turns_that_are_missing(tmp_path: Path) -> None:
-    files = journal_append.Files(tmp_path, journal_append.routed().fill, 2)
+    files = journal_append.Files(tmp_path, [journal_append.routed().fill], 2)
     files.append()
     segment = tmp_path / "journal" / "000001.seg"
-    segment.write_bytes(segment.read_bytes()[: -files.frame_bytes])
+    segment.write_bytes(segment.read_bytes()[: -int(files.frame_bytes)])
     with pytest.raises(WrongWork, match="3 turns were appended"):
         files.close()
 
@@ -166,5 +166,5 @@ def test_json_has_the_rows_and_names_what_could_not_be_measured(
     monkeypatch.setitem(suite.SUITE, "g10", lacks)
     assert suite.main(["--tiny", "--json", "--only", "g11", "--only", "g10"]) == 1
     document = msgspec.json.decode(capsys.readouterr().out, type=Document)
-    assert [row.name for row in document.rows] == ["g11-markout", "g11-fill", "g11-decision"]
+    assert [row.name for row in document.rows] == ["g11", "g11-markout", "g11-fill", "g11-decision"]
     assert document.missing == {"g10": "peer is not installed; `make bench` installs every peer"}
