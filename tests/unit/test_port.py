@@ -135,10 +135,10 @@ async def test_a_dead_mans_switch_needs_an_exclusive_account(tmp_path: Path) -> 
 
 async def test_a_dead_mans_switch_is_kept_and_let_go(tmp_path: Path) -> None:
     venue = Deaf()
-    settings = Settings(journal=tmp_path / "j", dead_man_s=0.09, exclusive=True)
+    settings = Settings(journal=tmp_path / "j", dead_man_s=1.0, exclusive=True)
     async with Router(settings, venues=[venue]) as router:
         await router.submit_intent(intent("rest", metadata=LIMIT))
-        await anyio.sleep(0.3)  # longer than the switch waits: it fires unless it is renewed
+        await anyio.sleep(1.3)  # longer than the switch waits: it fires unless it is renewed
         assert len(await venue.open_orders()) == 1
     assert len(venue.armed) >= 3
     assert venue.armed[-1] == 0
@@ -149,7 +149,7 @@ async def test_a_dead_mans_switch_fires_when_the_router_has_stopped(
 ) -> None:
     """It can record nothing any more, so it can look after nothing: renewing the switch would keep orders alive."""
     venue = Deaf()
-    settings = Settings(journal=tmp_path / "j", dead_man_s=0.09, exclusive=True)
+    settings = Settings(journal=tmp_path / "j", dead_man_s=1.0, exclusive=True)
 
     def full(journal: Journal, records: Sequence[Record]) -> int:
         raise JournalFault("no space left on the disk")
