@@ -242,7 +242,8 @@ class Router:
     ) -> None:
         """Cancel every parent, wait until nothing of ours rests, close.
 
-        Raises `InDoubt`, naming the orders, when that could not be confirmed within `shutdown_s`.
+        Raises `InDoubt`, naming the orders, when that could not be confirmed within `shutdown_s`; what the block itself
+        raised is then its context.
         """
         dispatcher, tasks, journal = self._dispatcher, self._tasks, self._journal
         assert dispatcher is not None

@@ -444,7 +444,10 @@ async def test_who_waits_for_a_parent_is_told_when_the_router_stops(
         del journal, records
         raise JournalFault("no space left on the disk")
 
+    held = False
+
     async def fill_the_disk() -> None:
+        nonlocal held
         async with Router(Settings(journal=tmp_path / "j", shutdown_s=0.05), venues=[venue]) as router:
             handle = await router.submit(order("rest", policy="plain_limit", limit=Decimal(59990), deadline_s=600.0))
             await resting(router, handle)
@@ -456,10 +459,12 @@ async def test_who_waits_for_a_parent_is_told_when_the_router_stops(
             with pytest.raises(JournalFault, match="no space left"):
                 router.pause(handle.parent_id)
             await until(lambda: live_orders(venue) == [])
+            held = True  # looked at outside: leaving raises over whatever is raised in here
 
     # It cannot record that they are gone, so it does not claim it.
     with pytest.raises(InDoubt, match="not confirmed gone"):
         await fill_the_disk()
+    assert held
     monkeypatch.undo()
     async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
         assert [one.parent_id for one in router.parents()] == ["rest"]
