@@ -40,6 +40,7 @@ from sor.lab.importers.recording import (
     byte_column,
     forwards,
     int_column,
+    take_lines,
 )
 from sor.tape import Finding, IntColumn, Tape
 from sor.units import MS
@@ -271,20 +272,7 @@ def import_binance(files: Sequence[RecordingFile], terms: Terms, progress: Progr
     ordered, market, symbol = _identify(files)
     instrument = _instrument(market, symbol, terms)
     reading = _Reading(instrument, market, symbol)
-    counts = reading.counts
-    for file in ordered:
-        bad = 0
-        for line in file.lines(progress):
-            counts["lines"] += 1
-            if bad:  # a malformed line that is not the last of its file
-                counts["malformed"] += 1
-                reading.first_bad = reading.first_bad or f"line {bad} of {file.path.name}"
-                bad = 0
-            try:
-                reading.take(line)
-            except (ValueError, msgspec.DecodeError):
-                bad = counts["lines"]
-        counts["torn"] += bool(bad) or file.torn
+    reading.first_bad = take_lines(ordered, reading.take, reading.counts, progress)
     reading.fuser.finish()
     if not len(reading.fuser.columns.venue_ns):
         raise CallerError(

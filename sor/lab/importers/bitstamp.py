@@ -39,6 +39,7 @@ from sor.lab.importers.recording import (
     byte_column,
     forwards,
     int_column,
+    take_lines,
 )
 from sor.tape import Finding, OrderKind, Tape
 from sor.units import MS, NS
@@ -198,20 +199,7 @@ def import_bitstamp(files: Sequence[RecordingFile], terms: Terms, progress: Prog
     ordered = sorted(files, key=lambda file: int(file.first_line().partition(b" ")[0]))
     instrument = _instrument(int(ordered[0].first_line().partition(b" ")[0]) * MS, terms)
     reading = _Reading(instrument)
-    counts = reading.counts
-    for file in ordered:
-        bad = 0
-        for line in file.lines(progress):
-            counts["lines"] += 1
-            if bad:  # a malformed line that is not the last of its file
-                counts["malformed"] += 1
-                reading.first_bad = reading.first_bad or f"line {bad} of {file.path.name}"
-                bad = 0
-            try:
-                reading.take(line)
-            except (ValueError, msgspec.DecodeError):
-                bad = counts["lines"]
-        counts["torn"] += bool(bad) or file.torn
+    reading.first_bad = take_lines(ordered, reading.take, reading.counts, progress)
     if not reading.book.began_ns:
         raise CallerError("the recording has no order_book to begin the book with; nothing was written. Record it too")
     return _finished(reading, instrument)

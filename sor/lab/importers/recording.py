@@ -12,7 +12,8 @@ import hashlib
 import lzma
 import zlib
 from array import array
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -157,6 +158,31 @@ class RecordingFile:
         """Name and sha256 of the file as it lies there."""
         with self.path.open("rb") as file:
             return SourceFile(self.path.name, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def take_lines(
+    files: Sequence[RecordingFile], take: Callable[[bytes], None], counts: Counter[str], progress: Progress | None
+) -> str:
+    """Hand every line of the files to `take`, and count `lines`, `malformed` ones and files that are `torn`.
+
+    A line is malformed when `take` raises `ValueError` or msgspec's error. The last line of a file is torn instead: its
+    recorder was killed while writing it. Returns where the first malformed line is, "" for none.
+    """
+    first = ""
+    for file in files:
+        bad = 0
+        for line in file.lines(progress):
+            counts["lines"] += 1
+            if bad:  # a malformed line that is not the last of its file
+                counts["malformed"] += 1
+                first = first or f"line {bad} of {file.path.name}"
+                bad = 0
+            try:
+                take(line)
+            except (ValueError, msgspec.DecodeError):
+                bad = counts["lines"]
+        counts["torn"] += bool(bad) or file.torn
+    return first
 
 
 def _unpacked(packed: BinaryIO) -> BinaryIO:
