@@ -167,7 +167,7 @@ class Router:
             self._dispatcher = None
             try:
                 with anyio.CancelScope(shield=True):
-                    for adapter in self._connected:
+                    for adapter in reversed(self._connected):
                         await adapter.disconnect()
             finally:
                 self._stop_tasks(tasks)
