@@ -7,7 +7,7 @@ business reasons: every outcome arrives through the sink as a report or as a `Re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -179,11 +179,25 @@ class OpenOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     created_ns: int
 
 
-class Sink(Protocol):
-    """Where an adapter puts what it learns. Plain calls; each returns before anything else happens."""
+class LeverageSet(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a wish for leverage.
 
-    def execution(self, event: ExecutionReport | RequestFailed) -> None:
-        """One report or failed request, in the venue's order, each trade once."""
+    in_force    what the venue has now: `asked` rounded down to a whole number, within what is allowed.
+    sent        whether the venue had to be told; False when it was known to have it already.
+    """
+
+    asked: Decimal
+    in_force: int
+    sent: bool
+
+    @property
+    def clamped(self) -> bool:
+        """Whether it is not what was asked for."""
+        return self.asked != self.in_force
+
+
+class MarketSink(Protocol):
+    """Where market data goes. Plain calls; each returns before anything else happens."""
 
     def market(self, event: MarketEvent) -> None:
         """One market event."""
@@ -192,7 +206,14 @@ class Sink(Protocol):
         """A listed instrument, or a new version of one."""
 
     def link(self, up: bool, reason: str) -> None:
-        """Whether orders can be sent and reports be trusted to arrive; said on every change."""
+        """Whether what is told here can be relied on; said on every change."""
+
+
+class Sink(MarketSink, Protocol):
+    """Where an adapter puts what it learns; its link is up while orders can be sent and reports be trusted to come."""
+
+    def execution(self, event: ExecutionReport | RequestFailed) -> None:
+        """One report or failed request, in the venue's order, each trade once."""
 
 
 class Scheduler(Protocol):
@@ -250,8 +271,11 @@ class VenueAdapter(Protocol):
     async def account(self) -> AccountState:
         """Equity and positions. Raises `NotSent` or `InDoubt`."""
 
-    async def set_leverage(self, symbol: Symbol, leverage: int) -> None:
-        """Set the account's leverage for a symbol. Raises `CallerError` where the venue has none."""
+    async def set_leverage(self, symbol: Symbol, leverage: Decimal) -> LeverageSet:
+        """See to it that the account has this leverage for a symbol, rounded down and capped as configured (B4).
+
+        Raises `CallerError` where the venue has none or refuses it, `NotSent` or `InDoubt` when it could not be told.
+        """
 
     async def arm_dead_man(self, timeout_s: float) -> None:
         """Cancel everything unless called again within `timeout_s`; 0 disarms. `CallerError` where there is none."""
@@ -307,5 +331,64 @@ class Audited(Protocol):
         """Every order it ever accepted, in the order of acceptance."""
 
 
+@runtime_checkable
+class MarketSource(Protocol):
+    """The public side of one venue: what it lists and its market. Needs no key and can order nothing."""
+
+    @property
+    def name(self) -> VenueName:
+        """The venue whose market it is."""
+
+    @property
+    def marks(self) -> bool:
+        """Whether mark prices come."""
+
+    async def connect(self, sink: MarketSink, scheduler: Scheduler) -> None:
+        """Open it: instruments are known to the sink and the link is up when this returns. Raises as an adapter's."""
+
+    async def disconnect(self) -> None:
+        """Close it."""
+
+    def subscribe(self, symbol: Symbol) -> None:
+        """Start market data of one symbol: a snapshot, then updates. Raises `CallerError` for an unknown one."""
+
+    async def server_time_ns(self) -> int:
+        """The venue's clock."""
+
+
+class CheckState(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    NOTE = "note"
+    """Works, but somebody should know."""
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """Not looked at, because something before it failed."""
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was looked at: what was found, and what to do about it ("" when nothing)."""
+
+    name: str
+    state: CheckState
+    text: str
+    advice: str = ""
+
+
+@runtime_checkable
+class Diagnosed(Protocol):
+    """An adapter that can say what works before anything is traded. Nothing is ordered, nothing is changed."""
+
+    def checks(self, symbol: str, scheduler: Scheduler) -> AsyncIterator[Check]:
+        """Look at keys, clock, permissions, account, instruments and sockets, one after another, unconnected.
+
+        What it finds is an answer and never raised; the session it opens is closed when the iteration ends.
+        """
+
+
 OpenVenue = Callable[[dict[str, str]], VenueAdapter]
 """An entry point of group `sor.venues`: options from the configuration in, an unconnected adapter out."""
+
+OpenMarket = Callable[[dict[str, str]], MarketSource]
+"""An entry point of group `sor.markets`, with the same options as the venue of that name."""

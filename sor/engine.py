@@ -557,7 +557,7 @@ class Router:
             raise CallerError(f"leverage {leverage} is no whole number from 1 on; nothing was sent")
         venue = self._admit(order)
         assert not isinstance(venue, Parent)
-        await self._adapter(venue).set_leverage(canonical_symbol(order.symbol), int(leverage))
+        await self._adapter(venue).set_leverage(canonical_symbol(order.symbol), leverage)
 
     async def _arm_dead_man(self, adapter: VenueAdapter) -> None:
         """Arm a venue's switch for the first time. Raises `CallerError` where it may not be (R2)."""

@@ -1,6 +1,6 @@
-"""Plug-ins: policies, schedules and venues, found through the entry points of whatever is installed (S8).
+"""Plug-ins: policies, schedules, venues, markets, emulators; found through entry points of what is installed (S8).
 
-An outside package is on a par with ours: it names its class in one of the three groups and needs no change here. A
+An outside package is on a par with ours: it names its class in one of the groups and needs no change here. A
 plug-in is imported when it is first asked for, so a broken one harms nobody who does not use it. A name that two
 packages give is refused to both: which one would trade must not depend on the order of installation.
 """
@@ -11,17 +11,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
 
-from sor.adapter import OpenVenue
+from sor.adapter import OpenMarket, OpenVenue
+from sor.emulation import OpenEmulator
 from sor.errors import CallerError
 from sor.policy import Policy, Schedule
 
 POLICIES = "sor.policies"
 SCHEDULES = "sor.schedules"
 VENUES = "sor.venues"
-GROUPS = (POLICIES, SCHEDULES, VENUES)
+MARKETS = "sor.markets"
+EMULATORS = "sor.emulators"
+GROUPS = (POLICIES, SCHEDULES, VENUES, MARKETS, EMULATORS)
 
 
 Plugin = TypeVar("Plugin")
+Opened = TypeVar("Opened")
 
 
 class _Lazy(Mapping[str, Plugin]):
@@ -95,10 +99,25 @@ class Plugins:
 
     def venue(self, name: str) -> OpenVenue:
         """What opens the venue `name`. Raises `CallerError` when there is none, or it cannot be called."""
-        entry = self._entry(VENUES, name)
-        opens: OpenVenue | object = _loaded(entry)
+        opens: OpenVenue = self._opener(VENUES, name, "a venue")
+        return opens
+
+    def market(self, name: str) -> OpenMarket:
+        """What opens the public side of the venue `name`. Raises `CallerError` as `venue`."""
+        opens: OpenMarket = self._opener(MARKETS, name, "a market")
+        return opens
+
+    def emulator(self, name: str) -> OpenEmulator:
+        """What makes an emulator of the venue `name`. Raises `CallerError` as `venue`."""
+        opens: OpenEmulator = self._opener(EMULATORS, name, "an emulator")
+        return opens
+
+    def _opener(self, group: str, name: str, what: str) -> Callable[..., Opened]:
+        """The function that an entry point names."""
+        entry = self._entry(group, name)
+        opens: Callable[..., Opened] | object = _loaded(entry)
         if not callable(opens):
-            raise CallerError(f"{_described(entry)} is not a function that opens a venue; nothing was sent")
+            raise CallerError(f"{_described(entry)} is not a function that opens {what}; nothing was sent")
         return opens
 
     def _entry(self, group: str, name: str) -> EntryPoint:

@@ -7,10 +7,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from sor.adapter import AccountState, OpenOrder
+from sor.adapter import AccountState, LeverageSet, OpenOrder
 from sor.engine import Router, Settings
 from sor.errors import CallerError, InDoubt, JournalFault, NotSent
-from sor.ids import ParentId
+from sor.ids import ParentId, Symbol
 from sor.journal import Journal, Record
 from sor.orders import Action, Intent, ParentStatus, PositionSide
 from sor.port import CancelVerdict, ExecutionPort, Source
@@ -26,7 +26,7 @@ class Deaf(SimulatedVenue):
     def __init__(self) -> None:
         super().__init__(read({"market": "ladder", "latency": "near", "ladder.spread_ticks": "5"}))
         self.deaf = False
-        self.leverages: list[int] = []
+        self.leverages: list[Decimal] = []
         self.armed: list[float] = []
 
     async def account(self) -> AccountState:
@@ -39,9 +39,9 @@ class Deaf(SimulatedVenue):
             raise NotSent("rate limited; nothing was sent")
         return await super().open_orders()
 
-    async def set_leverage(self, symbol: str, leverage: int) -> None:
+    async def set_leverage(self, symbol: Symbol, leverage: Decimal) -> LeverageSet:
         self.leverages.append(leverage)
-        await super().set_leverage(symbol, leverage)  # type: ignore[arg-type]
+        return await super().set_leverage(symbol, leverage)
 
     async def arm_dead_man(self, timeout_s: float) -> None:
         self.armed.append(timeout_s)

@@ -375,7 +375,7 @@ def test_account_after_a_round_trip_and_with_a_position() -> None:
     we.place("out", SELL, 1_000, BID)  # at 59999.8, fee 29.9999
     flat = at_once(we.venue.account())
     assert (flat.equity, flat.positions) == (Decimal("999939.49995"), ())  # less 0.5 of spread
-    at_once(we.venue.set_leverage(SYMBOL, 10))
+    at_once(we.venue.set_leverage(SYMBOL, Decimal("10.9")))
     we.place("short", SELL, 1_000, BID - 1)  # at 59999.7, fee 29.99985; the mid is now 60000.0
     held = at_once(we.venue.account())
     assert held.positions == (Position(symbol=SYMBOL, qty_lots=-1_000),)
@@ -386,7 +386,7 @@ def test_account_after_a_round_trip_and_with_a_position() -> None:
 @pytest.mark.parametrize("leverage", [0, 126])
 def test_leverage_out_of_bounds(leverage: int) -> None:
     with pytest.raises(CallerError, match=f"leverage {leverage} is not from 1 to 125; nothing was sent"):
-        at_once(Customer().venue.set_leverage(SYMBOL, leverage))
+        at_once(Customer().venue.set_leverage(SYMBOL, Decimal(leverage)))
 
 
 def test_open_orders_and_fills() -> None:

@@ -691,7 +691,7 @@ def test_it_is_an_ordinary_adapter() -> None:
     with pytest.raises(CallerError, match="rec has no ETHUSDT; nothing was sent"):
         trader.venue.subscribe(Symbol("ETHUSDT"))
     with pytest.raises(CallerError, match="no leverage"):
-        at_once(trader.venue.set_leverage(SYMBOL, 3))
+        at_once(trader.venue.set_leverage(SYMBOL, Decimal(3)))
     with pytest.raises(CallerError, match="no dead-man's switch"):
         at_once(trader.venue.arm_dead_man(10.0))
     with pytest.raises(CallerError, match="not connected"):

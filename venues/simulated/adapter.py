@@ -31,6 +31,7 @@ from sor.adapter import (
     AmendModel,
     Capabilities,
     DeadMan,
+    LeverageSet,
     NewOrder,
     OpenOrder,
     OrderRef,
@@ -230,13 +231,17 @@ class SimulatedVenue:
             venue_ns=now_ns + self._setup.clock_offset_ns,
         )
 
-    async def set_leverage(self, symbol: Symbol, leverage: int) -> None:
+    async def set_leverage(self, symbol: Symbol, leverage: Decimal) -> LeverageSet:
         """Set the leverage, which only changes what `account` calls available. Raises `CallerError` out of bounds."""
         self._check_symbol(symbol)
         if not 1 <= leverage <= LEVERAGE_MAX:
             raise CallerError(f"leverage {leverage} is not from 1 to {LEVERAGE_MAX}; nothing was sent")
-        self._read()
-        self._leverage = leverage
+        whole = int(leverage)
+        sent = whole != self._leverage
+        if sent:
+            self._read()
+            self._leverage = whole
+        return LeverageSet(asked=leverage, in_force=whole, sent=sent)
 
     async def arm_dead_man(self, timeout_s: float) -> None:
         """Cancel everything unless called again within `timeout_s`; 0 disarms. Raises `CallerError` for less than 0."""

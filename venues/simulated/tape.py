@@ -28,6 +28,7 @@ Recordings carry no marks, no funding and no margin; an account has as much of e
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from sor.adapter import (
     AccountState,
     AmendModel,
     Capabilities,
+    LeverageSet,
     NewOrder,
     OpenOrder,
     OrderRef,
@@ -219,7 +221,7 @@ class TapeVenue:
             venue_ns=now_ns,
         )
 
-    async def set_leverage(self, symbol: Symbol, leverage: int) -> None:
+    async def set_leverage(self, symbol: Symbol, leverage: Decimal) -> LeverageSet:
         """There is none."""
         raise CallerError(f"{self.name} has no leverage to set to {leverage} for {symbol}; nothing was sent")
 
