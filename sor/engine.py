@@ -50,8 +50,9 @@ from sor.events import (
 from sor.handle import ParentHandle
 from sor.ids import EPOCH_BOUND, AccountId, ClOrdId, ParentId, Symbol, VenueName
 from sor.instruments import Instrument, canonical_symbol
-from sor.intake import admit, as_recorded, check_amend, parent_of, preview
+from sor.intake import admit, as_recorded, check_amend, listed, parent_of, preview
 from sor.journal import Durability, Environment, Journal, turns
+from sor.market import MarketView
 from sor.orders import (
     Action,
     ExecType,
@@ -91,6 +92,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     watch             symbols, in any spelling, whose books are followed from the start, so that features rest on data
                       when a parent comes. Others are followed from their first parent on.
     intent_policy     policy of intents whose metadata names none.
+    resume            which parents of the journal go on where an earlier process left them; others that were still at
+                      work are withdrawn before anything else. None: all go on.
     dead_man_s        the venues cancel everything of ours when they have not heard of us for this long; 0 for no such
                       switch. Starting is refused where a venue has none, or where its scope is an account or a symbol
                       that is not declared `exclusive`: it would cancel what others placed there.
@@ -111,6 +114,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     param_dirs: tuple[Path, ...] = ()
     watch: tuple[str, ...] = ()
     intent_policy: str = "cross"
+    resume: tuple[ParentId, ...] | None = None
     dead_man_s: float = 0.0
     exclusive: bool = False
     account: AccountId = AccountId("default")
@@ -150,6 +154,7 @@ class Router:
         self._tasks: anyio.abc.TaskGroup | None = None
         self._scheduler: LoopScheduler | None = None
         self._dispatcher: Dispatcher | None = None
+        self._patience: anyio.CancelScope | None = None
         self.core = Core(policies={}, schedules={}, decider=decide)
         self.recovered: Reconciled | None = None
         """What was found at the venues at the start."""
@@ -183,6 +188,7 @@ class Router:
         """Fold the journal, connect, and let its parents go on last: a start that fails has placed nothing."""
         settings = self._settings
         self._journal = journal
+        self._patience = anyio.CancelScope()
         plugins = Plugins.installed()
         self.core = fold(
             (turn.records for turn in turns(journal.path)),
@@ -216,6 +222,13 @@ class Router:
                 default_set=settings.default_set,
             )
         )
+        if settings.resume is not None:
+            # Before a venue is there: what is to go must not place anything first.
+            for parent in tuple(self.core.at_work.values()):
+                if parent.id not in settings.resume:
+                    dispatcher.post(
+                        CancelAsked(now_ns=scheduler.now_ns(), parent_no=parent.no, reason="left by an earlier process")
+                    )
         tasks.start_soon(scheduler.run)
         learned: dict[VenueName, bool] = {}
         for adapter, sink in zip(self._adapters, sinks, strict=True):
@@ -281,7 +294,8 @@ class Router:
         parents = tuple(self.core.at_work.values())
         for parent in parents:
             dispatcher.post(CancelAsked(now_ns=self._now(), parent_no=parent.no, shutdown=True))
-        with anyio.move_on_after(self._settings.shutdown_s):
+        assert self._patience is not None
+        with self._patience, anyio.move_on_after(self._settings.shutdown_s):
             for parent in parents:
                 await self._handle(parent).ended()
 
@@ -289,6 +303,11 @@ class Router:
         tasks.cancel_scope.cancel()
         if self._scheduler is not None:
             self._scheduler.stop()
+
+    def hurry(self) -> None:
+        """Leaving waits no longer: what is not confirmed gone by then is named in the `InDoubt` that it raises."""
+        if self._patience is not None:
+            self._patience.cancel()
 
     # --- what strategies call -----------------------------------------------------------------------------------
 
@@ -309,6 +328,14 @@ class Router:
         if isinstance(venue, Parent):
             raise CallerError(f"parent {order.parent_id!r} is submitted already; preview another id")
         return preview(self.core, order, venue, self._running().look(venue, order.symbol), now_ns=self._now())
+
+    def market(self, symbol: str, *, venue: VenueName | None = None) -> MarketView:
+        """What is known now of the market of `symbol`, in any spelling, which is followed from the first question on.
+
+        venue     None: the first that lists it. Raises `CallerError` where none does.
+        """
+        instrument = listed(self.core, symbol, () if venue is None else (venue,))
+        return self._running().look(instrument.venue, instrument.symbol)
 
     async def submit_intent(self, intent: Intent) -> ExecutionReceipt:
         """Carry an intent out and answer with its receipt (P2). Raises as `submit`.

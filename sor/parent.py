@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from sor.child import Absorb, Child, Life, Refuse
+from sor.commands import Decided
 from sor.ids import ParentId, VenueName
 from sor.instruments import Instrument
 from sor.market import MarketView
@@ -214,6 +215,7 @@ class Parent:
     rejects    orders in a row that the venue refused as wrong. denials: decisions in a row that the risk gate denied.
     misses     orders in a row that came to nothing at the venue without being wrong: they would have taken, found
                nothing to take, came too fast, or never arrived. Each makes the next try wait longer.
+    decided    the last decision while it is at work, for whoever watches it.
     """
 
     __slots__ = (
@@ -224,6 +226,7 @@ class Parent:
         "children",
         "cross_attempts",
         "deadline_ns",
+        "decided",
         "decision_hticks",
         "denials",
         "due",
@@ -297,6 +300,7 @@ class Parent:
         self.revisit: Revisit | None = None
         self.due: Due | None = None
         self.memory: Memory = {}
+        self.decided: Decided | None = None
         self.looking: Cause | None = None
         self.replan: Cause | None = None
         self.watching = False

@@ -616,7 +616,7 @@ class Core:
         parent.apply(_CLEAR)
         del self.at_work[parent.no]
         parent.ended_ns = now
-        parent.market = None  # a view is larger than all the rest, and there may be a million parents
+        parent.market = parent.decided = None  # larger than all the rest, and there may be a million parents
         if parent.remaining_lots == 0 and parent.end_status is not _HALTED:
             parent.end_status = _FILLED
             parent.end_reason = _COMPLETE
@@ -744,22 +744,20 @@ class Core:
         carried = carry_out(self.desk, parent, view, decision, mode=self.mode, limits=limits)
         fallback = carried.takes > 0 and (parent.life is _CROSSING or parent.rested_in_vain)
         parent.fell_back = parent.fell_back or fallback
-        self.out.insert(
-            slot,
-            Decided(
-                parent_no=parent.no,
-                cause=view.cause,
-                by=by,
-                set_id=params.set_id,
-                params_digest=params.digest,
-                open_lots=view.open_lots,
-                remaining_lots=view.remaining_lots,
-                decision=decision,
-                vetoes=vetoes,
-                denials=carried.denials,
-                fallback=fallback,
-            ),
+        parent.decided = Decided(
+            parent_no=parent.no,
+            cause=view.cause,
+            by=by,
+            set_id=params.set_id,
+            params_digest=params.digest,
+            open_lots=view.open_lots,
+            remaining_lots=view.remaining_lots,
+            decision=decision,
+            vetoes=vetoes,
+            denials=carried.denials,
+            fallback=fallback,
         )
+        self.out.insert(slot, parent.decided)
         self._after(parent, view, decision, vetoes, carried, limits)
 
     def _after(
