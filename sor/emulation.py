@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from sor.adapter import Scheduler
 from sor.ids import VenueName
 
 
@@ -42,12 +43,16 @@ class Emulator(Protocol):
     def switch(self, fault: str) -> None:
         """Switch a fault on (`NAME` or `NAME=ARGS`) or off (`-NAME`). Raises `CallerError` for one it does not know."""
 
-    async def serve(self, *, port: int, started: Callable[[Serving], None]) -> None:
-        """Serve on loopback until cancelled; port 0 takes a free one. Raises `CallerError` when the port is taken."""
+    async def serve(self, *, port: int, scheduler: Scheduler, started: Callable[[Serving], None]) -> None:
+        """Serve on loopback until cancelled; port 0 takes a free one. Raises `CallerError` when the port is taken.
+
+        The caller runs the scheduler, for as long as this runs: everything in the emulator lives by that one time.
+        """
 
 
 OpenEmulator = Callable[[dict[str, str]], Emulator]
 """An entry point of group `sor.emulators`: options in, an emulator out that does not serve yet.
 
-Options that every emulator knows: `synthetic` (a seed) or `tape` (a directory), `symbol`, `speed`.
+Options that every emulator knows: `synthetic` (a seed) or `tape` (a directory), `symbol` (several with commas between),
+`speed` (virtual seconds in a real one). Raises `CallerError` for one it does not know, or cannot use.
 """

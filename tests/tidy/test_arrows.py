@@ -37,13 +37,14 @@ MAY_SEE = {
     "sor": ("sor",),
     "policies": ("policies", *VALUES, "sor.params", "sor.policy", "sor.pricing", "sor.snapshot"),
     # A tape-fed venue reads the vectorised features, the one definition of each beside the live one.
-    "venues": ("venues", *VALUES, "sor.adapter", "sor.lab.columns"),
+    "venues": ("venues", *VALUES, "sor.adapter", "sor.emulation", "sor.lab.columns"),
     "paramsets": ("paramsets",),
 }
 
 # Libraries that belong to few places. What is not named here may be used in any shipped room.
 LOOPS = (
     "sor/engine*",
+    "sor/caretaker*",
     "sor/clock*",
     "sor/handle*",
     "sor/port*",
