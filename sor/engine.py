@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from pathlib import Path
 from secrets import randbelow
 from types import TracebackType
 from weakref import WeakValueDictionary
@@ -24,14 +23,16 @@ import anyio.abc
 import msgspec
 
 from sor import __version__
-from sor.adapter import AccountState, DeadMan, OrderRef, VenueAdapter
-from sor.child import Child, Life
+from sor.adapter import AccountState, VenueAdapter
+from sor.caretaker import Caretaker, open_children
+from sor.caretaker import Reconciled as Reconciled
+from sor.child import Life
 from sor.clock import LoopScheduler
 from sor.commands import Alarm, Happening
 from sor.decide import Recorded as RecordedDecisions
 from sor.decide import decide
 from sor.dispatch import Dispatcher
-from sor.errors import CallerError, InDoubt, JournalFault, NotSent
+from sor.errors import CallerError, InDoubt, JournalFault
 from sor.events import (
     AmendAsked,
     AnyFact,
@@ -40,7 +41,6 @@ from sor.events import (
     ModeSet,
     ParamsAdopted,
     PauseAsked,
-    PositionKnown,
     Reported,
     ResumeAsked,
     SessionStarted,
@@ -48,10 +48,10 @@ from sor.events import (
     TradingMode,
 )
 from sor.handle import ParentHandle
-from sor.ids import EPOCH_BOUND, AccountId, ClOrdId, ParentId, Symbol, VenueName
+from sor.ids import EPOCH_BOUND, ClOrdId, ParentId, VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.intake import admit, as_recorded, check_amend, listed, parent_of, preview
-from sor.journal import Durability, Environment, Journal, turns
+from sor.journal import Journal, turns
 from sor.market import MarketView
 from sor.orders import (
     Action,
@@ -60,7 +60,6 @@ from sor.orders import (
     ExecutionReport,
     Intent,
     ParentOrder,
-    PositionSide,
 )
 from sor.params import Adopted, ParamStore, Refused
 from sor.parent import Parent
@@ -69,70 +68,13 @@ from sor.policy import Decision
 from sor.records import receipt_of
 from sor.recovery import fold
 from sor.router import Core
+from sor.settings import Settings as Settings
 from sor.units import NS
 
-POSITION_QUIET_NS = 5 * NS
-"""A venue's word on a position counts where no fill of ours is younger than this: account reads lag behind fills."""
-POSITION_RETRY_S = 1.0
-"""Positions that could not be read at all are asked for again after this."""
 CLOCK_BEHIND_S = 1.0
 """A wall clock this far behind the journal is an alarm: it was set back, or was wrong before."""
 ENDED_HANDLES_MAX = 1_000
 """Handles of ended parents that are kept, with all their happenings, when nobody holds them; then the oldest go."""
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How a router runs.
-
-    journal           directory of the journal; made when it is not there.
-    environment       what the venues are; a journal belongs to one and is refused by another.
-    durability        KERNEL: every turn is handed to the kernel (survives `kill -9`); SYNCED: to the disk (power loss).
-    default_set       param-set of parents that name none.
-    param_dirs        further directories of param-sets, searched after the packaged ones.
-    watch             symbols, in any spelling, whose books are followed from the start, so that features rest on data
-                      when a parent comes. Others are followed from their first parent on.
-    intent_policy     policy of intents whose metadata names none.
-    resume            which parents of the journal go on where an earlier process left them; others that were still at
-                      work are withdrawn before anything else. None: all go on.
-    dead_man_s        the venues cancel everything of ours when they have not heard of us for this long; 0 for no such
-                      switch. Starting is refused where a venue has none, or where its scope is an account or a symbol
-                      that is not declared `exclusive`: it would cancel what others placed there.
-    exclusive         nobody but this router trades on the accounts of these venues.
-    account           what the account of these venues is called; parents that name another one are refused.
-    positions_s       how often the venues' positions are set beside ours: where nothing of ours has moved lately the
-                      venue's word counts, and a difference is an alarm. 0 for at the start only.
-    reconcile_s       how often the venues' open orders are set beside ours: strays of our own mark are withdrawn, with
-                      an alarm. 0 for at the start only.
-    shutdown_s        how long leaving waits until everything is withdrawn.
-    params_poll_s     how often param-set files are looked at for changes; 0 for never.
-    """
-
-    journal: Path
-    environment: Environment = Environment.SIMULATED
-    durability: Durability = Durability.KERNEL
-    default_set: str = "baseline"
-    param_dirs: tuple[Path, ...] = ()
-    watch: tuple[str, ...] = ()
-    intent_policy: str = "cross"
-    resume: tuple[ParentId, ...] | None = None
-    dead_man_s: float = 0.0
-    exclusive: bool = False
-    account: AccountId = AccountId("default")
-    positions_s: float = 30.0
-    reconcile_s: float = 60.0
-    shutdown_s: float = 30.0
-    params_poll_s: float = 2.0
-
-
-class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reconciliation found: our live orders, strays, which were canceled, and how many are others'.
-
-    A stray carries our mark, and yet nobody works it: it is not in our journal, or was over before the venue was asked.
-    """
-
-    ours: tuple[ClOrdId, ...]
-    strays: tuple[ClOrdId, ...]
-    foreign: int
 
 
 class Router:
@@ -154,6 +96,7 @@ class Router:
         self._tasks: anyio.abc.TaskGroup | None = None
         self._scheduler: LoopScheduler | None = None
         self._dispatcher: Dispatcher | None = None
+        self._caretaker: Caretaker | None = None
         self._patience: anyio.CancelScope | None = None
         self.core = Core(policies={}, schedules={}, decider=decide)
         self.recovered: Reconciled | None = None
@@ -211,6 +154,9 @@ class Router:
             alarm=self._alarms.append,
             stopped=self._give_up,
         )
+        care = self._caretaker = Caretaker(
+            self.core, dispatcher, settings=settings, adapters=self._adapters, alarm=self._alarms.append
+        )
         sinks = [dispatcher.sink(adapter) for adapter in self._adapters]
         self._store.get(settings.default_set, now_ns=scheduler.now_ns())
         self._adopt_sets()
@@ -235,18 +181,18 @@ class Router:
             await adapter.connect(sink, scheduler)
             self._connected.append(adapter)
             if settings.dead_man_s:
-                await self._arm_dead_man(adapter)
-                tasks.start_soon(self._keep_dead_man, adapter, dispatcher)
-            learned[adapter.name] = await self._learn_positions(adapter)
+                await care.arm_dead_man(adapter)
+                tasks.start_soon(care.keep_dead_man, adapter)
+            learned[adapter.name] = await care.learn_positions(adapter)
         for spelling in settings.watch:
             instrument = self._watched(spelling)
             dispatcher.feed(instrument.venue, instrument.symbol)
-        self.recovered = await self.reconcile()
+        self.recovered = await care.reconcile()
         for adapter in self._adapters:
             dispatcher.connected(adapter)
-            tasks.start_soon(self._keep_positions, adapter, dispatcher, learned[adapter.name])
+            tasks.start_soon(care.keep_positions, adapter, learned[adapter.name])
         if settings.reconcile_s:
-            tasks.start_soon(self._keep_reconciled, dispatcher)
+            tasks.start_soon(care.keep_reconciled)
         if settings.params_poll_s:
             tasks.start_soon(self._watch_params)
 
@@ -267,11 +213,11 @@ class Router:
             # Shielded: a cancelled caller (Ctrl-C) must not leave orders behind.
             with anyio.CancelScope(shield=True):
                 await self._withdraw_everything(dispatcher)
-                left = [child.order.cl_ord_id for child in self._open_orders()]
+                left = [child.order.cl_ord_id for child in open_children(self.core)]
                 # Backwards: what was opened last, tasks included, must be closed first.
                 for adapter in reversed(self._adapters):
                     if self._settings.dead_man_s and not left:
-                        await self._disarm_dead_man(adapter)
+                        await self._care.disarm_dead_man(adapter)
                     await adapter.disconnect()
         finally:
             # Outside the shield, whose scope lies within that of the tasks. A cancelled caller may end here.
@@ -448,33 +394,8 @@ class Router:
 
         symbol     only this one, in any spelling. Raises `NotSent` or `InDoubt` when a venue cannot be asked.
         """
-        wanted = None if symbol is None else canonical_symbol(symbol)
-        ours: list[ClOrdId] = []
-        strays: list[ClOrdId] = []
-        foreign = 0
         self._running()
-        for adapter in self._adapters:
-            codec = adapter.capabilities.client_ids
-            asked_ns = self._now()
-            working = {child.order.cl_ord_id for child in self._open_orders()}
-            for order in await adapter.open_orders():
-                if wanted is not None and order.symbol != wanted:
-                    continue
-                child = self.core.desk.children.get(order.cl_ord_id)
-                owned = codec.decode(order.cl_ord_id)
-                if child is not None and child.venue != adapter.name:
-                    child = None
-                if child is not None and (order.cl_ord_id in working or child.sent_ns >= asked_ns):
-                    ours.append(order.cl_ord_id)
-                elif child is not None or (owned is not None and owned.epoch == self.core.desk.epoch):
-                    # Turns were lost with the power, or the venue took back an end that it had told.
-                    strays.append(order.cl_ord_id)
-                    adapter.cancel(
-                        OrderRef(cl_ord_id=order.cl_ord_id, symbol=order.symbol, venue_order_id=order.venue_order_id)
-                    )
-                else:
-                    foreign += 1
-        return Reconciled(ours=tuple(ours), strays=tuple(strays), foreign=foreign)
+        return await self._care.reconcile(symbol)
 
     def reload_params(self) -> list[Adopted | Refused]:
         """Look for changed param-set files now; a bad one is refused whole and the old set stays."""
@@ -514,10 +435,6 @@ class Router:
             if not self._ended or self._ended[-1] is not handle:
                 self._ended.append(handle)
 
-    def _open_orders(self) -> Iterator[Child]:
-        """Every order that is, or may be, at a venue."""
-        return (child for parent in self.core.at_work.values() for child in parent.open_children)
-
     def _give_up(self, fault: JournalFault) -> None:
         """Nothing more will be heard of any parent: whoever waits for one is told why."""
         for handle in self._at_work.values():
@@ -530,6 +447,11 @@ class Router:
         if dispatcher.fault is not None:
             raise dispatcher.fault
         return dispatcher
+
+    @property
+    def _care(self) -> Caretaker:
+        assert self._caretaker is not None, "it is running"
+        return self._caretaker
 
     def _post(self, fact: AnyFact) -> None:
         self._running().post(fact)
@@ -585,108 +507,6 @@ class Router:
         venue = self._admit(order)
         assert not isinstance(venue, Parent)
         await self._adapter(venue).set_leverage(canonical_symbol(order.symbol), leverage)
-
-    async def _arm_dead_man(self, adapter: VenueAdapter) -> None:
-        """Arm a venue's switch for the first time. Raises `CallerError` where it may not be (R2)."""
-        scope = adapter.capabilities.dead_man
-        if scope is DeadMan.NONE:
-            raise CallerError(
-                f"{adapter.name} has no dead-man's switch; nothing was started. Set dead_man_s to 0 and accept that "
-                "orders stay when this machine dies"
-            )
-        if scope in (DeadMan.ACCOUNT, DeadMan.PER_SYMBOL) and not self._settings.exclusive:
-            raise CallerError(
-                f"the dead-man's switch of {adapter.name} cancels orders of others too ({scope.value}); nothing was "
-                "started. Declare the account exclusive, or set dead_man_s to 0"
-            )
-        await adapter.arm_dead_man(self._settings.dead_man_s)
-
-    async def _keep_dead_man(self, adapter: VenueAdapter, dispatcher: Dispatcher) -> None:
-        """Say that we are alive, three times as often as needed, as long as we can look after what rests."""
-        while True:
-            await anyio.sleep(self._settings.dead_man_s / 3)
-            if dispatcher.fault is not None:
-                return  # let it fire
-            try:
-                await adapter.arm_dead_man(self._settings.dead_man_s)
-            except (NotSent, InDoubt) as error:
-                self._alarms.append(
-                    Alarm(0, adapter.name, f"the dead-man's switch was not renewed: {error}", halts=False)
-                )
-
-    async def _disarm_dead_man(self, adapter: VenueAdapter) -> None:
-        """Nothing of ours rests: an armed switch would only cancel what is placed by hand later."""
-        try:
-            await adapter.arm_dead_man(0)
-        except (NotSent, InDoubt):
-            return  # it fires on an empty account
-
-    async def _learn_positions(self, adapter: VenueAdapter) -> bool:
-        """Take the venue's word on positions where nothing of ours can have changed them lately (R5).
-
-        Returns    whether it could be read; where it could not, reduce-only parents wait.
-        """
-        still_ns = self._now() - POSITION_QUIET_NS
-        try:
-            account = await adapter.account()
-        except (NotSent, InDoubt):
-            return False
-        stated = {(position.symbol, position.position_side): position.qty_lots for position in account.positions}
-        modes = adapter.capabilities.position_modes
-        for venue, symbol in tuple(self.core.instruments):
-            book = self.core.desk.books.get((venue, self._settings.account, symbol))
-            if venue != adapter.name or not (book is None or book.still_since(still_ns)):
-                continue
-            for side in PositionSide:
-                lots = stated.get((symbol, side), 0)
-                known = None if book is None else book.positions.get(side)
-                if side in modes and known != lots:
-                    self._take_position(adapter.name, symbol, side, lots=lots, known=known)
-        return True
-
-    def _take_position(
-        self, venue: VenueName, symbol: Symbol, side: PositionSide, *, lots: int, known: int | None
-    ) -> None:
-        if known is not None:
-            text = (
-                f"{symbol} on {venue}: the venue has {lots} lots, with our fills it should be {known}. Somebody else "
-                "traded there, or it was liquidated; the venue's word counts from now on"
-            )
-            self._alarms.append(Alarm(0, venue, text, halts=False))
-        self._post(
-            PositionKnown(
-                now_ns=self._now(),
-                venue=venue,
-                account=self._settings.account,
-                symbol=symbol,
-                position_side=side,
-                qty_lots=lots,
-            )
-        )
-
-    async def _keep_positions(self, adapter: VenueAdapter, dispatcher: Dispatcher, learned: bool) -> None:
-        """Go on setting the venue's positions beside ours, sooner as long as nothing could be read at all."""
-        every_s = self._settings.positions_s
-        while every_s or not learned:
-            await anyio.sleep(every_s if learned else min(POSITION_RETRY_S, every_s or POSITION_RETRY_S))
-            if dispatcher.fault is not None:
-                return
-            learned = await self._learn_positions(adapter) or learned
-
-    async def _keep_reconciled(self, dispatcher: Dispatcher) -> None:
-        """Go on setting the venues' open orders beside ours; one that cannot be asked is asked again next time."""
-        while True:
-            await anyio.sleep(self._settings.reconcile_s)
-            if dispatcher.fault is not None:
-                return
-            try:
-                found = await self.reconcile()
-            except (NotSent, InDoubt) as error:
-                self._alarms.append(Alarm(0, VenueName(""), f"open orders were not reconciled: {error}", halts=False))
-                continue
-            if found.strays:
-                text = f"{len(found.strays)} stray orders of our mark are withdrawn: {', '.join(found.strays)}"
-                self._alarms.append(Alarm(0, VenueName(""), text, halts=False))
 
     def _adopt_sets(self) -> None:
         """Tell the core, once, every set whose content is not in force yet."""

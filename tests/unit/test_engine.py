@@ -297,7 +297,7 @@ async def test_positions_follow_the_venue(tmp_path: Path, monkeypatch: pytest.Mo
         await leave.result()
         assert (leave.status, leave.filled) == (ParentStatus.COMPLETED_BY_OTHERS, Decimal("0.500"))
         assert position() == 0  # the fills are too young for what was read to be believed
-        monkeypatch.setattr("sor.engine.POSITION_QUIET_NS", 0)
+        monkeypatch.setattr("sor.caretaker.POSITION_QUIET_NS", 0)
         await until(lambda: position() == -300)
         assert [alarm.text.partition(".")[0] for alarm in router.alarms()] == [
             "BTCUSDT on simulated: the venue has -300 lots, with our fills it should be 0"

@@ -1,0 +1,53 @@
+"""How a router runs: what whoever starts one may choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from sor.ids import AccountId, ParentId
+from sor.journal import Durability, Environment
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a router runs.
+
+    journal           directory of the journal; made when it is not there.
+    environment       what the venues are; a journal belongs to one and is refused by another.
+    durability        KERNEL: every turn is handed to the kernel (survives `kill -9`); SYNCED: to the disk (power loss).
+    default_set       param-set of parents that name none.
+    param_dirs        further directories of param-sets, searched after the packaged ones.
+    watch             symbols, in any spelling, whose books are followed from the start, so that features rest on data
+                      when a parent comes. Others are followed from their first parent on.
+    intent_policy     policy of intents whose metadata names none.
+    resume            which parents of the journal go on where an earlier process left them; others that were still at
+                      work are withdrawn before anything else. None: all go on.
+    dead_man_s        the venues cancel everything of ours when they have not heard of us for this long; 0 for no such
+                      switch. Starting is refused where a venue has none, or where its scope is an account or a symbol
+                      that is not declared `exclusive`: it would cancel what others placed there.
+    exclusive         nobody but this router trades on the accounts of these venues.
+    account           what the account of these venues is called; parents that name another one are refused.
+    positions_s       how often the venues' positions are set beside ours: where nothing of ours has moved lately the
+                      venue's word counts, and a difference is an alarm. 0 for at the start only.
+    reconcile_s       how often the venues' open orders are set beside ours: strays of our own mark are withdrawn, with
+                      an alarm. 0 for at the start only.
+    shutdown_s        how long leaving waits until everything is withdrawn.
+    params_poll_s     how often param-set files are looked at for changes; 0 for never.
+    """
+
+    journal: Path
+    environment: Environment = Environment.SIMULATED
+    durability: Durability = Durability.KERNEL
+    default_set: str = "baseline"
+    param_dirs: tuple[Path, ...] = ()
+    watch: tuple[str, ...] = ()
+    intent_policy: str = "cross"
+    resume: tuple[ParentId, ...] | None = None
+    dead_man_s: float = 0.0
+    exclusive: bool = False
+    account: AccountId = AccountId("default")
+    positions_s: float = 30.0
+    reconcile_s: float = 60.0
+    shutdown_s: float = 30.0
+    params_poll_s: float = 2.0
