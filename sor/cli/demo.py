@@ -40,8 +40,9 @@ def demo(ctx: click.Context, policy_list: str, parents: int, quantity: str, seed
     The venue is a matching engine with random order flow, in virtual time: minutes of market take seconds. No network,
     no keys, no money.
     """
-    from sor.cli.run import compare, decimal, exit_code, names, show
+    from sor.cli.run import compare, exit_code, show
     from sor.cli.story import tell_story
+    from sor.cli.terms import decimal, names
     from sor.lab.replay import Plan, synthetic_ground
 
     output = ctx.ensure_object(Output)

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from sor.cli.common import PARAM_DIR_HELP, RUNS, Output
-from sor.errors import CallerError
 
 
 @click.command(short_help="Compare policies on a recording.")
@@ -66,7 +65,8 @@ def replay(
     against the mid at arrival, with fees and with the cost of completing what was left. Own orders do not move the
     recording: a small quantity keeps that harmless.
     """
-    from sor.cli.run import compare, decimal, exit_code, names, seconds, show
+    from sor.cli.run import compare, exit_code, show
+    from sor.cli.terms import arguments, decimal, names, seconds
     from sor.lab.replay import Plan, tape_ground
     from sor.tape import open_whole
 
@@ -80,7 +80,7 @@ def replay(
         queue=queue,
         latency=latency,
         schedule=schedule,
-        schedule_args=_arguments(schedule_args),
+        schedule_args=arguments(schedule_args),
         param_set=param_set,
     )
     comparison = compare(output, plan, tape_ground(open_whole(tape), tape, plan), runs, param_dirs=param_dirs)
@@ -90,17 +90,3 @@ def replay(
         where = "" if runs == RUNS else f" --runs {shlex.quote(str(runs))}"
         output.err.print(f"Journals are in {comparison.outcomes[0].journal.parent}. Try: sor explain {example}{where}")
     ctx.exit(exit_code(comparison))
-
-
-def _arguments(pairs: tuple[str, ...]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for pair in pairs:
-        name, _, number = pair.partition("=")
-        try:
-            value = float(number)
-        except ValueError:
-            value = None
-        if not name or name in found or value is None:
-            raise CallerError(f"--schedule-arg {pair!r}: write each once, like slices=5; nothing was replayed")
-        found[name] = value
-    return found

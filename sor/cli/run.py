@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from sor.cli.common import Output, progress_of, say_json
@@ -15,7 +14,6 @@ from sor.cli.tables import (
     unfilled_lines,
     verdict_line,
 )
-from sor.errors import CallerError
 from sor.lab.replay import Comparison, Ground, Plan, Replayer, document
 from sor.params import ParamStore
 from sor.plugins import Plugins
@@ -78,36 +76,3 @@ def exit_code(comparison: Comparison) -> int:
         for one in comparison.outcomes
     )
     return EXIT_BROKEN if broken else 0
-
-
-def names(text: str, *, what: str) -> tuple[str, ...]:
-    """A comma-separated list without repetitions. Raises `CallerError` for an empty or repeated name."""
-    found: Sequence[str] = [name.strip() for name in text.split(",")]
-    if not all(found) or len(dict.fromkeys(found)) != len(found):
-        raise CallerError(f"{what} {text!r}: give each name once, separated by commas; nothing was run")
-    return tuple(found)
-
-
-def decimal(text: str) -> Decimal:
-    """A positive quantity, exactly as written. Raises `CallerError` for anything else."""
-    try:
-        value = Decimal(text)
-    except InvalidOperation as error:
-        raise CallerError(f"--qty {text!r} is not a number; nothing was run") from error
-    if not value.is_finite() or value <= 0:
-        raise CallerError(f"--qty {text!r} must be positive; nothing was run")
-    return value
-
-
-def seconds(text: str) -> float:
-    """A duration such as `15s`, `2m`, `500ms` or plain seconds. Raises `CallerError` for anything else."""
-    for unit, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)):
-        number = text.removesuffix(unit) if unit else text
-        if text.endswith(unit):
-            try:
-                value = float(number) * factor
-            except ValueError:
-                continue
-            if 0 < value < 1e7:
-                return value
-    raise CallerError(f"duration {text!r}: write it like 15s, 500ms or 2m, and positive; nothing was run")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sor.cli.words import amount, bps, count, moment, short_unit
+from sor.cli.words import amount, bps, count, mid_price, moment, ordered, plain, reported, seen, verb, wanted, weighed
 from sor.commands import Amend, Cancel, Decided, Ended, Place
 from sor.decide import Checked
 from sor.decide import Recorded as RecordedDecisions
@@ -22,13 +21,12 @@ from sor.instruments import Instrument
 from sor.journal import Record, Turn, pick, turns
 from sor.journal.index import Index
 from sor.market import MarketView
-from sor.orders import ExecType, ExecutionReport, OrdType, Side
 from sor.param_table import TABLE, Unit
 from sor.params import ParamSet, parse
 from sor.parent import Parent
 from sor.plugins import Plugins
-from sor.policy import Decision, Rest
-from sor.reasons import Denial, TimeoutBound
+from sor.policy import Decision
+from sor.reasons import Denial
 from sor.records import record_of
 from sor.recovery import fold
 from sor.router import Core
@@ -125,10 +123,10 @@ class _Teller:
     def tell(self, decisions: int | None) -> None:
         """The order, then what happened in its order, then what it cost."""
         parent, order, instrument = self._parent, self._parent.order, self._instrument
-        mid = "" if parent.arrival_hticks is None else f" at a mid of {self._mid(parent.arrival_hticks)}"
+        mid = "" if parent.arrival_hticks is None else f" at a mid of {mid_price(instrument, parent.arrival_hticks)}"
         self._say(
             (str(parent.id), "bold"),
-            f": {_verb(parent.side)} {amount(instrument, order.quantity)}, {instrument.symbol} on {parent.venue}, "
+            f": {verb(parent.side)} {amount(instrument, order.quantity)}, {instrument.symbol} on {parent.venue}, "
             f"accepted {moment(parent.accepted_ns)} UTC{mid}",
         )
         limit = "" if order.limit is None else f"limit {order.limit}, "
@@ -168,13 +166,13 @@ class _Teller:
     def _decision(self, at_ns: int, record: Decided, *, in_full: bool) -> None:
         decision = record.decision
         self._parameters(at_ns, record)
-        wants = self._wants(decision, at_ns)
-        self._say((record.by, "cyan"), f" asked because of {_words(record.cause)}: {wants}", when=self._when(at_ns))
+        wants = wanted(self._instrument, decision, at_ns)
+        self._say((record.by, "cyan"), f" asked because of {plain(record.cause)}: {wants}", when=self._when(at_ns))
         if decision.note and in_full:
             self._say(decision.note, indent=INDENT)
         for veto in record.vetoes:
             did = "changed" if decision.placements else "forbade"
-            self._say((f"invariant {_words(veto)} {did} this", "yellow"), indent=INDENT)
+            self._say((f"invariant {plain(veto)} {did} this", "yellow"), indent=INDENT)
         for denial in record.denials:
             self._say((f"risk gate refused it: {self._denied(denial)}", "yellow"), indent=INDENT)
         grounds = tuple(self._grounds(decision))
@@ -186,12 +184,9 @@ class _Teller:
     def _grounds(self, decision: Decision) -> Iterator[str]:
         """What a decision saw and weighed."""
         if self._market is not None:
-            yield f"saw {self._saw(self._market)}"
+            yield f"saw {seen(self._instrument, self._market)}"
         for alternative in decision.alternatives:
-            cost = "cost not known" if alternative.cost_bps is None else f"{alternative.cost_bps:+.3f} bps"
-            error = "" if alternative.se_bps is None else f" ± {alternative.se_bps:.3f}"
-            note = f" ({alternative.note.strip()})" if alternative.note else ""
-            yield f"weighed {alternative.name}: {cost}{error}{note}"
+            yield f"weighed {weighed(alternative)}"
         if decision.inputs:
             told = ", ".join(f"{name} {value:.6g}" for name, value in decision.inputs)
             yield f"inputs {told}"
@@ -200,8 +195,8 @@ class _Teller:
         """Why the gate refused, with the limit where one parameter is it."""
         limit = LIMITS.get(denial)
         if limit is None or limit not in self._params:
-            return _words(denial)
-        return f"{_words(denial)} ({limit} is {self._params[limit]:,g})"
+            return plain(denial)
+        return f"{plain(denial)} ({limit} is {self._params[limit]:,g})"
 
     def _parameters(self, at_ns: int, record: Decided) -> None:
         """What the policy read, said once, and again when another set came into force."""
@@ -218,71 +213,22 @@ class _Teller:
                 unit = "" if need not in TABLE or TABLE[need].unit in UNSAID else TABLE[need].unit.value
                 self._say((f"{need:34}{params[need]:g} {unit}".rstrip(), "dim"), indent=2)
 
-    def _wants(self, decision: Decision, at_ns: int) -> str:
-        if not decision.placements:
-            return f"place nothing ({_words(decision.reason)})"
-        told = []
-        for want in decision.placements:
-            lots = f"{self._instrument.quantity(want.qty_lots)}"
-            if isinstance(want, Rest):
-                wait = (want.expire_ns - at_ns) / NS
-                price = self._instrument.price(want.price_ticks)
-                bound = "" if want.bound_by is TimeoutBound.NONE else f", bound by {_words(want.bound_by)}"
-                told.append(f"rest {lots} at {price} for up to {wait:.3f} s{bound}")
-            else:
-                told.append(f"take {lots} now, at {self._instrument.price(want.collar_ticks)} or better")
-        return f"{'; '.join(told)} ({_words(decision.reason)})"
-
-    def _saw(self, market: MarketView) -> str:
-        if not market.bids or not market.asks:
-            return f"a book that is {market.trust.value}"
-        (bid, bid_lots), (ask, ask_lots) = market.bids[0], market.asks[0]
-        price, quantity = self._instrument.price, self._instrument.quantity
-        text = f"bid {price(bid)} x {quantity(bid_lots)}, ask {price(ask)} x {quantity(ask_lots)}"
-        features = market.features
-        if features is None:
-            return f"{text}; book {market.trust.value}"
-        lot = float(self._instrument.lot_size)
-        return (
-            f"{text}; spread {features.spread_bps:.3f} bps, imbalance {features.imbalance:.2f}, volatility "
-            f"{features.volatility:.3f} bps/sqrt(s), buyers {features.buy_flow * lot:.4g} and sellers "
-            f"{features.sell_flow * lot:.4g} {short_unit(self._instrument)} per s"
-        )
-
     def _event(self, at_ns: int, record: Record) -> None:
         said: str | tuple[str, str] = ""
         if isinstance(record, Place):
-            order = record.order
-            kind = (
-                "MARKET" if order.ord_type is OrdType.MARKET else f"LIMIT {self._instrument.price(order.price_ticks)}"
-            )
-            how = " post-only" if order.post_only else f" {order.tif.value.upper()}"
-            said = (
-                f"send {order.cl_ord_id}: {_verb(order.side)} {self._instrument.quantity(order.qty_lots)} {kind}{how}"
-            )
+            said = f"send {record.order.cl_ord_id}: {ordered(self._instrument, record.order)}"
         elif isinstance(record, Cancel):
             said = f"cancel {record.ref.cl_ord_id}"
         elif isinstance(record, Amend):
             said = f"move {record.ref.cl_ord_id} to {self._instrument.price(record.price_ticks)}"
         elif isinstance(record, Reported):
-            said = self._reported(record.report)
+            said = reported(self._instrument, record.report)
         elif isinstance(record, Ended):
             filled = self._instrument.quantity(record.cum_lots)
-            why = record.text or _words(record.reason)
-            said = (f"ended {_words(record.status)}: {filled} filled ({why})", "bold")
+            why = record.text or plain(record.reason)
+            said = (f"ended {plain(record.status)}: {filled} filled ({why})", "bold")
         if said:
             self._say(said, when=self._when(at_ns))
-
-    def _reported(self, told: ExecutionReport) -> str | tuple[str, str]:
-        if told.exec_type is ExecType.TRADE:
-            price, lots = self._instrument.price(told.last_ticks), self._instrument.quantity(told.last_lots)
-            role = "" if told.is_maker is None else " as maker" if told.is_maker else " as taker"
-            fee = ""
-            if told.fee_atoms is not None:
-                asset = told.fee_asset or self._instrument.quote
-                fee = f", fee {_short(self._instrument.money(told.fee_atoms))} {asset}".rstrip()
-            return f"filled {lots} at {price}{role}{fee}", "green"
-        return " ".join(["venue:", _words(told.exec_type), *(said for said in (told.code, told.text) if said)])
 
     def _costs(self) -> None:
         costs, out = self._story.costs, self._out
@@ -350,18 +296,3 @@ class _Teller:
         return ", ".join(
             f"{gained / lots:+.3f} after {horizon_ns / NS:g} s" for horizon_ns, (gained, lots) in sorted(sums.items())
         )
-
-    def _mid(self, hticks: int) -> str:
-        return f"{(hticks * self._instrument.tick_size / 2).normalize():f}"
-
-
-def _verb(side: Side) -> str:
-    return "buy" if side is Side.BUY else "sell"
-
-
-def _words(text: str) -> str:
-    return text.replace("_", " ")
-
-
-def _short(value: Decimal) -> str:
-    return f"{float(value):.6g}"

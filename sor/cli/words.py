@@ -1,11 +1,16 @@
-"""Quantities and moments as a trader reads them, shared by the tables and the stories."""
+"""Quantities, moments, orders and decisions as a trader reads them, shared by the tables, stories and live views."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from sor.adapter import NewOrder
 from sor.instruments import Instrument
+from sor.market import MarketView
+from sor.orders import ExecType, ExecutionReport, OrdType, Side
+from sor.policy import Alternative, Decision, Rest
+from sor.reasons import TimeoutBound
 from sor.units import NS
 
 
@@ -41,3 +46,81 @@ def bps(value: float | None) -> str:
 def count(number: int, noun: str) -> str:
     """`1 order`, `2 orders`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def verb(side: Side) -> str:
+    """`buy` or `sell`."""
+    return "buy" if side is Side.BUY else "sell"
+
+
+def plain(text: str) -> str:
+    """A stable word, such as a reason, as people write it."""
+    return text.replace("_", " ")
+
+
+def mid_price(instrument: Instrument, hticks: int) -> str:
+    """A mid in quote units."""
+    return f"{(hticks * instrument.tick_size / 2).normalize():f}"
+
+
+def ordered(instrument: Instrument, order: NewOrder) -> str:
+    """What an order asks for: `buy 0.5 LIMIT 60000 post-only`."""
+    kind = "MARKET" if order.ord_type is OrdType.MARKET else f"LIMIT {instrument.price(order.price_ticks)}"
+    how = "post-only" if order.post_only else order.tif.value.upper()
+    only = " reduce-only" if order.reduce_only else ""
+    return f"{verb(order.side)} {instrument.quantity(order.qty_lots)} {kind} {how}{only}"
+
+
+def reported(instrument: Instrument, told: ExecutionReport) -> tuple[str, str]:
+    """What a venue said of an order, and the style to print it in."""
+    if told.exec_type is ExecType.TRADE:
+        price, lots = instrument.price(told.last_ticks), instrument.quantity(told.last_lots)
+        role = "" if told.is_maker is None else " as maker" if told.is_maker else " as taker"
+        fee = ""
+        if told.fee_atoms is not None:
+            asset = told.fee_asset or instrument.quote
+            fee = f", fee {float(instrument.money(told.fee_atoms)):.6g} {asset}".rstrip()
+        return f"filled {lots} at {price}{role}{fee}", "green"
+    return " ".join(["venue:", plain(told.exec_type), *(said for said in (told.code, told.text) if said)]), ""
+
+
+def wanted(instrument: Instrument, decision: Decision, at_ns: int) -> str:
+    """What a decision of `at_ns` places, and its reason."""
+    if not decision.placements:
+        return f"place nothing ({plain(decision.reason)})"
+    told = []
+    for want in decision.placements:
+        lots = f"{instrument.quantity(want.qty_lots)}"
+        if isinstance(want, Rest):
+            wait = (want.expire_ns - at_ns) / NS
+            bound = "" if want.bound_by is TimeoutBound.NONE else f", bound by {plain(want.bound_by)}"
+            told.append(f"rest {lots} at {instrument.price(want.price_ticks)} for up to {wait:.3f} s{bound}")
+        else:
+            told.append(f"take {lots} now, at {instrument.price(want.collar_ticks)} or better")
+    return f"{'; '.join(told)} ({plain(decision.reason)})"
+
+
+def weighed(alternative: Alternative) -> str:
+    """One way that was costed, and what it was expected to cost."""
+    cost = "cost not known" if alternative.cost_bps is None else f"{alternative.cost_bps:+.3f} bps"
+    error = "" if alternative.se_bps is None else f" ± {alternative.se_bps:.3f}"
+    note = f" ({alternative.note.strip()})" if alternative.note else ""
+    return f"{alternative.name}: {cost}{error}{note}"
+
+
+def seen(instrument: Instrument, market: MarketView) -> str:
+    """The market as a decision saw it."""
+    if not market.bids or not market.asks:
+        return f"a book that is {market.trust.value}"
+    (bid, bid_lots), (ask, ask_lots) = market.bids[0], market.asks[0]
+    price, quantity = instrument.price, instrument.quantity
+    text = f"bid {price(bid)} x {quantity(bid_lots)}, ask {price(ask)} x {quantity(ask_lots)}"
+    features = market.features
+    if features is None:
+        return f"{text}; book {market.trust.value}"
+    lot = float(instrument.lot_size)
+    return (
+        f"{text}; spread {features.spread_bps:.3f} bps, imbalance {features.imbalance:.2f}, volatility "
+        f"{features.volatility:.3f} bps/sqrt(s), buyers {features.buy_flow * lot:.4g} and sellers "
+        f"{features.sell_flow * lot:.4g} {short_unit(instrument)} per s"
+    )

@@ -1,0 +1,58 @@
+"""What is typed as text and meant as a number, a duration or a list. What makes no sense is one `CallerError`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+
+from sor.errors import CallerError
+
+_UNITS = (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0))
+
+
+def names(text: str, *, what: str) -> tuple[str, ...]:
+    """A comma-separated list without repetitions. Raises `CallerError` for an empty or repeated name."""
+    found = [name.strip() for name in text.split(",")]
+    if not all(found) or len(dict.fromkeys(found)) != len(found):
+        raise CallerError(f"{what} {text!r}: give each name once, separated by commas; nothing was done")
+    return tuple(found)
+
+
+def decimal(text: str, *, what: str = "--qty") -> Decimal:
+    """A positive number, exactly as written. Raises `CallerError` for anything else."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation as error:
+        raise CallerError(f"{what} {text!r} is not a number; nothing was done") from error
+    if not value.is_finite() or value <= 0:
+        raise CallerError(f"{what} {text!r} must be positive; nothing was done")
+    return value
+
+
+def seconds(text: str) -> float:
+    """A duration such as `15s`, `2m`, `500ms` or plain seconds. Raises `CallerError` for anything else."""
+    for unit, factor in _UNITS:
+        number = text.removesuffix(unit) if unit else text
+        if text.endswith(unit):
+            try:
+                value = float(number) * factor
+            except ValueError:
+                continue
+            if 0 < value < 1e7:
+                return value
+    raise CallerError(f"duration {text!r}: write it like 15s, 500ms or 2m, and positive; nothing was done")
+
+
+def arguments(pairs: Iterable[str]) -> dict[str, float]:
+    """`NAME=NUMBER` of a schedule, each once. Raises `CallerError` for anything else."""
+    found: dict[str, float] = {}
+    for pair in pairs:
+        name, _, number = pair.partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = None
+        if not name or name in found or value is None:
+            raise CallerError(f"--schedule-arg {pair!r}: write each once, like slices=5; nothing was done")
+        found[name] = value
+    return found
