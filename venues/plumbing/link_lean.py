@@ -1,0 +1,562 @@
+"""HTTP over plain byte streams: the lean transport, for the order lane.
+
+No task, no pool and no library per request: a request is one write, a reply is read where its bytes arrive. The same
+code runs over TCP and TLS (`TcpDialer`, asyncio only, uvloop too) and, under virtual time, over an emulator's memory.
+
+Rules
+- A connection carries one request at a time (a lane). Requests beyond the lanes wait, up to a bound, and have then
+  provably not been sent.
+- Not sent is said only where not a byte of the request was given to a connection: it waited, or nothing connected.
+  What was written is in doubt without a whole reply, also on a kept connection that the server was just closing: that
+  it had not read our bytes cannot be seen from here.
+- A lane that has done anything unexpected (bytes that nobody asked for, a broken reply, silence) is never used again.
+- Nothing is timed by itself: one call to the scheduler stands for the next instant at which anything can be due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from enum import Enum
+from typing import cast
+from urllib.parse import urlsplit
+
+import anyio
+import msgspec
+
+from sor.adapter import Reach, Scheduler
+from sor.errors import CallerError
+from sor.units import NS
+from venues.plumbing.bytestream import ByteListener, ByteStream, Dialer
+from venues.plumbing.http1 import Answer, Garbled, ReplyReader, request_bytes
+from venues.plumbing.transport import Broken, Cause, Outcome, WireReply, WireRequest, sendable
+
+REDIAL_NS = 1 * NS
+"""A warm connection that could not be made is tried again after this."""
+OUTGOING_BYTES_MAX = 1024 * 1024
+"""More than this that the kernel does not take ends a connection."""
+
+
+class LeanSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of one transport; those that `link_httpx.HttpxSettings` has mean the same.
+
+    warm    connections that are kept open without a request, so that an order need not wait for a handshake.
+    """
+
+    connections_max: int = 8
+    waiting_max: int = 64
+    connect_timeout_s: float = 3.0
+    idle_s: float = 30.0
+    reply_bytes_max: int = 16 * 1024 * 1024
+    warm: int = 0
+
+    def __post_init__(self) -> None:
+        if self.connections_max < 1 or self.waiting_max < 0 or not 0 <= self.warm <= self.connections_max:
+            raise CallerError("a transport needs a connection, and keeps no more warm than it may have")
+
+
+class _State(Enum):
+    """Where a lane is."""
+
+    DIALING = 0
+    IDLE = 1
+    BUSY = 2
+    DONE = 3
+
+
+class _Pending:
+    """One request on its way."""
+
+    __slots__ = ("on_outcome", "request")
+
+    def __init__(self, request: WireRequest, on_outcome: Callable[[Outcome], None]) -> None:
+        self.request = request
+        self.on_outcome = on_outcome
+
+
+class _Lane:
+    """One connection; what its stream is told goes to the transport that owns it."""
+
+    __slots__ = ("due_ns", "pending", "reader", "sent_ns", "state", "stream", "transport")
+
+    def __init__(self, transport: LeanTransport, due_ns: int) -> None:
+        self.transport = transport
+        self.due_ns = due_ns  # when it must have connected, idled long enough, or answered
+        self.state = _State.DIALING
+        self.stream: ByteStream | None = None
+        self.reader = ReplyReader(body_bytes_max=transport.settings.reply_bytes_max)
+        self.pending: _Pending | None = None
+        self.sent_ns = 0
+
+    def connected(self, stream: ByteStream) -> None:
+        if self.state is _State.DIALING:
+            self.stream = stream
+            self.transport.lane_open(self)
+        else:
+            stream.abort()  # it took too long, and nobody waits any more
+
+    def received(self, data: bytes) -> None:
+        self.transport.lane_received(self, data)
+
+    def ended(self, why: str, *, never_connected: bool) -> None:
+        del never_connected  # a lane knows whether it ever was
+        self.transport.lane_ended(self, why)
+
+
+class LeanTransport:
+    """A `Transport` to one host. Plain calls; `opened` makes one over TCP.
+
+    dialer    opens connections to the host.
+    host      what requests call it: its name, and the port unless it is the scheme's own.
+    """
+
+    def __init__(
+        self, dialer: Dialer, *, host: bytes, scheduler: Scheduler, settings: LeanSettings | None = None
+    ) -> None:
+        self.settings = settings or LeanSettings()
+        self._dialer = dialer
+        self._host = host
+        self._scheduler = scheduler
+        self._idle_ns = int(self.settings.idle_s * NS)
+        self._connect_ns = int(self.settings.connect_timeout_s * NS)
+        self._lanes: list[_Lane] = []
+        self._idle: list[_Lane] = []  # the warmest last
+        self._waiting: deque[_Pending] = deque()
+        self._dialing = 0
+        self._wake_ns = 0
+        self._redial_ns = 0
+        self._open = True
+        self._keep_warm()
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(
+        cls,
+        base_url: str,
+        *,
+        scheduler: Scheduler,
+        settings: LeanSettings | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> AsyncIterator[LeanTransport]:
+        """A transport to `base_url` (scheme, host and port only) that lives as long as the block. On asyncio only.
+
+        tls   certificates to trust; None: the system's.
+        On leaving, what is in flight ends as `Cause.CLOSED`. Raises `CallerError` for an address with a path or a
+        user, and under another event loop.
+        """
+        chosen = settings or LeanSettings()
+        dialer, host = tcp_dialer(base_url, tls=tls, timeout_s=chosen.connect_timeout_s)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(dialer.watch)
+            transport = cls(dialer, host=host, scheduler=scheduler, settings=chosen)
+            try:
+                yield transport
+            finally:
+                transport.close()
+                with anyio.CancelScope(shield=True):
+                    await dialer.aclose()
+                tasks.cancel_scope.cancel()
+
+    # --- requests -----------------------------------------------------------------------------------------------------
+
+    def send(self, request: WireRequest, on_outcome: Callable[[Outcome], None]) -> None:
+        """Send a request over the warmest idle connection, a new one, or the next that is free."""
+        if not self._open:
+            on_outcome(Broken(reach=Reach.NOT_SENT, cause=Cause.CLOSED, text="the transport is closed"))
+            return
+        if not sendable(request):
+            text = "a target, method or header with characters that HTTP does not allow"
+            on_outcome(Broken(reach=Reach.NOT_SENT, cause=Cause.UNSENDABLE, text=text))
+            return
+        now_ns = self._scheduler.now_ns()
+        if now_ns >= request.deadline_ns:
+            on_outcome(Broken(reach=Reach.NOT_SENT, cause=Cause.TIMEOUT, text="its deadline had passed"))
+            return
+        pending = _Pending(request, on_outcome)
+        if self._idle and not self._waiting:
+            if now_ns < self._idle[-1].due_ns:
+                self._write(self._idle.pop(), pending, now_ns)
+                return
+            for lane in tuple(self._idle):  # the warmest has idled for too long, so all have
+                self._drop_idle(lane)
+        settings = self.settings
+        if len(self._waiting) >= settings.waiting_max + settings.connections_max - self._busy():
+            text = f"{len(self._waiting)} requests wait for a connection"
+            on_outcome(Broken(reach=Reach.NOT_SENT, cause=Cause.CROWDED, text=text))
+            return
+        self._waiting.append(pending)
+        self._wake_by(request.deadline_ns)
+        self._dial_for_waiting()
+
+    def close(self) -> None:
+        """End every connection; what waits was not sent, what is in flight is in doubt."""
+        self._open = False
+        lanes, self._lanes = self._lanes, []
+        waiting, self._waiting = self._waiting, deque()
+        self._idle.clear()
+        self._dialing = 0
+        for pending in waiting:
+            pending.on_outcome(Broken(reach=Reach.NOT_SENT, cause=Cause.CLOSED, text="no connection was free"))
+        for lane in lanes:
+            state, lane.state = lane.state, _State.DONE
+            if lane.stream is not None:
+                if state is _State.IDLE:
+                    lane.stream.close()
+                else:
+                    lane.stream.abort()
+            self._fail(lane, Cause.CLOSED, "the transport was closed")
+
+    def _busy(self) -> int:
+        return len(self._lanes) - len(self._idle) - self._dialing
+
+    def _write(self, lane: _Lane, pending: _Pending, now_ns: int) -> None:
+        request = pending.request
+        lane.state = _State.BUSY
+        lane.pending = pending
+        lane.due_ns = request.deadline_ns
+        lane.sent_ns = now_ns
+        lane.reader.begin(request.method)
+        if not self._wake_ns or lane.due_ns < self._wake_ns:
+            self._wake_by(lane.due_ns)
+        stream = lane.stream
+        assert stream is not None
+        stream.write(request_bytes(request, self._host))
+
+    # --- what the connections say -------------------------------------------------------------------------------------
+
+    def lane_open(self, lane: _Lane) -> None:
+        """A connection stands."""
+        self._dialing -= 1
+        self._rest(lane, self._scheduler.now_ns())
+
+    def lane_received(self, lane: _Lane, data: bytes) -> None:
+        """Bytes of a reply; or of nothing that was asked for, and then the connection is not to be trusted."""
+        if lane.state is not _State.BUSY:
+            self._discard(lane)
+            self._keep_warm()
+            return
+        try:
+            answer = lane.reader.received(data)
+        except Garbled as error:
+            self._abandon(lane, Cause.GARBLED, str(error))
+            return
+        if answer is not None:
+            self._answered(lane, answer)
+
+    def lane_ended(self, lane: _Lane, why: str) -> None:
+        """A connection is over, or never came about."""
+        state = lane.state
+        if state is _State.DONE:
+            return
+        self._discard(lane)
+        if state is _State.DIALING:
+            self._unreachable(why)
+        elif state is _State.BUSY:
+            self._fail(lane, Cause.CUT_OFF, why)
+            self._dial_for_waiting()
+        self._keep_warm()
+
+    def _answered(self, lane: _Lane, answer: Answer) -> None:
+        pending = lane.pending
+        assert pending is not None
+        lane.pending = None
+        now_ns = self._scheduler.now_ns()
+        # The lane first: whoever hears of the reply may send at once.
+        if answer.keep:
+            self._rest(lane, now_ns)
+        else:
+            self._discard(lane)
+            self._dial_for_waiting()
+        pending.on_outcome(
+            WireReply(
+                status=answer.status,
+                headers=answer.headers,
+                body=answer.body,
+                sent_ns=lane.sent_ns,
+                recv_ns=now_ns,
+            )
+        )
+        if not answer.keep:
+            self._keep_warm()
+
+    def _abandon(self, lane: _Lane, cause: Cause, text: str) -> None:
+        """Nothing good can come of this reply any more."""
+        self._discard(lane)
+        self._fail(lane, cause, text)
+        self._dial_for_waiting()
+        self._keep_warm()
+
+    def _fail(self, lane: _Lane, cause: Cause, text: str) -> None:
+        pending, lane.pending = lane.pending, None
+        if pending is not None:
+            pending.on_outcome(Broken(reach=Reach.IN_DOUBT, cause=cause, text=text))
+
+    def _unreachable(self, why: str) -> None:
+        """A connect failed: whoever has waited longest hears of it, and the others try again."""
+        self._redial_ns = self._scheduler.now_ns() + REDIAL_NS
+        if self._waiting:
+            pending = self._waiting.popleft()
+            pending.on_outcome(Broken(reach=Reach.NOT_SENT, cause=Cause.UNREACHABLE, text=why))
+            self._dial_for_waiting()
+
+    # --- lanes --------------------------------------------------------------------------------------------------------
+
+    def _rest(self, lane: _Lane, now_ns: int) -> None:
+        """A lane is free: for who waits longest, else to be kept."""
+        if self._waiting:
+            self._write(lane, self._waiting.popleft(), now_ns)
+            return
+        lane.state = _State.IDLE
+        lane.due_ns = now_ns + self._idle_ns
+        self._idle.append(lane)
+
+    def _discard(self, lane: _Lane) -> None:
+        """Forget a lane and its connection; what it carried is still to be answered."""
+        state, lane.state = lane.state, _State.DONE
+        self._lanes.remove(lane)
+        if state is _State.IDLE:
+            self._idle.remove(lane)
+        elif state is _State.DIALING:
+            self._dialing -= 1
+        if lane.stream is not None:
+            lane.stream.abort()
+
+    def _drop_idle(self, lane: _Lane) -> None:
+        """Close a lane that has idled for too long."""
+        lane.state = _State.DONE
+        self._lanes.remove(lane)
+        self._idle.remove(lane)
+        if lane.stream is not None:
+            lane.stream.close()
+
+    def _dial_for_waiting(self) -> None:
+        while self._open and self._dialing < len(self._waiting) and len(self._lanes) < self.settings.connections_max:
+            self._dial()
+
+    def _keep_warm(self) -> None:
+        """See to it that enough connections stand, or are on their way."""
+        settings = self.settings
+        if not self._open or not settings.warm:
+            return
+        now_ns = self._scheduler.now_ns()
+        if now_ns < self._redial_ns:
+            self._wake_by(self._redial_ns)
+            return
+        while len(self._lanes) < settings.warm:
+            self._dial()
+        for lane in self._idle:
+            self._wake_by(lane.due_ns)
+
+    def _dial(self) -> None:
+        lane = _Lane(self, self._scheduler.now_ns() + self._connect_ns)
+        self._lanes.append(lane)
+        self._dialing += 1
+        self._wake_by(lane.due_ns)
+        self._dialer.dial(lane)
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def _wake_by(self, at_ns: int) -> None:
+        if not self._wake_ns or at_ns < self._wake_ns:
+            self._wake_ns = at_ns
+            self._scheduler.call_at(at_ns, lambda: self._wake(at_ns))
+
+    def _wake(self, at_ns: int) -> None:
+        """Look at everything that may be due."""
+        if at_ns != self._wake_ns:
+            return  # an earlier call has taken its place, and looked
+        self._wake_ns = 0
+        now_ns = self._scheduler.now_ns()
+        for lane in [each for each in self._lanes if each.due_ns <= now_ns]:
+            if lane.due_ns > now_ns:
+                continue  # used again by who heard of another
+            if lane.state is _State.BUSY:
+                self._abandon(lane, Cause.TIMEOUT, "no whole reply before the deadline")
+            elif lane.state is _State.DIALING:
+                self._discard(lane)
+                self._unreachable("connecting took too long")
+            elif lane.state is _State.IDLE:
+                self._drop_idle(lane)
+        late = [each for each in self._waiting if each.request.deadline_ns <= now_ns]
+        for pending in late:
+            if pending in self._waiting:
+                self._waiting.remove(pending)
+                text = "no connection was free"
+                pending.on_outcome(Broken(reach=Reach.NOT_SENT, cause=Cause.TIMEOUT, text=text))
+        self._keep_warm()
+        for lane in self._lanes:
+            if lane.state is not _State.IDLE:
+                self._wake_by(lane.due_ns)
+        for pending in self._waiting:
+            self._wake_by(pending.request.deadline_ns)
+
+
+# --- TCP --------------------------------------------------------------------------------------------------------------
+
+
+def tcp_dialer(base_url: str, *, tls: ssl.SSLContext | None, timeout_s: float) -> tuple[TcpDialer, bytes]:
+    """A dialer for an http(s) address without path and user, and what requests call that host.
+
+    Raises `CallerError` as `TcpDialer` does, and for any other address.
+    """
+    try:
+        url = urlsplit(base_url)
+        port = url.port
+    except ValueError:
+        raise CallerError("a base address is http(s)://host[:port]; nothing was sent") from None
+    if url.scheme not in {"http", "https"} or not url.hostname or url.path not in {"", "/"} or "@" in url.netloc:
+        raise CallerError(f"a base address is http(s)://host[:port], not one of {url.scheme!r}; nothing was sent")
+    secure = url.scheme == "https"
+    context = (tls or ssl.create_default_context()) if secure else None
+    dialer = TcpDialer(url.hostname, port or (443 if secure else 80), tls=context, timeout_s=timeout_s)
+    return dialer, url.netloc.encode()
+
+
+class TcpDialer:
+    """Connections over TCP, and TLS where `tls` is given. Belongs to the asyncio loop (uvloop too) it is made in.
+
+    Raises `CallerError` where no such loop runs: trio has no connections that are plain calls.
+    """
+
+    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None, timeout_s: float) -> None:
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise CallerError(
+                "the lean transport needs asyncio or uvloop, which does not run here; nothing was sent. Use httpx"
+            ) from None
+        self._host = host
+        self._port = port
+        self._tls = tls
+        self._timeout_s = timeout_s
+        self._dials: dict[asyncio.Task[None], None] = {}
+        self._streams: dict[_TcpStream, None] = {}
+        self._failure: asyncio.Future[None] = self._loop.create_future()
+
+    def dial(self, listener: ByteListener) -> None:
+        """Start connecting."""
+        task = self._loop.create_task(self._connect(listener))
+        self._dials[task] = None
+        task.add_done_callback(self._dialed)
+
+    async def watch(self) -> None:
+        """Never returns; raises what a listener raised, which is somebody's bug and must not only be logged."""
+        await asyncio.shield(self._failure)
+
+    async def aclose(self) -> None:
+        """Give up what is being dialled, and come back when every connection is gone."""
+        for task in tuple(self._dials):
+            task.cancel()
+        for stream in tuple(self._streams):
+            stream.abort()
+        while self._dials or self._streams:  # noqa: ASYNC110 -- their ends are in the loop's queue already
+            await asyncio.sleep(0)
+        self._failure.cancel()
+
+    # --- for its connections
+
+    def opened(self, stream: _TcpStream) -> None:
+        """One more."""
+        self._streams[stream] = None
+
+    def gone(self, stream: _TcpStream) -> None:
+        """One less."""
+        self._streams.pop(stream, None)
+
+    def failed(self, error: BaseException) -> None:
+        """A listener raised."""
+        if not self._failure.done():
+            self._failure.set_exception(error)
+
+    async def _connect(self, listener: ByteListener) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._loop.create_connection(
+                    lambda: _TcpStream(listener, self),
+                    self._host,
+                    self._port,
+                    ssl=self._tls,
+                    server_hostname=self._host if self._tls is not None else None,
+                )
+        except (OSError, UnicodeError) as error:
+            listener.ended(f"no connection: {type(error).__name__}: {error}", never_connected=True)
+
+    def _dialed(self, task: asyncio.Task[None]) -> None:
+        del self._dials[task]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failed(error)
+
+
+class _TcpStream(asyncio.Protocol):
+    """One TCP connection, from asyncio's words into those of a `ByteListener`."""
+
+    __slots__ = ("_dialer", "_listener", "_transport", "_why")
+
+    def __init__(self, listener: ByteListener, dialer: TcpDialer) -> None:
+        self._listener: ByteListener | None = listener
+        self._dialer = dialer
+        self._transport: asyncio.Transport | None = None
+        self._why = ""
+
+    # --- what asyncio says
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It stands, TLS included."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are of no class of asyncio's
+        self._transport.set_write_buffer_limits(high=OUTGOING_BYTES_MAX)
+        self._dialer.opened(self)
+        try:
+            if self._listener is not None:
+                self._listener.connected(self)
+        except BaseException as error:
+            self._dialer.failed(error)
+            raise
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes."""
+        try:
+            if self._listener is not None:
+                self._listener.received(data)
+        except BaseException as error:
+            self._dialer.failed(error)
+            raise
+
+    def pause_writing(self) -> None:
+        """The other side does not read what we write: the connection is as good as lost."""
+        self._why = "the venue does not read what we write"
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is over."""
+        self._dialer.gone(self)
+        listener, self._listener, self._transport = self._listener, None, None
+        try:
+            if listener is not None:
+                why = self._why or ("closed" if exc is None else type(exc).__name__)
+                listener.ended(why, never_connected=False)
+        except BaseException as error:
+            self._dialer.failed(error)
+            raise
+
+    # --- what its owner wants
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Send what was written, then end."""
+        self._listener = None
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End now."""
+        self._listener = None
+        if self._transport is not None:
+            self._transport.abort()
