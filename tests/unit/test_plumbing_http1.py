@@ -215,7 +215,9 @@ NAMES = st.sampled_from(
     [b"Content-Length", b"Transfer-Encoding", b"Connection", b"X-Remain", b"Date", b"content-length", b"X Y", b""]
 )
 VALUES = st.sampled_from([b"0", b"3", b"05", b"chunked", b"Chunked", b"close", b"keep-alive", b"x, close", b"a\x00b"])
-FIELDS = st.just([]) | st.lists(st.tuples(NAMES, st.sampled_from([b": ", b":", b" : "]), VALUES), max_size=3)
+FIELDS: st.SearchStrategy[list[tuple[bytes, bytes, bytes]]] = st.just([]) | st.lists(
+    st.tuples(NAMES, st.sampled_from([b": ", b":", b" : "]), VALUES), max_size=3
+)
 
 
 @st.composite

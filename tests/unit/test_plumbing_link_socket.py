@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -11,8 +10,8 @@ import anyio.abc
 import pytest
 
 from sor.errors import CallerError, NotSent
-from sor.units import NS
 from tests.fakes.byte_server import ByteServer, Connection, Script, serving, until
+from tests.fakes.loop import LoopClock
 from tests.fakes.ws import BINARY, CLOSE, CONT, PING, PONG, TEXT, ServerSocket, accept, frame
 from venues.plumbing.backoff import Backoff
 from venues.plumbing.frames import Address
@@ -22,23 +21,6 @@ from venues.plumbing.socket import Data, Heard, Phase, SocketRules, SocketSessio
 pytestmark = pytest.mark.anyio
 
 RULES = SocketRules(acks=False, spacing_ns=0, backoff=Backoff(first_ns=1_000_000, most_ns=1_000_000))
-
-
-class Loop:
-    """A scheduler on real time: each call in a task of its own."""
-
-    def __init__(self, tasks: anyio.abc.TaskGroup) -> None:
-        self._tasks = tasks
-
-    def now_ns(self) -> int:
-        return time.monotonic_ns()
-
-    def call_at(self, at_ns: int, action: Callable[[], object]) -> None:
-        self._tasks.start_soon(self._call, at_ns, action)
-
-    async def _call(self, at_ns: int, action: Callable[[], object]) -> None:
-        await anyio.sleep(max(0, at_ns - self.now_ns()) / NS)
-        action()
 
 
 class Raw:
@@ -102,7 +84,7 @@ async def driven(
                 dialect=Raw(),
                 pipe=link,
                 listener=ear,
-                scheduler=Loop(tasks),
+                scheduler=LoopClock(tasks),
                 draw=lambda: 0.5,
             )
             session.subscribe("")
@@ -258,7 +240,7 @@ async def test_no_address_no_listener_and_a_wrong_address_are_told_without_secre
         async with SocketLink.opened(locate) as link:
             ear = Ear()
             session = SocketSession(
-                rules=RULES, dialect=Raw(), pipe=link, listener=ear, scheduler=Loop(tasks), draw=lambda: 0.5
+                rules=RULES, dialect=Raw(), pipe=link, listener=ear, scheduler=LoopClock(tasks), draw=lambda: 0.5
             )
             link.drive(session)
             await until(lambda: "up" in ear.told)
@@ -282,7 +264,7 @@ async def test_tls_that_fails_is_no_connection() -> None:
         async with SocketLink.opened(locate) as link:
             ear = Ear()
             session = SocketSession(
-                rules=RULES, dialect=Raw(), pipe=link, listener=ear, scheduler=Loop(tasks), draw=lambda: 0.5
+                rules=RULES, dialect=Raw(), pipe=link, listener=ear, scheduler=LoopClock(tasks), draw=lambda: 0.5
             )
             link.drive(session)
             await until(lambda: len(ear.told) > 0)

@@ -1,4 +1,4 @@
-"""The httpx transport against a server that misbehaves byte by byte, on asyncio and on trio.
+"""Every HTTP transport against a server that misbehaves byte by byte: one table of behaviours, the same expectations.
 
 What every case asks: is the outcome right, and is "not sent" said only when the server saw nothing?
 """
@@ -15,14 +15,17 @@ from contextlib import ExitStack, asynccontextmanager
 
 import anyio
 import anyio.lowlevel
+import msgspec
 import pytest
 
 from sor.adapter import Reach
 from sor.errors import CallerError
 from sor.units import MS, NS
 from tests.fakes.byte_server import ByteServer, Connection, Script, serving, until
+from tests.fakes.loop import LoopClock
 from venues.plumbing.link_httpx import HttpxSettings, HttpxTransport
-from venues.plumbing.transport import Broken, Cause, Header, Outcome, WireReply, WireRequest, unpacked
+from venues.plumbing.link_lean import LeanSettings, LeanTransport
+from venues.plumbing.transport import Broken, Cause, Header, Outcome, Transport, WireReply, WireRequest, unpacked
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +38,7 @@ def order(
     return WireRequest(method="POST", target=target, headers=headers, deadline_ns=time.monotonic_ns() + within_ms * MS)
 
 
-async def ask(transport: HttpxTransport, request: WireRequest) -> Outcome:
+async def ask(transport: Transport, request: WireRequest) -> Outcome:
     outcomes: list[Outcome] = []
     answered = anyio.Event()
 
@@ -60,15 +63,60 @@ def broken(outcome: Outcome) -> tuple[Reach, Cause]:
     return outcome.reach, outcome.cause
 
 
-@asynccontextmanager
-async def talking(
-    *scripts: Script, settings: HttpxSettings | None = None
-) -> AsyncIterator[tuple[ByteServer, HttpxTransport]]:
-    async with (
-        serving(*scripts) as server,
-        HttpxTransport.opened(server.url, now_ns=time.monotonic_ns, settings=settings) as transport,
-    ):
-        yield server, transport
+class Link:
+    """One of the transports."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @asynccontextmanager
+    async def opened(self, url: str, **bounds: float) -> AsyncIterator[Transport]:
+        """A transport to an address; the bounds that both have are called the same."""
+        if self.name == "httpx":
+            async with HttpxTransport.opened(
+                url, now_ns=time.monotonic_ns, settings=msgspec.convert(bounds, HttpxSettings)
+            ) as transport:
+                yield transport
+            return
+        async with anyio.create_task_group() as timers:
+            async with LeanTransport.opened(
+                url, scheduler=LoopClock(timers), settings=msgspec.convert(bounds, LeanSettings)
+            ) as lean:
+                yield lean
+            timers.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def talking(self, *scripts: Script, **bounds: float) -> AsyncIterator[tuple[ByteServer, Transport]]:
+        """A transport to a server of these scripts."""
+        async with serving(*scripts) as server, self.opened(server.url, **bounds) as transport:
+            yield server, transport
+
+
+LOOPS: dict[str, tuple[str, dict[str, bool]]] = {
+    "asyncio": ("asyncio", {"use_uvloop": False}),
+    "uvloop": ("asyncio", {"use_uvloop": True}),
+    "trio": ("trio", {}),
+}
+
+
+@pytest.fixture(params=["httpx-asyncio", "httpx-trio", "lean-asyncio", "lean-uvloop"])
+def way(request: pytest.FixtureRequest) -> str:
+    """A transport and what it runs on; the lean one needs connections that are plain calls, which trio has not."""
+    assert isinstance(request.param, str)
+    return request.param
+
+
+@pytest.fixture
+def link(way: str) -> Link:
+    return Link(way.partition("-")[0])
+
+
+@pytest.fixture
+def anyio_backend(way: str) -> tuple[str, dict[str, bool]]:
+    loop = way.partition("-")[2]
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    return LOOPS[loop]
 
 
 def answering(*parts: bytes) -> Script:
@@ -96,8 +144,8 @@ async def silent(connection: Connection) -> None:
         pass
 
 
-async def test_bytes_go_out_as_given_and_connections_are_kept() -> None:
-    async with talking(answering(OK)) as (server, transport):
+async def test_bytes_go_out_as_given_and_connections_are_kept(link: Link) -> None:
+    async with link.talking(answering(OK)) as (server, transport):
         request = WireRequest(
             method="POST",
             target=b'/order?x=[{"a":1}]&signature=ab%20',
@@ -139,16 +187,68 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     ],
     ids=["one byte at a time", "chunked", "1xx first", "5xx", "a redirect is not followed", "no body"],
 )
-async def test_whole_replies_in_any_shape(parts: list[bytes], expected: tuple[int, bytes]) -> None:
-    async with talking(answering(*parts)) as (server, transport):
+async def test_whole_replies_in_any_shape(link: Link, parts: list[bytes], expected: tuple[int, bytes]) -> None:
+    async with link.talking(answering(*parts)) as (server, transport):
         assert reply(await ask(transport, order())) == expected
         assert reply(await ask(transport, order())) == expected
         assert (len(server.requests), server.connections) == (2, 1)
 
 
-async def test_a_body_that_ends_with_the_connection() -> None:
-    async with talking(once(b"HTTP/1.0 200 OK\r\n\r\n", b"till the end")) as (_, transport):
-        assert reply(await ask(transport, order())) == (200, b"till the end")
+async def test_a_body_that_ends_with_the_connection(link: Link) -> None:
+    async with link.talking(once(b"HTTP/1.0 200 OK\r\n\r\n", b"till the end")) as (_, transport):
+        outcome = await ask(transport, order())
+    if link.name == "httpx":
+        assert reply(outcome) == (200, b"till the end")
+    else:  # the one difference: it may as well be cut off, so the lean one does not believe it
+        assert broken(outcome) == (Reach.IN_DOUBT, Cause.GARBLED)
+
+
+async def test_a_reply_that_comes_drop_by_drop_counts_when_it_is_whole_in_time(link: Link) -> None:
+    async def script(connection: Connection) -> None:
+        while await connection.request():
+            for at in range(0, len(OK), 8):
+                await connection.send(OK[at : at + 8])
+                await anyio.sleep(0.002)
+
+    async with link.talking(script) as (server, transport):
+        assert reply(await ask(transport, order())) == (200, b'{"code":0}')
+        assert broken(await ask(transport, order(within_ms=15))) == (Reach.IN_DOUBT, Cause.TIMEOUT)
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("stray", [OK, OK[:20], b"\r\n", b"\x00"])
+async def test_what_nobody_asked_for_is_never_taken_for_an_answer(link: Link, stray: bytes) -> None:
+    other = OK.replace(b'"code":0', b'"code":7')
+
+    async with link.talking(answering(OK + stray), answering(other)) as (server, transport):
+        assert reply(await ask(transport, order())) == (200, b'{"code":0}')
+        assert reply(await ask(transport, order())) == (200, b'{"code":7}')
+        assert server.connections == 2
+
+
+async def test_what_comes_on_an_idle_connection_ends_it(link: Link) -> None:
+    other = OK.replace(b'"code":0', b'"code":7')
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(OK)
+        await anyio.sleep(0.002)
+        await connection.send(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+        await connection.request()
+
+    async with link.talking(script, answering(other)) as (server, transport):
+        assert reply(await ask(transport, order())) == (200, b'{"code":0}')
+        await anyio.sleep(0.02)
+        assert reply(await ask(transport, order())) == (200, b'{"code":7}')
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.0 200 OK\r\n", b"HTTP/1.1 200 OK\r\nConnection: close\r\n"])
+async def test_a_connection_that_is_to_be_closed_is_not_used_again(link: Link, head: bytes) -> None:
+    async with link.talking(answering(head + b"Content-Length: 2\r\n\r\nok")) as (server, transport):
+        assert reply(await ask(transport, order())) == (200, b"ok")
+        assert reply(await ask(transport, order())) == (200, b"ok")
+        assert server.connections == 2
 
 
 def packed(encoding: bytes, body: bytes) -> bytes:
@@ -156,8 +256,8 @@ def packed(encoding: bytes, body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("body", [packed(b"gzip", gzip.compress(b"abc")), packed(b"deflate", zlib.compress(b"abc"))])
-async def test_packed_bodies_are_unpacked(body: bytes) -> None:
-    async with talking(answering(body)) as (_, transport):
+async def test_packed_bodies_are_unpacked(link: Link, body: bytes) -> None:
+    async with link.talking(answering(body)) as (_, transport):
         assert reply(await ask(transport, order())) == (200, b"abc")
 
 
@@ -198,89 +298,88 @@ async def test_packed_bodies_are_unpacked(body: bytes) -> None:
 )
 @pytest.mark.parametrize("proven", [False, True])
 async def test_after_a_byte_has_left_anything_but_a_whole_reply_is_in_doubt(
-    parts: list[bytes], cause: Cause, *, proven: bool
+    link: Link, parts: list[bytes], cause: Cause, *, proven: bool
 ) -> None:
-    settings = HttpxSettings(reply_bytes_max=5_000)
     scripts = [once(OK), once(*parts), answering(OK)] if proven else [once(*parts), answering(OK)]
-    async with talking(*scripts, settings=settings) as (server, transport):
+    async with link.talking(*scripts, reply_bytes_max=5_000) as (server, transport):
         if proven:
             assert reply(await ask(transport, order())) == (200, b'{"code":0}')
+            await anyio.sleep(0.005)  # its FIN has arrived
         assert broken(await ask(transport, order())) == (Reach.IN_DOUBT, cause)
         assert len(server.requests) == 1 + proven  # and it was sent once
         assert reply(await ask(transport, order())) == (200, b'{"code":0}')
 
 
 @pytest.mark.parametrize("said", [b"", OK[:30]])
-async def test_a_reset_is_in_doubt(said: bytes) -> None:
+async def test_a_reset_is_in_doubt(link: Link, said: bytes) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(said)
         await connection.reset()
 
-    async with talking(script) as (server, transport):
+    async with link.talking(script) as (server, transport):
         assert broken(await ask(transport, order())) == (Reach.IN_DOUBT, Cause.CUT_OFF)
         assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("said", [b"", OK[:30], OK[:-1]])
-async def test_a_reply_that_is_late_or_stops_is_in_doubt_at_the_deadline(said: bytes) -> None:
+async def test_a_reply_that_is_late_or_stops_is_in_doubt_at_the_deadline(link: Link, said: bytes) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(said)
         await connection.request()
 
-    async with talking(script, answering(OK)) as (server, transport):
+    async with link.talking(script, answering(OK)) as (server, transport):
         assert broken(await ask(transport, order(within_ms=30))) == (Reach.IN_DOUBT, Cause.TIMEOUT)
         assert reply(await ask(transport, order())) == (200, b'{"code":0}')
         assert (len(server.requests), server.connections) == (2, 2)  # the late reply has no one to confuse
 
 
-async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced() -> None:
-    async with talking(once(OK), answering(OK)) as (server, transport):
+async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced(link: Link) -> None:
+    async with link.talking(once(OK), answering(OK)) as (server, transport):
         assert reply(await ask(transport, order())) == (200, b'{"code":0}')
         await anyio.sleep(0.005)  # its FIN has arrived
         assert reply(await ask(transport, order())) == (200, b'{"code":0}')
         assert server.connections == 2
 
 
-async def test_a_kept_connection_that_closes_as_we_send_is_in_doubt() -> None:
+async def test_a_kept_connection_that_closes_as_we_send_is_in_doubt(link: Link) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(OK)
         await connection.stream.receive()  # has read it, perhaps acted, and closes without a word
 
-    async with talking(script) as (_, transport):
+    async with link.talking(script) as (_, transport):
         assert reply(await ask(transport, order())) == (200, b'{"code":0}')
         assert broken(await ask(transport, order())) == (Reach.IN_DOUBT, Cause.CUT_OFF)
 
 
-async def test_nobody_listens() -> None:
+async def test_nobody_listens(link: Link) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    async with HttpxTransport.opened(f"http://127.0.0.1:{port}", now_ns=time.monotonic_ns) as transport:
+    async with link.opened(f"http://127.0.0.1:{port}") as transport:
         assert broken(await ask(transport, order())) == (Reach.NOT_SENT, Cause.UNREACHABLE)
 
 
-async def test_a_name_that_does_not_exist() -> None:
-    async with HttpxTransport.opened("http://sor.invalid", now_ns=time.monotonic_ns) as transport:
+async def test_a_name_that_does_not_exist(link: Link) -> None:
+    async with link.opened("http://sor.invalid") as transport:
         assert broken(await ask(transport, order())) == (Reach.NOT_SENT, Cause.UNREACHABLE)
 
 
-async def test_tls_that_fails_has_sent_no_byte_of_the_request() -> None:
+async def test_tls_that_fails_has_sent_no_byte_of_the_request(link: Link) -> None:
     async def script(connection: Connection) -> None:
         await connection.receive()
         await connection.send(b"this is not TLS")
 
     async with serving(script) as server:
         address = f"https://127.0.0.1:{server.port}"
-        async with HttpxTransport.opened(address, now_ns=time.monotonic_ns) as transport:
+        async with link.opened(address) as transport:
             assert broken(await ask(transport, order())) == (Reach.NOT_SENT, Cause.UNREACHABLE)
         assert not server.requests
 
 
 @pytest.mark.parametrize(("patience_s", "cause"), [(0.01, Cause.UNREACHABLE), (3.0, Cause.TIMEOUT)])
-async def test_a_connect_that_hangs_is_not_sent(patience_s: float, cause: Cause) -> None:
-    settings = HttpxSettings(connect_timeout_s=patience_s)
+async def test_a_connect_that_hangs_is_not_sent(link: Link, patience_s: float, cause: Cause) -> None:
     with ExitStack() as stack:
         full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(4):  # nobody accepts them: the queue is full and the next SYN goes unanswered
@@ -288,13 +387,12 @@ async def test_a_connect_that_hangs_is_not_sent(patience_s: float, cause: Cause)
             each.setblocking(False)
             each.connect_ex(full.getsockname())
         address = f"http://127.0.0.1:{full.getsockname()[1]}"
-        async with HttpxTransport.opened(address, now_ns=time.monotonic_ns, settings=settings) as transport:
+        async with link.opened(address, connect_timeout_s=patience_s) as transport:
             assert broken(await ask(transport, order(within_ms=50))) == (Reach.NOT_SENT, cause)
 
 
-async def test_who_waits_for_a_connection_has_not_been_sent() -> None:
-    settings = HttpxSettings(connections_max=1, waiting_max=1)
-    async with talking(silent, settings=settings) as (server, transport):
+async def test_who_waits_for_a_connection_has_not_been_sent(link: Link) -> None:
+    async with link.talking(silent, connections_max=1, waiting_max=1) as (server, transport):
         outcomes: list[Outcome] = []
         transport.send(order(within_ms=60), outcomes.append)
         await anyio.sleep(0.005)
@@ -309,9 +407,8 @@ async def test_who_waits_for_a_connection_has_not_been_sent() -> None:
         assert len(server.requests) == 1
 
 
-async def test_who_waits_gets_the_next_free_connection_in_turn() -> None:
-    settings = HttpxSettings(connections_max=2)
-    async with talking(answering(OK), settings=settings) as (server, transport):
+async def test_who_waits_gets_the_next_free_connection_in_turn(link: Link) -> None:
+    async with link.talking(answering(OK), connections_max=2) as (server, transport):
         outcomes: list[Outcome] = []
         for number in range(20):
             transport.send(order(target=b"/%d" % number), outcomes.append)
@@ -321,11 +418,10 @@ async def test_who_waits_gets_the_next_free_connection_in_turn() -> None:
         assert sorted(int(each.split()[1][1:]) for each in server.requests) == list(range(20))
 
 
-async def test_closing_answers_everybody() -> None:
+async def test_closing_answers_everybody(link: Link) -> None:
     outcomes: list[Outcome] = []
-    settings = HttpxSettings(connections_max=1)
     async with serving(silent) as server:
-        async with HttpxTransport.opened(server.url, now_ns=time.monotonic_ns, settings=settings) as transport:
+        async with link.opened(server.url, connections_max=1) as transport:
             transport.send(order(), outcomes.append)
             transport.send(order(), outcomes.append)
             await until(lambda: bool(server.requests))
@@ -350,17 +446,19 @@ async def test_closing_answers_everybody() -> None:
         (b"/", ((b"X-KEY", b"secret "),)),
     ],
 )
-async def test_what_is_not_http_is_not_sent_and_not_quoted(target: bytes, headers: tuple[Header, ...]) -> None:
-    async with talking(answering(OK)) as (server, transport):
+async def test_what_is_not_http_is_not_sent_and_not_quoted(
+    link: Link, target: bytes, headers: tuple[Header, ...]
+) -> None:
+    async with link.talking(answering(OK)) as (server, transport):
         outcome = await ask(transport, order(target=target, headers=headers))
         assert broken(outcome) == (Reach.NOT_SENT, Cause.UNSENDABLE)
         assert "secret" not in repr(outcome)
         assert server.connections == 0
 
 
-async def test_nothing_secret_is_logged_or_shown(caplog: pytest.LogCaptureFixture) -> None:
+async def test_nothing_secret_is_logged_or_shown(link: Link, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    async with talking(answering(OK)) as (_, transport):
+    async with link.talking(answering(OK)) as (_, transport):
         request = order(target=b"/key?listenKey=secret", headers=((b"X-KEY", b"secret"),))
         outcome = await ask(transport, request)
         assert repr(request) == "<POST b'/key' with 16 bytes of query and 0 of body>"
@@ -369,14 +467,13 @@ async def test_nothing_secret_is_logged_or_shown(caplog: pytest.LogCaptureFixtur
 
 
 @pytest.mark.parametrize("address", ["ftp://x", "http://x/path", "http://user:secret@x", "x"])
-async def test_base_addresses_name_a_host_and_nothing_else(address: str) -> None:
+async def test_base_addresses_name_a_host_and_nothing_else(link: Link, address: str) -> None:
     with pytest.raises((CallerError, ExceptionGroup)) as caught:
         async with HttpxTransport.opened(address, now_ns=time.monotonic_ns):
             pass
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize(
     ("body", "encoding", "plain"),
     [
@@ -386,5 +483,5 @@ async def test_base_addresses_name_a_host_and_nothing_else(address: str) -> None
         (gzip.compress(b"a" * 11), b"gzip", None),
     ],
 )
-async def test_unpacking_is_bounded(body: bytes, encoding: bytes | None, plain: bytes | None) -> None:
+def test_unpacking_is_bounded(body: bytes, encoding: bytes | None, plain: bytes | None) -> None:
     assert unpacked(body, encoding, bytes_max=10) == plain
