@@ -407,7 +407,8 @@ def tcp_dialer(base_url: str, *, tls: ssl.SSLContext | None, timeout_s: float) -
         port = url.port
     except ValueError:
         raise CallerError("a base address is http(s)://host[:port]; nothing was sent") from None
-    if url.scheme not in {"http", "https"} or not url.hostname or url.path not in {"", "/"} or "@" in url.netloc:
+    bare = url.path in {"", "/"} and not url.query and not url.fragment and "@" not in url.netloc
+    if url.scheme not in {"http", "https"} or not url.hostname or not bare:
         raise CallerError(f"a base address is http(s)://host[:port], not one of {url.scheme!r}; nothing was sent")
     secure = url.scheme == "https"
     context = (tls or ssl.create_default_context()) if secure else None
