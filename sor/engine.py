@@ -24,7 +24,7 @@ import msgspec
 
 from sor import __version__
 from sor.adapter import AccountState, VenueAdapter
-from sor.caretaker import Caretaker, open_children
+from sor.caretaker import Caretaker, Listener, open_children
 from sor.caretaker import Reconciled as Reconciled
 from sor.child import Life
 from sor.clock import LoopScheduler
@@ -90,6 +90,7 @@ class Router:
         self._at_work: dict[int, ParentHandle] = {}
         self._ended: deque[ParentHandle] = deque(maxlen=ENDED_HANDLES_MAX)
         self._alarms: deque[Alarm] = deque(maxlen=1_000)
+        self._listener: Listener | None = None
         self._store = ParamStore(*settings.param_dirs)
         self._offered: dict[str, str] = {}
         self._journal: Journal | None = None
@@ -155,7 +156,12 @@ class Router:
             stopped=self._give_up,
         )
         care = self._caretaker = Caretaker(
-            self.core, dispatcher, settings=settings, adapters=self._adapters, alarm=self._alarms.append
+            self.core,
+            dispatcher,
+            settings=settings,
+            adapters=self._adapters,
+            alarm=self._alarms.append,
+            listener=self._listener,
         )
         sinks = [dispatcher.sink(adapter) for adapter in self._adapters]
         self._store.get(settings.default_set, now_ns=scheduler.now_ns())
@@ -190,6 +196,7 @@ class Router:
         self.recovered = await care.reconcile()
         for adapter in self._adapters:
             dispatcher.connected(adapter)
+            tasks.start_soon(care.keep_refreshed, adapter)
             tasks.start_soon(care.keep_positions, adapter, learned[adapter.name])
         if settings.reconcile_s:
             tasks.start_soon(care.keep_reconciled)
@@ -290,14 +297,17 @@ class Router:
         leverage is set before anything is sent, on entering only; where that fails, nothing is sent.
         """
         order = parent_of(self.core, intent, policy=self._settings.intent_policy)
-        if intent.leverage is not None and intent.action is Action.ENTER and order.parent_id not in self.core.by_id:
-            await self._set_leverage(order, intent.leverage)
-        handle = self._submit(order, intent)
+        leverage: int | None = None
+        if intent.leverage is None or intent.action is Action.EXIT or order.parent_id in self.core.by_id:
+            handle = self._submit(order, intent)
+        else:
+            handle, leverage = await self._enter(order, intent, intent.leverage)
         if order.limit is None:
             await handle.ended()
         else:
             await handle.answered()
-        return receipt_of(handle.parent, intent, self.core, now_ns=self._now())
+        receipt = receipt_of(handle.parent, intent, self.core, now_ns=self._now())
+        return receipt if leverage is None else msgspec.structs.replace(receipt, leverage=leverage)
 
     def cancel(self, parent_id: ParentId, reason: str = "") -> None:
         """Ask for a parent's end; `reason` goes into its record. Raises `CallerError` when there is none of that id."""
@@ -389,6 +399,10 @@ class Router:
         """The venue's word on capital and positions. Raises `CallerError`, `NotSent` or `InDoubt`."""
         return await self._adapter(venue).account()
 
+    def follow(self, listener: Listener) -> None:
+        """Tell `listener` what venues say of the account after fills; one at most, from the next start on."""
+        self._listener = listener
+
     async def reconcile(self, symbol: str | None = None) -> Reconciled:
         """Set the venues' open orders beside ours: strays of our own epoch are canceled, others are not touched.
 
@@ -430,6 +444,8 @@ class Router:
         parent = self.core.parents[happening.parent_no - 1]
         handle = self._handle(parent)
         handle.tell(happening)
+        if happening.report is not None:
+            self._care.heard(parent)
         if parent.ended:
             self._at_work.pop(parent.no, None)
             if not self._ended or self._ended[-1] is not handle:
@@ -500,13 +516,17 @@ class Router:
                 return instrument
         raise CallerError(f"{spelling!r}, which is to be watched, is listed on no venue; nothing was started")
 
-    async def _set_leverage(self, order: ParentOrder, leverage: Decimal) -> None:
-        """Raises `CallerError` for one that is no whole number from 1 on, or that the venue cannot set."""
-        if not leverage.is_finite() or leverage != int(leverage) or leverage < 1:
-            raise CallerError(f"leverage {leverage} is no whole number from 1 on; nothing was sent")
+    async def _enter(self, order: ParentOrder, intent: Intent, leverage: Decimal) -> tuple[ParentHandle, int | None]:
+        """Submit an order once its leverage is in force; nobody else sets that symbol's in between (B3)."""
         venue = self._admit(order)
-        assert not isinstance(venue, Parent)
-        await self._adapter(venue).set_leverage(canonical_symbol(order.symbol), leverage)
+        assert not isinstance(venue, Parent), "its id is not known yet"
+        symbol = canonical_symbol(order.symbol)
+        care = self._care
+        async with care.alone(venue, symbol):
+            if order.parent_id in self.core.by_id:  # the same intent was quicker
+                return self._submit(order, intent), None
+            in_force = await care.set_leverage(self._adapter(venue), symbol, strategy=order.strategy, leverage=leverage)
+            return self._submit(order, intent), in_force
 
     def _adopt_sets(self) -> None:
         """Tell the core, once, every set whose content is not in force yet."""

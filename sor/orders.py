@@ -283,7 +283,10 @@ class Fill(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
 
 
 class ExecutionReceipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The answer to an `Intent` (P2). `account_state` and `raw` are None where the venue gave none."""
+    """The answer to an `Intent` (P2). `account_state` and `raw` are None where the venue gave none.
+
+    leverage    what the account has there, where the intent asked for one and this call saw to it.
+    """
 
     ts_ns: int
     intent_id: ParentId
@@ -302,3 +305,4 @@ class ExecutionReceipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     reason: str = ""
     raw: str | None = None
     account_state: str | None = None
+    leverage: int | None = None

@@ -14,11 +14,13 @@ import anyio
 import msgspec
 
 from sor.adapter import AccountState, OpenOrder, VenueAdapter
-from sor.engine import Reconciled, Router, Settings
+from sor.caretaker import Books, Reconciled, read_books
+from sor.engine import Router
 from sor.errors import CallerError, InDoubt, NotSent
-from sor.ids import ClOrdId, ParentId, Symbol
+from sor.ids import ClOrdId, ParentId, Symbol, VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.orders import ExecutionReceipt, ExecutionReport, Intent, ParentStatus
+from sor.settings import Settings
 
 
 class CancelVerdict(StrEnum):
@@ -80,10 +82,14 @@ class ExecutionPort:
         self.router = Router(settings, venues=[adapter])
         self._adapter = adapter
         self._state: State | None = None
+        self.router.follow(self._after_fills)
 
     @property
     def state(self) -> State:
-        """The last snapshot; costs nothing. Raises `CallerError` before `connect`."""
+        """The last snapshot; costs nothing. Raises `CallerError` before `connect`.
+
+        It follows fills by itself, in the background: never in the way of an order, so a little later (B5).
+        """
         if self._state is None:
             raise CallerError("the port is not connected; nothing was sent. Await connect() first")
         return self._state
@@ -91,7 +97,7 @@ class ExecutionPort:
     async def connect(self) -> State:
         """Start the router, settle what the journal left open, and read the account.
 
-        Raises as entering a `Router` does, and `NotSent` or `InDoubt` when the account cannot be read.
+        Raises as entering a `Router` does, and as `refresh_state` when the account cannot be read.
         """
         await self.router.__aenter__()
         try:
@@ -110,44 +116,49 @@ class ExecutionPort:
 
         symbol     keep only this symbol's positions and orders; any spelling.
         history    also the account's trades from `since_ns`, venue time, on.
-        Raises     `NotSent` or `InDoubt` when something cannot be read that was never read before.
+        Raises     `NotSent`, `InDoubt` or `VenueFault` when something cannot be read that was never read before.
         """
-        adapter, last = self._adapter, self._state
-        account = None if last is None else last.account
-        orders = None if last is None else last.open_orders
         fills: tuple[ExecutionReport, ...] = ()
         failed: list[NotSent | InDoubt] = []
+        books = Books(account=None, open_orders=None)
 
         async def read_account() -> None:
-            nonlocal account
-            try:
-                account = await adapter.account()
-            except (NotSent, InDoubt) as error:
-                failed.append(error)
-
-        async def read_orders() -> None:
-            nonlocal orders
-            try:
-                orders = await adapter.open_orders()
-            except (NotSent, InDoubt) as error:
-                failed.append(error)
+            nonlocal books
+            books = await read_books(self._adapter)
 
         async def read_history() -> None:
             nonlocal fills
             try:
-                fills = await adapter.fills_since(since_ns)
+                fills = await self._adapter.fills_since(since_ns)
             except (NotSent, InDoubt) as error:
                 failed.append(error)
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(read_account)
-            tasks.start_soon(read_orders)
             if history:
                 tasks.start_soon(read_history)
-        if account is None or orders is None:
-            raise failed[0]
-        self._state = self._snapshot(account, orders, fills, stale=bool(failed))
-        return self._state if symbol is None else self._only(self._state, canonical_symbol(symbol))
+        state = self._merged(books, fills, stale=bool(books.failures or failed))
+        if state is None:
+            raise books.failures[0]
+        self._state = state
+        return state if symbol is None else self._only(state, canonical_symbol(symbol))
+
+    def _after_fills(self, venue: VenueName, books: Books) -> None:
+        """The router has read the account in the background: the snapshot follows, unless it is younger (B5)."""
+        del venue  # there is one
+        last = self._state
+        if last is None or (books.account is not None and books.account.venue_ns < last.account.venue_ns):
+            return
+        self._state = self._merged(books, last.history, stale=bool(books.failures))
+
+    def _merged(self, books: Books, fills: tuple[ExecutionReport, ...], *, stale: bool) -> State | None:
+        """What was read, with the last snapshot in the place of what could not be; None when that is not there."""
+        last = self._state
+        account = books.account or (None if last is None else last.account)
+        orders = books.open_orders
+        if orders is None and last is not None:
+            orders = last.open_orders
+        return None if account is None or orders is None else self._snapshot(account, orders, fills, stale=stale)
 
     async def submit_intent(self, intent: Intent) -> ExecutionReceipt:
         """Carry an intent out; see `Router.submit_intent`."""
