@@ -233,13 +233,13 @@ class ByteFaults:
         self.fired += len(found)
         return tuple(found)
 
-    def entered(self, key: int, connection: Struck) -> None:
+    def entered(self, connection: Struck) -> None:
         """A connection stands."""
-        self._standing[key] = connection
+        self._standing[id(connection)] = connection
 
-    def left(self, key: int) -> None:
-        """It stands no more; unknown ones are fine."""
-        self._standing.pop(key, None)
+    def left(self, connection: Struck) -> None:
+        """It stands no more; one that has left before is fine."""
+        self._standing.pop(id(connection), None)
 
 
 def _need(holds: bool, what: str) -> None:
