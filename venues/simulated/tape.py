@@ -55,9 +55,7 @@ from sor.lab.columns import columns_of
 from sor.orders import (
     ExecType,
     ExecutionReport,
-    OrdStatus,
     OrdType,
-    PositionSide,
     Provenance,
     RejectKind,
     Side,
@@ -71,8 +69,9 @@ from venues.simulated.tape_latency import Delay, Line, local_times
 from venues.simulated.tape_level import OwnLevel
 from venues.simulated.tape_market import FAR, TapeMarket
 from venues.simulated.tape_owner import CLIENT_IDS, Ledger, Owner, OwnerOf, OwnOrder, Take, owners_named
-from venues.simulated.tape_reports import Refusal, Reports
+from venues.simulated.tape_reports import Reports
 from venues.simulated.tape_settings import TapeSettings, read_feed, read_instrument, read_settings
+from venues.simulated.tape_terms import UNKNOWN, USED, Refusal, cross_refusal, size_refusal, terms_refusal
 
 
 class TapeVenue:
@@ -187,19 +186,7 @@ class TapeVenue:
     async def open_orders(self) -> tuple[OpenOrder, ...]:
         """Every live order, as of now at the venue; fills whose reports are still on their way are counted."""
         self._settle_all(self._clock.now_ns())
-        symbol = self._instrument.symbol
-        return tuple(
-            OpenOrder(
-                cl_ord_id=order.cl_ord_id,
-                venue_order_id=order.venue_order_id,
-                symbol=symbol,
-                side=order.side,
-                price_ticks=order.price_ticks,
-                leaves_lots=order.leaves_lots,
-                created_ns=order.created_ns,
-            )
-            for order in self._live.values()
-        )
+        return tuple(order.shown(self._instrument.symbol) for order in self._live.values())
 
     async def fills_since(self, venue_ns: int) -> tuple[ExecutionReport, ...]:
         """TRADE reports from `venue_ns` on, as of now at the venue, oldest first."""
@@ -235,19 +222,7 @@ class TapeVenue:
 
     def audit(self) -> tuple[VenueOrder, ...]:
         """Every order it ever accepted, in the order of acceptance, as far as the scheduler has come."""
-        symbol = self._instrument.symbol
-        return tuple(
-            VenueOrder(
-                cl_ord_id=order.cl_ord_id,
-                symbol=symbol,
-                side=order.side,
-                order_lots=order.order_lots,
-                filled_lots=order.filled_lots,
-                leaves_lots=order.leaves_lots,
-                exec_ids=tuple(order.exec_ids),
-            )
-            for order in self._orders.values()
-        )
+        return tuple(order.audited(self._instrument.symbol) for order in self._orders.values())
 
     # --- requests, at the time they arrive ----------------------------------------------------------------------
 
@@ -300,7 +275,7 @@ class TapeVenue:
         leaves_lots = qty_lots - order.filled_lots
         stays = price_ticks == order.price_ticks and qty_lots <= order.order_lots
         takes: list[Take] = []
-        refusal = self._size_refusal(qty_lots, price_ticks)
+        refusal = size_refusal(self._instrument, qty_lots, price_ticks=price_ticks)
         if refusal is None and not stays:
             takes, left_lots = self._takes(owner, side, leaves_lots, group=group, limit_signed=limit_signed)
             refusal = self._cross_refusal(
@@ -327,7 +302,7 @@ class TapeVenue:
     def _query(self, owner: Owner, ref: OrderRef, at_ns: int) -> None:
         order = self._orders.get(ref.cl_ord_id)
         if order is None:
-            self._told.refuse(ref.cl_ord_id, owner, ExecType.NOT_FOUND, at_ns, _UNKNOWN)
+            self._told.refuse(ref.cl_ord_id, owner, ExecType.NOT_FOUND, at_ns, UNKNOWN)
             return
         self._settle(owner, at_ns)
         self._told.tell(order, ExecType.STATUS, at_ns, provenance=Provenance.QUERY)
@@ -336,7 +311,7 @@ class TapeVenue:
         """The order a request is about, as of `at_ns`; None, and the refusal told, when it does not work any more."""
         order = self._orders.get(ref.cl_ord_id)
         if order is None:
-            self._told.refuse(ref.cl_ord_id, owner, otherwise, at_ns, _UNKNOWN)
+            self._told.refuse(ref.cl_ord_id, owner, otherwise, at_ns, UNKNOWN)
             return None
         self._settle(owner, at_ns)
         if not order.leaves_lots:
@@ -351,41 +326,15 @@ class TapeVenue:
         """Why a new order is not valid at all, or None."""
         market = self._market
         if new.cl_ord_id in self._orders:
-            return RejectKind.DUPLICATE_ID, "this client order id was used before"
+            return USED
         if group < market.columns.first_group:
             return RejectKind.VENUE_CLOSED, "the recording has not begun"
-        if new.symbol != self._instrument.symbol:
-            return RejectKind.BAD_TERMS, f"{new.symbol} is not traded here"
-        if new.position_side is not PositionSide.BOTH:
-            return RejectKind.BAD_TERMS, "positions are one-way"
-        price_ticks = new.price_ticks
-        if new.ord_type is OrdType.MARKET:
-            best = market.opposite_best(new.side, group)
-            if best == FAR:
-                return RejectKind.NO_LIQUIDITY, "nothing rests on the other side"
-            price_ticks = abs(best)
-            rests = False
-        else:
-            if new.tif is Tif.GTD:
-                return RejectKind.BAD_TERMS, "good-till-date is not offered"
-            rests = new.tif is Tif.GTC
-        if new.post_only and not rests:
-            return RejectKind.BAD_TERMS, "a post-only order must be able to rest"
-        if new.reduce_only and -new.side * owner.position_lots <= 0:
-            return RejectKind.NOTHING_TO_REDUCE, "there is no position that it would reduce"
-        return self._size_refusal(new.qty_lots, price_ticks)
-
-    def _size_refusal(self, qty_lots: int, price_ticks: int) -> Refusal | None:
-        """Why a price and a quantity are not valid, or None."""
-        instrument = self._instrument
-        if price_ticks <= 0:
-            return RejectKind.BAD_TERMS, f"price {price_ticks} ticks is not positive"
-        least_lots = instrument.min_lots_at(price_ticks)
-        if qty_lots < least_lots:
-            return RejectKind.BAD_TERMS, f"quantity {qty_lots} lots is below the minimum of {least_lots} at its price"
-        if instrument.max_qty_lots and qty_lots > instrument.max_qty_lots:
-            return RejectKind.BAD_TERMS, f"quantity {qty_lots} lots is above the maximum of {instrument.max_qty_lots}"
-        return None
+        return terms_refusal(
+            new,
+            self._instrument,
+            position_lots=owner.position_lots,
+            opposite_signed=market.opposite_best(new.side, group),
+        )
 
     def _cross_refusal(
         self,
@@ -398,15 +347,16 @@ class TapeVenue:
         limit_signed: int,
         post_only: bool,
     ) -> Refusal | None:
-        """Why an order may not meet what it would meet, or None. It reaches its limit unless what it takes is enough.
-
-        takes, left_lots    what it would take, and what that leaves of it.
-        """
-        if post_only and self._market.opposite_best(side, group) <= limit_signed:
-            return RejectKind.WOULD_TAKE, "post-only order would take"
-        if owner.nearest(side) <= (limit_signed if left_lots else side * takes[-1].price_ticks):
-            return RejectKind.SELF_TRADE, "an order of the same owner rests there"
-        return None
+        """Why an order may not meet what it would meet, or None."""
+        return cross_refusal(
+            side,
+            takes,
+            left_lots,
+            opposite_signed=self._market.opposite_best(side, group),
+            own_signed=owner.nearest(side),
+            limit_signed=limit_signed,
+            post_only=post_only,
+        )
 
     # --- matching -----------------------------------------------------------------------------------------------
 
@@ -428,7 +378,7 @@ class TapeVenue:
         owner, side = order.owner, order.side
         for take in takes:
             signed = side * take.price_ticks
-            owner.taken[signed] = (take.version, owner.taken_lots(signed, take.version) + take.lots)
+            owner.take(signed, lots=take.lots, version=take.version)
             self._fill(order, take.lots, take.price_ticks, at_ns, maker=False)
 
     def _rest(self, order: OwnOrder, at_ns: int, *, group: int) -> None:
@@ -506,15 +456,8 @@ class TapeVenue:
             lots = min(lots, -side * owner.position_lots)
             if lots <= 0:
                 return
-        order.filled_lots += lots
-        order.leaves_lots -= lots
-        order.cost_lot_ticks += lots * price_ticks
-        order.exec_ids.append(f"{order.number}-{len(order.exec_ids) + 1}")
-        owner.position_lots += side * lots
-        if order.leaves_lots:
-            order.status = OrdStatus.PARTIALLY_FILLED
-        else:
-            order.status = OrdStatus.FILLED
+        order.fill(lots, price_ticks)
+        if not order.leaves_lots:
             del self._live[order.cl_ord_id]
             owner.reducing.pop(order.cl_ord_id, None)
         fee_atoms = self._ledger.trade(side, lots=lots, ticks=price_ticks, maker=maker)
@@ -543,8 +486,7 @@ class TapeVenue:
         provenance: Provenance = Provenance.PUSH,
     ) -> None:
         """An order ends without being filled."""
-        order.leaves_lots = 0
-        order.status = OrdStatus.EXPIRED if exec_type is ExecType.EXPIRED else OrdStatus.CANCELED
+        order.end(expired=exec_type is ExecType.EXPIRED)
         del self._live[order.cl_ord_id]
         order.owner.reducing.pop(order.cl_ord_id, None)
         self._told.tell(order, exec_type, at_ns, reject=reject, provenance=provenance)
@@ -579,9 +521,6 @@ class TapeVenue:
     def _check_symbol(self, symbol: Symbol) -> None:
         if symbol != self._instrument.symbol:
             raise CallerError(f"{self.name} has no {symbol}; nothing was sent. It trades {self._instrument.symbol}")
-
-
-_UNKNOWN: Refusal = (RejectKind.UNKNOWN_ORDER, "no such order")
 
 
 _Stamp = tuple[tuple[str, int, int, int], ...]

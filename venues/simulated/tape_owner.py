@@ -1,16 +1,20 @@
-"""What a recorded venue keeps of its owners, orders and money; plain state, changed by `venues.simulated.tape`."""
+"""What a recorded venue keeps of its owners, orders and money; plain state, changed by `venues.simulated.tape`.
+
+`Holder`, `Held` and `Ledger` know nothing of recordings: the paper venue (`venues.paper`) keeps the same.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
+from typing import Generic, TypeVar
 
 import msgspec
 
-from sor.adapter import NewOrder
+from sor.adapter import NewOrder, OpenOrder, VenueOrder
 from sor.errors import CallerError
-from sor.ids import ClOrdId, ClOrdIdCodec, VenueOrderId
+from sor.ids import ClOrdId, ClOrdIdCodec, Symbol, VenueOrderId
 from sor.instruments import Instrument
 from sor.orders import OrdStatus, Side
 from sor.units import RATE_E8
@@ -51,37 +55,55 @@ def owners_named(name: str) -> OwnerOf:
     return found
 
 
-class Owner:
-    """What is kept per owner.
+class Holder:
+    """Who holds a position in one instrument, and how far away they are.
 
-    levels      its resting orders, by price and side.
-    taken       what it took from a recorded level: the level's version then, and lots.
-    reducing    its resting reduce-only orders.
-    entry       the way of its requests; response: that of its reports.
+    taken       what they took from a displayed level: the level's version then, and lots.
+    entry       the way of their requests; response: that of their reports.
     """
 
-    __slots__ = ("entry", "levels", "position_lots", "reducing", "response", "taken")
+    __slots__ = ("entry", "position_lots", "response", "taken")
 
     def __init__(self, position_lots: int, *, entry: Line, response: Line) -> None:
         self.position_lots = position_lots
         self.entry = entry
         self.response = response
-        self.levels: dict[int, OwnLevel[OwnOrder]] = {}
         self.taken: dict[int, tuple[int, int]] = {}
-        self.reducing: dict[ClOrdId, OwnOrder] = {}
 
     def taken_lots(self, signed: int, version: int) -> int:
-        """Lots already taken from a recorded level since it last changed; `signed` in the taker's terms."""
+        """Lots already taken from a displayed level since it last changed; `signed` in the taker's terms."""
         taken = self.taken.get(signed)
         return taken[1] if taken is not None and taken[0] == version else 0
+
+    def take(self, signed: int, *, lots: int, version: int) -> None:
+        """So much more was taken from a displayed level."""
+        self.taken[signed] = (version, self.taken_lots(signed, version) + lots)
+
+
+class Owner(Holder):
+    """What is kept per owner of orders on a recording.
+
+    levels      its resting orders, by price and side.
+    reducing    its resting reduce-only orders.
+    """
+
+    __slots__ = ("levels", "reducing")
+
+    def __init__(self, position_lots: int, *, entry: Line, response: Line) -> None:
+        super().__init__(position_lots, entry=entry, response=response)
+        self.levels: dict[int, OwnLevel[OwnOrder]] = {}
+        self.reducing: dict[ClOrdId, OwnOrder] = {}
 
     def nearest(self, side: Side) -> int:
         """Price of the own order that one of `side` would meet first, in its signed terms; beyond `FAR` for none."""
         return min((-level.signed for level in self.levels.values() if level.side is not side), default=FAR + 1)
 
 
-class OwnOrder:
-    """One order that the venue accepted, numbered from 1; `level` is where it rests."""
+HolderT_co = TypeVar("HolderT_co", bound=Holder, covariant=True)
+
+
+class Held(Generic[HolderT_co]):
+    """One order that a venue accepted, numbered from 1."""
 
     __slots__ = (
         "cl_ord_id",
@@ -90,7 +112,6 @@ class OwnOrder:
         "exec_ids",
         "filled_lots",
         "leaves_lots",
-        "level",
         "number",
         "order_lots",
         "owner",
@@ -101,7 +122,7 @@ class OwnOrder:
         "status",
     )
 
-    def __init__(self, order: NewOrder, owner: Owner, *, number: int, created_ns: int) -> None:
+    def __init__(self, order: NewOrder, owner: HolderT_co, *, number: int, created_ns: int) -> None:
         self.cl_ord_id = order.cl_ord_id
         self.number = number
         self.owner = owner
@@ -114,7 +135,6 @@ class OwnOrder:
         self.leaves_lots = order.qty_lots
         self.filled_lots = 0
         self.cost_lot_ticks = 0
-        self.level: OwnLevel[OwnOrder] | None = None
         self.status = OrdStatus.NEW
         self.exec_ids: list[str] = []
 
@@ -128,9 +148,57 @@ class OwnOrder:
         """Average fill price in half-ticks, 0 while there is none."""
         return round(2 * self.cost_lot_ticks / self.filled_lots) if self.filled_lots else 0
 
+    def fill(self, lots: int, price_ticks: int) -> None:
+        """One trade of it, with the next exec id, in its own sums and its owner's position."""
+        self.filled_lots += lots
+        self.leaves_lots -= lots
+        self.cost_lot_ticks += lots * price_ticks
+        self.exec_ids.append(f"{self.number}-{len(self.exec_ids) + 1}")
+        self.owner.position_lots += self.side * lots
+        self.status = OrdStatus.PARTIALLY_FILLED if self.leaves_lots else OrdStatus.FILLED
+
+    def end(self, *, expired: bool) -> None:
+        """It ends without being filled."""
+        self.leaves_lots = 0
+        self.status = OrdStatus.EXPIRED if expired else OrdStatus.CANCELED
+
+    def audited(self, symbol: Symbol) -> VenueOrder:
+        """What an oracle reads."""
+        return VenueOrder(
+            cl_ord_id=self.cl_ord_id,
+            symbol=symbol,
+            side=self.side,
+            order_lots=self.order_lots,
+            filled_lots=self.filled_lots,
+            leaves_lots=self.leaves_lots,
+            exec_ids=tuple(self.exec_ids),
+        )
+
+    def shown(self, symbol: Symbol) -> OpenOrder:
+        """What a list of open orders says of it."""
+        return OpenOrder(
+            cl_ord_id=self.cl_ord_id,
+            venue_order_id=self.venue_order_id,
+            symbol=symbol,
+            side=self.side,
+            price_ticks=self.price_ticks,
+            leaves_lots=self.leaves_lots,
+            created_ns=self.created_ns,
+        )
+
+
+class OwnOrder(Held[Owner]):
+    """One order on a recording; `level` is where it rests."""
+
+    __slots__ = ("level",)
+
+    def __init__(self, order: NewOrder, owner: Owner, *, number: int, created_ns: int) -> None:
+        super().__init__(order, owner, number=number, created_ns=created_ns)
+        self.level: OwnLevel[OwnOrder] | None = None
+
 
 class Take(msgspec.Struct, frozen=True, gc=False):
-    """What an order takes from one recorded level."""
+    """What an order takes from one displayed level."""
 
     price_ticks: int
     lots: int

@@ -1,4 +1,4 @@
-"""Execution reports of a recorded venue: written at the venue's time, delivered at ours."""
+"""Execution reports of a recorded venue, or a paper one: written at the venue's time, delivered at ours."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from sor.adapter import Scheduler, Sink
 from sor.ids import ClOrdId, ExecId
 from sor.instruments import Instrument
 from sor.orders import ExecType, ExecutionReport, FeeSource, Provenance, RejectKind
-from venues.simulated.tape_owner import Owner, OwnOrder
+from venues.simulated.tape_owner import Held, Holder
+from venues.simulated.tape_terms import Refusal
 
-Refusal = tuple[RejectKind, str]
-"""Why a request changes nothing, and the same in words."""
+_ESTIMATED = {True: FeeSource.ESTIMATED_MAKER, False: FeeSource.ESTIMATED_TAKER}
 
 
 class Reports:
     """Writes reports and has the scheduler deliver them, each when its owner's way back has brought it.
 
-    sink    None while nobody listens: what arrives then is lost.
+    sink          None while nobody listens: what arrives then is lost.
+    settled_fees  the fees in the reports are what was charged, not what the rates make of it.
     """
 
-    __slots__ = ("_instrument", "_scheduler", "sink")
+    __slots__ = ("_instrument", "_scheduler", "_settled_fees", "sink")
 
-    def __init__(self, instrument: Instrument, scheduler: Scheduler, sink: Sink) -> None:
+    def __init__(self, instrument: Instrument, scheduler: Scheduler, sink: Sink, *, settled_fees: bool = True) -> None:
         self._instrument = instrument
+        self._settled_fees = settled_fees
         self._scheduler = scheduler
         self.sink: Sink | None = sink
 
     def tell(
         self,
-        order: OwnOrder,
+        order: Held[Holder],
         exec_type: ExecType,
         at_ns: int,
         *,
@@ -59,7 +61,7 @@ class Reports:
         )
 
     def trade(
-        self, order: OwnOrder, at_ns: int, *, lots: int, ticks: int, maker: bool, fee_atoms: int
+        self, order: Held[Holder], at_ns: int, *, lots: int, ticks: int, maker: bool, fee_atoms: int
     ) -> ExecutionReport:
         """Report the latest trade of an order, already in its `filled_lots` and `exec_ids`."""
         instrument = self._instrument
@@ -77,14 +79,14 @@ class Reports:
             is_maker=maker,
             fee_atoms=fee_atoms,
             fee_asset=instrument.quote,
-            fee_source=FeeSource.WS_SETTLED,
+            fee_source=FeeSource.WS_SETTLED if self._settled_fees else _ESTIMATED[maker],
             cum_lots=order.filled_lots,
             avg_hticks=order.avg_hticks,
         )
         self._send(report)
         return report
 
-    def refuse(self, cl_ord_id: ClOrdId, owner: Owner, exec_type: ExecType, at_ns: int, refusal: Refusal) -> None:
+    def refuse(self, cl_ord_id: ClOrdId, owner: Holder, exec_type: ExecType, at_ns: int, refusal: Refusal) -> None:
         """Report that a request changed nothing."""
         kind, text = refusal
         self._send(
