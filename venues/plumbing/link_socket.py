@@ -16,7 +16,7 @@ import anyio.abc
 import msgspec
 
 from sor.errors import CallerError, SorError
-from venues.plumbing.frames import Address, Control, Ended, Frames, Message, Opened
+from venues.plumbing.frames import Address, Control, Ended, Frames, Message
 from venues.plumbing.socket import SocketSession
 
 _READ_BYTES = 65_536
@@ -185,8 +185,8 @@ class SocketLink:
                 data = await stream.receive(_READ_BYTES)
             except _LOST:
                 data = b""
+            session = self._session
             for event in frames.received(data):
-                session = self._session
                 if isinstance(event, Ended):
                     return event.text
                 if session is None or connection.closing:
@@ -195,7 +195,7 @@ class SocketLink:
                     session.received(connection.no, event.payload)
                 elif isinstance(event, Control):
                     session.alive(connection.no)
-                elif isinstance(event, Opened):
+                else:
                     session.opened(connection.no)
             self._flush(connection, frames)
 
