@@ -9,13 +9,13 @@ the order in doubt (`venues.bingx.errors`), a book that cannot be read is a lost
 
 from __future__ import annotations
 
-import zlib
 from typing import TypeVar
 
 import msgspec
 
 from sor.errors import VenueFault
 from venues.bingx.steps import plain
+from venues.plumbing.inflate import inflate_gzip
 
 _T = TypeVar("_T")
 
@@ -44,16 +44,7 @@ _TEXT = msgspec.json.Decoder(str)
 
 def inflate(frame: bytes) -> bytes:
     """The message in a frame: one gzip member, or plain bytes as they are. `VenueFault` when it does not inflate."""
-    if frame[:2] != _GZIP_MAGIC:
-        return frame
-    stream = zlib.decompressobj(31)
-    try:
-        message = stream.decompress(frame, FRAME_BYTES_MAX)
-    except zlib.error as error:
-        raise VenueFault(f"a frame of BingX does not inflate: {error}") from error
-    if not stream.eof:
-        raise VenueFault("a frame of BingX is cut off, or inflates to more than any message has")
-    return message
+    return inflate_gzip(frame, FRAME_BYTES_MAX) if frame[:2] == _GZIP_MAGIC else frame
 
 
 def decoded(decoder: msgspec.json.Decoder[_T], message: bytes | msgspec.Raw, what: str) -> _T:
