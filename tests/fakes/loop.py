@@ -1,4 +1,4 @@
-"""Real time for tests: a scheduler whose calls are tasks of the test's own group."""
+"""Event loops for tests, and real time on them: a scheduler whose calls are tasks of the test's own group."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ from collections.abc import Callable
 
 import anyio
 import anyio.abc
+import pytest
 
 from sor.units import NS
+
+Backend = tuple[str, dict[str, bool]]
+
+
+def backend(loop: str) -> Backend:
+    """What the fixture `anyio_backend` returns for asyncio, uvloop or trio; the test is skipped without uvloop."""
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    return ("trio", {}) if loop == "trio" else ("asyncio", {"use_uvloop": loop == "uvloop"})
 
 
 class LoopClock:

@@ -1,8 +1,6 @@
-"""The lean transport: lanes, queue and deadlines, in virtual time. Faults of bytes are in `test_plumbing_transports`."""
+"""The lean transport: lanes, queue and deadlines, in virtual time. Faults of bytes: `test_plumbing_transports`."""
 
 from __future__ import annotations
-
-import asyncio
 
 import pytest
 
@@ -11,7 +9,8 @@ from sor.errors import CallerError
 from sor.units import MS, NS
 from tests.fakes.clock import VirtualClock
 from tests.fakes.streams import FakeDialer, FakeStream
-from venues.plumbing.link_lean import LeanSettings, LeanTransport, TcpDialer, tcp_dialer
+from venues.plumbing.link_lean import LeanSettings, LeanTransport, base_address
+from venues.plumbing.link_tcp import TcpNet
 from venues.plumbing.transport import Broken, Cause, Outcome, WireReply, WireRequest
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -276,24 +275,20 @@ def test_impossible_bounds_are_refused(bounds: dict[str, int]) -> None:
 
 def test_tcp_wants_an_asyncio_loop() -> None:
     with pytest.raises(CallerError, match="asyncio"):
-        TcpDialer("127.0.0.1", 1, tls=None, timeout_s=1.0)
+        TcpNet(tls=None, timeout_s=1.0, outgoing_bytes_max=1)
 
 
 @pytest.mark.parametrize(
-    ("address", "host"),
+    ("address", "parts"),
     [
-        ("http://a.example", b"a.example"),
-        ("https://a.example:8443/", b"a.example:8443"),
-        ("http://[::1]:80", b"[::1]:80"),
+        ("http://a.example", ("a.example", 80, False, b"a.example")),
+        ("https://a.example/", ("a.example", 443, True, b"a.example")),
+        ("https://A.example:8443", ("a.example", 8443, True, b"A.example:8443")),
+        ("http://[::1]:81", ("::1", 81, False, b"[::1]:81")),
     ],
 )
-def test_requests_call_the_host_what_the_address_calls_it(address: str, host: bytes) -> None:
-    async def made() -> bytes:
-        dialer, called = tcp_dialer(address, tls=None, timeout_s=1.0)
-        await dialer.aclose()
-        return called
-
-    assert asyncio.run(made()) == host
+def test_a_base_address_is_taken_apart(address: str, parts: tuple[str, int, bool, bytes]) -> None:
+    assert base_address(address) == parts
 
 
 @pytest.mark.parametrize(
@@ -301,7 +296,7 @@ def test_requests_call_the_host_what_the_address_calls_it(address: str, host: by
 )
 def test_other_addresses_are_refused(address: str) -> None:
     with pytest.raises(CallerError, match="base address"):
-        tcp_dialer(address, tls=None, timeout_s=1.0)
+        base_address(address)
 
 
 def test_reaches_are_what_the_router_knows() -> None:

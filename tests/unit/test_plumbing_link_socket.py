@@ -1,8 +1,8 @@
-"""The socket link against a server that misbehaves byte by byte, on asyncio and on trio."""
+"""Every pipe of a socket session against a server that misbehaves byte by byte: one table, the same expectations."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -11,16 +11,50 @@ import pytest
 
 from sor.errors import CallerError, NotSent
 from tests.fakes.byte_server import ByteServer, Connection, Script, serving, until
-from tests.fakes.loop import LoopClock
+from tests.fakes.loop import Backend, LoopClock, backend
 from tests.fakes.ws import BINARY, CLOSE, CONT, PING, PONG, TEXT, ServerSocket, accept, frame
 from venues.plumbing.backoff import Backoff
 from venues.plumbing.frames import Address
+from venues.plumbing.link_pipe import StreamPipe
 from venues.plumbing.link_socket import LinkSettings, SocketLink
 from venues.plumbing.socket import Data, Heard, Phase, SocketRules, SocketSession
 
 pytestmark = pytest.mark.anyio
 
 RULES = SocketRules(acks=False, spacing_ns=0, backoff=Backoff(first_ns=1_000_000, most_ns=1_000_000))
+
+
+class Links:
+    """One of the pipes."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @asynccontextmanager
+    async def opened(
+        self, locate: Callable[[], Awaitable[Address]], *, settings: LinkSettings | None = None
+    ) -> AsyncIterator[SocketLink | StreamPipe]:
+        """A pipe to an address."""
+        made = SocketLink.opened if self.name == "anyio" else StreamPipe.opened
+        async with made(locate, settings=settings) as link:
+            yield link
+
+
+@pytest.fixture(params=["anyio-asyncio", "anyio-trio", "lean-asyncio", "lean-uvloop"])
+def way(request: pytest.FixtureRequest) -> str:
+    """A pipe and what it runs on."""
+    assert isinstance(request.param, str)
+    return request.param
+
+
+@pytest.fixture
+def links(way: str) -> Links:
+    return Links(way.partition("-")[0])
+
+
+@pytest.fixture
+def anyio_backend(way: str) -> Backend:
+    return backend(way.partition("-")[2])
 
 
 class Raw:
@@ -70,14 +104,18 @@ class Rig:
 
 @asynccontextmanager
 async def driven(
-    *scripts: Script, settings: LinkSettings | None = None, rules: SocketRules = RULES, topic: str = "a"
+    links: Links,
+    *scripts: Script,
+    settings: LinkSettings | None = None,
+    rules: SocketRules = RULES,
+    topic: str = "a",
 ) -> AsyncIterator[Rig]:
     async with anyio.create_task_group() as tasks, serving(*scripts) as server:
 
         async def locate() -> Address:
             return Address(f"ws://127.0.0.1:{server.port}/stream?listenKey=secret")
 
-        async with SocketLink.opened(locate, settings=settings) as link:
+        async with links.opened(locate, settings=settings) as link:
             ear = Ear()
             session = SocketSession(
                 rules=rules,
@@ -106,7 +144,7 @@ async def patient(connection: Connection) -> None:
             return
 
 
-async def test_messages_both_ways_and_a_clean_close() -> None:
+async def test_messages_both_ways_and_a_clean_close(links: Links) -> None:
     frames: list[tuple[int, bytes]] = []
 
     async def script(connection: Connection) -> None:
@@ -121,7 +159,7 @@ async def test_messages_both_ways_and_a_clean_close() -> None:
                 await connection.send(frame(got[1], CLOSE))
                 return
 
-    async with driven(script) as rig:
+    async with driven(links, script) as rig:
         await until(lambda: len(rig.ear.messages) == 3)
     assert rig.ear.messages == [b"one", b"\x1f\x8b", b"split"]
     assert frames == [(TEXT, b"sub a"), (PONG, b""), (CLOSE, b"\x03\xe8")]
@@ -163,10 +201,11 @@ async def talks_garbage(connection: Connection) -> None:
         (talks_garbage, "not WebSocket: ProtocolError"),
     ],
 )
-async def test_every_loss_is_a_gap_and_a_new_connection(script: Script, why: str) -> None:
-    async with driven(script, patient) as rig:
+async def test_every_loss_is_a_gap_and_a_new_connection(links: Links, script: Script, why: str) -> None:
+    async with driven(links, script, patient) as rig:
         await until(lambda: rig.ear.told.count("up") == 2)
-        assert rig.ear.told == ["up", "gap ", "gap a", why, "up"] or rig.ear.told[-2].startswith("writing failed")
+        assert (*rig.ear.told[:3], *rig.ear.told[4:]) == ("up", "gap ", "gap a", "up")
+        assert rig.ear.told[3].startswith((why, "writing failed"))
         assert (rig.server.connections, rig.session.live("a")) == (2, True)
 
 
@@ -179,49 +218,49 @@ async def says_nothing(connection: Connection) -> None:
     await connection.request()
 
 
-async def test_a_refused_handshake_is_told_with_its_status() -> None:
-    async with driven(refuses, says_nothing, patient) as rig:
+async def test_a_refused_handshake_is_told_with_its_status(links: Links) -> None:
+    async with driven(links, refuses, says_nothing, patient) as rig:
         await until(lambda: "up" in rig.ear.told)
-        assert rig.ear.told == [
-            "the handshake was refused with HTTP 429",
-            "the handshake failed: InvalidMessage",
-            "up",
-        ]
+        assert rig.ear.told[0] == "the handshake was refused with HTTP 429"
+        assert rig.ear.told[1].startswith("the handshake failed: InvalidMessage")
+        assert rig.ear.told[2:] == ["up"]
 
 
-async def test_a_handshake_that_hangs_is_given_up() -> None:
+async def test_a_handshake_that_hangs_is_given_up(links: Links) -> None:
     async def hangs(connection: Connection) -> None:
         await connection.request()
         await connection.request()
 
     quick = SocketRules(connect_ns=20_000_000, backoff=RULES.backoff)
-    async with driven(hangs, patient, rules=quick) as rig:
+    async with driven(links, hangs, patient, rules=quick) as rig:
         await until(lambda: "up" in rig.ear.told)
         assert rig.ear.told == ["connecting took too long", "up"]
 
 
-async def test_a_venue_that_does_not_read_is_a_lost_connection() -> None:
+async def test_a_venue_that_does_not_read_is_a_lost_connection(links: Links) -> None:
     async def deaf(connection: Connection) -> None:
         await ServerSocket.accepted(connection)
         await anyio.sleep_forever()
 
     settings = LinkSettings(outgoing_bytes_max=1_000)
-    async with driven(deaf, patient, settings=settings, topic="x" * 2_000) as rig:
+    flood = "x" * 20_000_000  # more than the kernel takes
+    async with driven(links, deaf, patient, settings=settings, topic=flood) as rig:
         await until(lambda: len(rig.ear.told) >= 4)
-        assert rig.ear.told[:4] == ["up", "gap ", f"gap {'x' * 2_000}", "the venue does not read what we write"]
+        assert rig.ear.told[:3] == ["up", "gap ", f"gap {flood}"]
+        assert rig.ear.told[3].endswith("the venue does not read what we write")
 
 
-async def test_a_message_over_the_limit_ends_the_connection() -> None:
+async def test_a_message_over_the_limit_ends_the_connection(links: Links) -> None:
     async def floods(connection: Connection) -> None:
         await connection.send(accept(await connection.request()) + frame(b"x" * 2_000))
         await connection.request()
 
-    async with driven(floods, patient, settings=LinkSettings(message_bytes_max=1_000)) as rig:
+    async with driven(links, floods, patient, settings=LinkSettings(message_bytes_max=1_000)) as rig:
         await until(lambda: rig.ear.told.count("up") == 2)
         assert rig.ear.told[3] == "not WebSocket: PayloadTooBig"
 
 
-async def test_no_address_no_listener_and_a_wrong_address_are_told_without_secrets() -> None:
+async def test_no_address_no_listener_and_a_wrong_address_are_told_without_secrets(links: Links) -> None:
     async with anyio.create_task_group() as tasks, serving(patient) as server:
         addresses: list[Address | None] = [
             None,
@@ -237,7 +276,7 @@ async def test_no_address_no_listener_and_a_wrong_address_are_told_without_secre
                 raise NotSent("no listen key")
             return address
 
-        async with SocketLink.opened(locate) as link:
+        async with links.opened(locate) as link:
             ear = Ear()
             session = SocketSession(
                 rules=RULES, dialect=Raw(), pipe=link, listener=ear, scheduler=LoopClock(tasks), draw=lambda: 0.5
@@ -251,7 +290,7 @@ async def test_no_address_no_listener_and_a_wrong_address_are_told_without_secre
         tasks.cancel_scope.cancel()
 
 
-async def test_tls_that_fails_is_no_connection() -> None:
+async def test_tls_that_fails_is_no_connection(links: Links) -> None:
     async def plain(connection: Connection) -> None:
         await connection.receive()
         await connection.send(b"this is not TLS")
@@ -261,23 +300,23 @@ async def test_tls_that_fails_is_no_connection() -> None:
         async def locate() -> Address:
             return Address(f"wss://127.0.0.1:{server.port}/")
 
-        async with SocketLink.opened(locate) as link:
+        async with links.opened(locate) as link:
             ear = Ear()
             session = SocketSession(
                 rules=RULES, dialect=Raw(), pipe=link, listener=ear, scheduler=LoopClock(tasks), draw=lambda: 0.5
             )
             link.drive(session)
             await until(lambda: len(ear.told) > 0)
-            assert ear.told[0] == "no connection: SSLError"
+            assert ear.told[0].startswith("no connection: SSLError")
         tasks.cancel_scope.cancel()
 
 
-async def test_closing_does_not_wait_for_a_venue_that_does_not_answer() -> None:
+async def test_closing_does_not_wait_for_a_venue_that_does_not_answer(links: Links) -> None:
     async def mute(connection: Connection) -> None:
         await ServerSocket.accepted(connection)
         await anyio.sleep_forever()
 
     with anyio.fail_after(3):
-        async with driven(mute) as rig:
+        async with driven(links, mute) as rig:
             await until(lambda: rig.session.live("a"))
     assert rig.ear.told == ["up"]

@@ -22,7 +22,7 @@ from sor.adapter import Reach
 from sor.errors import CallerError
 from sor.units import MS, NS
 from tests.fakes.byte_server import ByteServer, Connection, Script, serving, until
-from tests.fakes.loop import LoopClock
+from tests.fakes.loop import Backend, LoopClock, backend
 from venues.plumbing.link_httpx import HttpxSettings, HttpxTransport
 from venues.plumbing.link_lean import LeanSettings, LeanTransport
 from venues.plumbing.transport import Broken, Cause, Header, Outcome, Transport, WireReply, WireRequest, unpacked
@@ -92,13 +92,6 @@ class Link:
             yield server, transport
 
 
-LOOPS: dict[str, tuple[str, dict[str, bool]]] = {
-    "asyncio": ("asyncio", {"use_uvloop": False}),
-    "uvloop": ("asyncio", {"use_uvloop": True}),
-    "trio": ("trio", {}),
-}
-
-
 @pytest.fixture(params=["httpx-asyncio", "httpx-trio", "lean-asyncio", "lean-uvloop"])
 def way(request: pytest.FixtureRequest) -> str:
     """A transport and what it runs on; the lean one needs connections that are plain calls, which trio has not."""
@@ -112,11 +105,8 @@ def link(way: str) -> Link:
 
 
 @pytest.fixture
-def anyio_backend(way: str) -> tuple[str, dict[str, bool]]:
-    loop = way.partition("-")[2]
-    if loop == "uvloop":
-        pytest.importorskip("uvloop")
-    return LOOPS[loop]
+def anyio_backend(way: str) -> Backend:
+    return backend(way.partition("-")[2])
 
 
 def answering(*parts: bytes) -> Script:

@@ -1,7 +1,7 @@
 """HTTP over plain byte streams: the lean transport, for the order lane.
 
 No task, no pool and no library per request: a request is one write, a reply is read where its bytes arrive. The same
-code runs over TCP and TLS (`TcpDialer`, asyncio only, uvloop too) and, under virtual time, over an emulator's memory.
+code runs over TCP and TLS (`link_tcp`, asyncio only, uvloop too) and, under virtual time, over an emulator's memory.
 
 Rules
 - A connection carries one request at a time (a lane). Requests beyond the lanes wait, up to a bound, and have then
@@ -15,29 +15,25 @@ Rules
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import Enum
-from typing import cast
 from urllib.parse import urlsplit
 
-import anyio
 import msgspec
 
 from sor.adapter import Reach, Scheduler
 from sor.errors import CallerError
 from sor.units import NS
-from venues.plumbing.bytestream import ByteListener, ByteStream, Dialer
+from venues.plumbing.bytestream import ByteStream, Dialer
 from venues.plumbing.http1 import Answer, Garbled, ReplyReader, request_bytes
+from venues.plumbing.link_tcp import tcp_net
 from venues.plumbing.transport import Broken, Cause, Outcome, WireReply, WireRequest, sendable
 
 REDIAL_NS = 1 * NS
 """A warm connection that could not be made is tried again after this."""
-OUTGOING_BYTES_MAX = 1024 * 1024
-"""More than this that the kernel does not take ends a connection."""
 
 
 class LeanSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,18 +143,14 @@ class LeanTransport:
         On leaving, what is in flight ends as `Cause.CLOSED`. Raises `CallerError` for an address with a path or a
         user, and under another event loop.
         """
+        name, port, secure, host = base_address(base_url)
         chosen = settings or LeanSettings()
-        dialer, host = tcp_dialer(base_url, tls=tls, timeout_s=chosen.connect_timeout_s)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(dialer.watch)
-            transport = cls(dialer, host=host, scheduler=scheduler, settings=chosen)
+        async with tcp_net(tls=tls, timeout_s=chosen.connect_timeout_s) as net:
+            transport = cls(net.dialer(name, port, secure=secure), host=host, scheduler=scheduler, settings=chosen)
             try:
                 yield transport
             finally:
                 transport.close()
-                with anyio.CancelScope(shield=True):
-                    await dialer.aclose()
-                tasks.cancel_scope.cancel()
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
@@ -394,13 +386,10 @@ class LeanTransport:
             self._wake_by(pending.request.deadline_ns)
 
 
-# --- TCP --------------------------------------------------------------------------------------------------------------
+def base_address(base_url: str) -> tuple[str, int, bool, bytes]:
+    """Name, port, whether TLS, and what requests call the host, of an http(s) address without path and user.
 
-
-def tcp_dialer(base_url: str, *, tls: ssl.SSLContext | None, timeout_s: float) -> tuple[TcpDialer, bytes]:
-    """A dialer for an http(s) address without path and user, and what requests call that host.
-
-    Raises `CallerError` as `TcpDialer` does, and for any other address.
+    Raises `CallerError` for any other.
     """
     try:
         url = urlsplit(base_url)
@@ -411,153 +400,4 @@ def tcp_dialer(base_url: str, *, tls: ssl.SSLContext | None, timeout_s: float) -
     if url.scheme not in {"http", "https"} or not url.hostname or not bare:
         raise CallerError(f"a base address is http(s)://host[:port], not one of {url.scheme!r}; nothing was sent")
     secure = url.scheme == "https"
-    context = (tls or ssl.create_default_context()) if secure else None
-    dialer = TcpDialer(url.hostname, port or (443 if secure else 80), tls=context, timeout_s=timeout_s)
-    return dialer, url.netloc.encode()
-
-
-class TcpDialer:
-    """Connections over TCP, and TLS where `tls` is given. Belongs to the asyncio loop (uvloop too) it is made in.
-
-    Raises `CallerError` where no such loop runs: trio has no connections that are plain calls.
-    """
-
-    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None, timeout_s: float) -> None:
-        try:
-            self._loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise CallerError(
-                "the lean transport needs asyncio or uvloop, which does not run here; nothing was sent. Use httpx"
-            ) from None
-        self._host = host
-        self._port = port
-        self._tls = tls
-        self._timeout_s = timeout_s
-        self._dials: dict[asyncio.Task[None], None] = {}
-        self._streams: dict[_TcpStream, None] = {}
-        self._failure: asyncio.Future[None] = self._loop.create_future()
-
-    def dial(self, listener: ByteListener) -> None:
-        """Start connecting."""
-        task = self._loop.create_task(self._connect(listener))
-        self._dials[task] = None
-        task.add_done_callback(self._dialed)
-
-    async def watch(self) -> None:
-        """Never returns; raises what a listener raised, which is somebody's bug and must not only be logged."""
-        await asyncio.shield(self._failure)
-
-    async def aclose(self) -> None:
-        """Give up what is being dialled, and come back when every connection is gone."""
-        for task in tuple(self._dials):
-            task.cancel()
-        for stream in tuple(self._streams):
-            stream.abort()
-        while self._dials or self._streams:  # noqa: ASYNC110 -- their ends are in the loop's queue already
-            await asyncio.sleep(0)
-        self._failure.cancel()
-
-    # --- for its connections
-
-    def opened(self, stream: _TcpStream) -> None:
-        """One more."""
-        self._streams[stream] = None
-
-    def gone(self, stream: _TcpStream) -> None:
-        """One less."""
-        self._streams.pop(stream, None)
-
-    def failed(self, error: BaseException) -> None:
-        """A listener raised."""
-        if not self._failure.done():
-            self._failure.set_exception(error)
-
-    async def _connect(self, listener: ByteListener) -> None:
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._loop.create_connection(
-                    lambda: _TcpStream(listener, self),
-                    self._host,
-                    self._port,
-                    ssl=self._tls,
-                    server_hostname=self._host if self._tls is not None else None,
-                )
-        except (OSError, UnicodeError) as error:
-            listener.ended(f"no connection: {type(error).__name__}: {error}", never_connected=True)
-
-    def _dialed(self, task: asyncio.Task[None]) -> None:
-        del self._dials[task]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.failed(error)
-
-
-class _TcpStream(asyncio.Protocol):
-    """One TCP connection, from asyncio's words into those of a `ByteListener`."""
-
-    __slots__ = ("_dialer", "_listener", "_transport", "_why")
-
-    def __init__(self, listener: ByteListener, dialer: TcpDialer) -> None:
-        self._listener: ByteListener | None = listener
-        self._dialer = dialer
-        self._transport: asyncio.Transport | None = None
-        self._why = ""
-
-    # --- what asyncio says
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It stands, TLS included."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are of no class of asyncio's
-        self._transport.set_write_buffer_limits(high=OUTGOING_BYTES_MAX)
-        self._dialer.opened(self)
-        try:
-            if self._listener is not None:
-                self._listener.connected(self)
-        except BaseException as error:
-            self._dialer.failed(error)
-            raise
-
-    def data_received(self, data: bytes) -> None:
-        """Some bytes."""
-        try:
-            if self._listener is not None:
-                self._listener.received(data)
-        except BaseException as error:
-            self._dialer.failed(error)
-            raise
-
-    def pause_writing(self) -> None:
-        """The other side does not read what we write: the connection is as good as lost."""
-        self._why = "the venue does not read what we write"
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """It is over."""
-        self._dialer.gone(self)
-        listener, self._listener, self._transport = self._listener, None, None
-        try:
-            if listener is not None:
-                why = self._why or ("closed" if exc is None else type(exc).__name__)
-                listener.ended(why, never_connected=False)
-        except BaseException as error:
-            self._dialer.failed(error)
-            raise
-
-    # --- what its owner wants
-
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
-        if self._transport is not None:
-            self._transport.write(data)
-
-    def close(self) -> None:
-        """Send what was written, then end."""
-        self._listener = None
-        if self._transport is not None:
-            self._transport.close()
-
-    def abort(self) -> None:
-        """End now."""
-        self._listener = None
-        if self._transport is not None:
-            self._transport.abort()
+    return url.hostname, port or (443 if secure else 80), secure, url.netloc.encode()
