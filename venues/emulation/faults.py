@@ -39,7 +39,7 @@ class Chunked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Interim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`replies` interim replies before the reply."""
+    """So many interim replies (103 and the like) before the reply."""
 
     status: int = 103
     replies: int = 1
@@ -248,7 +248,13 @@ def _need(holds: bool, what: str) -> None:
 
 
 def _usage(kind: type[ByteFault]) -> str:
-    return ",".join(f"{key}=..." for key in (*kind.__struct_fields__, *Aim.__struct_fields__))
+    """Every key with its default, "..." where that is empty."""
+    keys: list[str] = []
+    for struct in (kind(), Aim()):
+        for key, value in msgspec.structs.asdict(struct).items():
+            text = "|".join(Hits) if key == "hits" else f"{value}".lower() or "..."
+            keys.append(f"{key}={text}")
+    return ",".join(keys)
 
 
 def _help(name: str, kind: type[ByteFault]) -> FaultHelp:
