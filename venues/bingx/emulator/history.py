@@ -1,52 +1,60 @@
-"""Questions about orders, fills and income of an account."""
+"""Questions about orders, fills and income of an account. Spans and limits that BingX refuses are refused here."""
 
 from __future__ import annotations
 
-from decimal import Decimal
-from enum import StrEnum
+from collections.abc import Callable, Mapping
+from typing import Final
 
-import msgspec
-
+from venues.bingx.emulator import refusals
 from venues.bingx.emulator.accounts import TradingAccount
-from venues.bingx.emulator.orders import FillRow, OrderKey, OrderRow
+from venues.bingx.emulator.income import IncomeRow
+from venues.bingx.emulator.orders import CustomerOrder, FillRow, OrderKey, OrderRow
+from venues.bingx.emulator.pit import Pit
 from venues.bingx.emulator.refusals import Refusal
+from venues.bingx.emulator.rows import order_row
 
-
-class IncomeType(StrEnum):
-    """Why money came or went."""
-
-    TRANSFER = "TRANSFER"
-    REALIZED_PNL = "REALIZED_PNL"
-    FUNDING_FEE = "FUNDING_FEE"
-    TRADING_FEE = "TRADING_FEE"
-
-
-class IncomeRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One change of a wallet; amount is positive when it came. trade_id: 0 where there was no trade."""
-
-    symbol: str
-    type: IncomeType
-    amount: Decimal
-    asset: str
-    at_ms: int
-    id: int
-    trade_id: int
+_WEEK_MS: Final = 7 * 24 * 3_600_000
+_ROWS_MAX: Final = 1_000
 
 
 class History:
-    """See the module; an exchange has one. Spans and limits that BingX refuses are refused here."""
+    """See the module; an exchange has one."""
+
+    __slots__ = ("_now_ms", "_pits")
+
+    def __init__(self, pits: Mapping[str, Pit], *, now_ms: Callable[[], int]) -> None:
+        self._pits = pits
+        self._now_ms = now_ms
+
+    def find(self, account: TradingAccount, key: OrderKey) -> CustomerOrder | Refusal:
+        """The order that is named, in any state; 109421 where there is none of that symbol."""
+        if key.symbol not in self._pits:
+            return refusals.unknown_symbol(key.symbol)
+        if key.order_id:
+            order = account.orders.get(key.order_id)
+        elif key.client_id:
+            order = account.by_client_id.get(key.client_id.lower())
+        else:
+            return refusals.invalid("orderId or clientOrderId must be given")
+        if order is None or order.contract_symbol != key.symbol:
+            return refusals.UNKNOWN_ORDER
+        return order
 
     def order(self, account: TradingAccount, key: OrderKey) -> OrderRow | Refusal:
         """One order in any state."""
-        raise NotImplementedError
+        order = self.find(account, key)
+        return order if isinstance(order, Refusal) else self._row(order)
 
     def open_order(self, account: TradingAccount, key: OrderKey) -> OrderRow | Refusal:
         """One live order; an ended one is 109421."""
-        raise NotImplementedError
+        order = self.find(account, key)
+        if isinstance(order, Refusal):
+            return order
+        return self._row(order) if order.live else refusals.UNKNOWN_ORDER
 
     def open_orders(self, account: TradingAccount, *, symbol: str = "", kind: str = "") -> tuple[OrderRow, ...]:
-        """Live orders, oldest first."""
-        raise NotImplementedError
+        """Live orders, oldest first; none of a symbol that is not listed."""
+        return tuple(self._row(order) for order in account.live_in(symbol) if not kind or order.kind == kind)
 
     def orders(
         self,
@@ -64,7 +72,20 @@ class History:
         order_id           only those with an id of at least this.
         start_ms, end_ms   at most seven days apart, both inclusive; 0: the last seven days.
         """
-        raise NotImplementedError
+        span = self._span(start_ms, end_ms)
+        if isinstance(span, Refusal):
+            return span
+        if not 1 <= limit <= _ROWS_MAX:
+            return refusals.invalid(f"limit must be 1 to {_ROWS_MAX}")
+        found = [
+            self._row(order)
+            for order in account.orders.values()
+            if symbol in {"", order.contract_symbol}
+            and order.order_id >= order_id
+            and span[0] <= order.created_ms <= span[1]
+            and (live or not order.live)
+        ]
+        return tuple(found[: -limit - 1 : -1])
 
     def fills(
         self,
@@ -76,8 +97,23 @@ class History:
         end_ms: int,
         last_fill_id: int = 0,
     ) -> tuple[FillRow, ...] | Refusal:
-        """Fills with start_ms < time <= end_ms, oldest first; of the last seven days, at most 1000."""
-        raise NotImplementedError
+        """Fills with start_ms < time <= end_ms, oldest first; of the last seven days, the latest 1000.
+
+        last_fill_id    only those with a larger trade id.
+        """
+        span = self._span(start_ms, end_ms)
+        if isinstance(span, Refusal):
+            return span
+        oldest_ms = max(span[0], self._now_ms() - _WEEK_MS)
+        found = [
+            fill
+            for fill in account.fills
+            if symbol in {"", fill.symbol}
+            and order_id in {0, fill.order_id}
+            and oldest_ms < fill.at_ms <= span[1]
+            and fill.trade_id > last_fill_id
+        ]
+        return tuple(found[-_ROWS_MAX:])
 
     def income(
         self,
@@ -90,4 +126,26 @@ class History:
         limit: int = 100,
     ) -> tuple[IncomeRow, ...] | Refusal:
         """Income, newest first; the last seven days unless told otherwise."""
-        raise NotImplementedError
+        if not 1 <= limit <= _ROWS_MAX:
+            return refusals.invalid(f"limit must be 1 to {_ROWS_MAX}")
+        now_ms = self._now_ms()
+        last_ms = end_ms or now_ms
+        first_ms = start_ms or last_ms - _WEEK_MS
+        found = [
+            row
+            for row in account.income
+            if symbol in {"", row.symbol} and type in {"", row.type.value} and first_ms <= row.at_ms <= last_ms
+        ]
+        return tuple(found[: -limit - 1 : -1])
+
+    def _row(self, order: CustomerOrder) -> OrderRow:
+        return order_row(order, self._pits[order.contract_symbol])
+
+    def _span(self, start_ms: int, end_ms: int) -> tuple[int, int] | Refusal:
+        last_ms = end_ms or self._now_ms()
+        first_ms = start_ms or last_ms - _WEEK_MS
+        if last_ms < first_ms:
+            return refusals.invalid("startTime must not be after endTime")
+        if last_ms - first_ms > _WEEK_MS:
+            return refusals.invalid("the query span must not exceed 7 days")
+        return first_ms, last_ms

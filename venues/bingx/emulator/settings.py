@@ -67,9 +67,20 @@ class Switches:
     leftover             how the rest of a MARKET, IOC or FOK order ends: CANCELED or EXPIRED.
     settling             funding is being settled: orders are answered with 101214.
     skips_ids            update ids of books skip by 2 to 9 instead of counting on.
+    amend_keeps_place    an amendment to a smaller quantity keeps its place in the queue; nowhere said.
+    reduce_any_value     orders that only close need not reach the minimum value.
     """
 
-    __slots__ = ("duplicate_code", "leftover", "post_only_async", "reduce_oversize", "settling", "skips_ids")
+    __slots__ = (
+        "amend_keeps_place",
+        "duplicate_code",
+        "leftover",
+        "post_only_async",
+        "reduce_any_value",
+        "reduce_oversize",
+        "settling",
+        "skips_ids",
+    )
 
     def __init__(self) -> None:
         self.duplicate_code = DUPLICATE_CODE
@@ -78,3 +89,5 @@ class Switches:
         self.leftover = State.CANCELED
         self.settling = False
         self.skips_ids = True
+        self.amend_keeps_place = False
+        self.reduce_any_value = False
