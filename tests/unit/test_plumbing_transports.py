@@ -423,6 +423,17 @@ async def test_closing_answers_everybody(link: Link) -> None:
     ]
 
 
+async def test_a_bug_of_who_is_told_ends_the_transport(link: Link) -> None:
+    def stumbles(outcome: Outcome) -> None:
+        raise ZeroDivisionError("a bug")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        async with link.talking(answering(OK)) as (_, transport):
+            transport.send(order(), stumbles)
+            await anyio.sleep(5)
+    assert caught.group_contains(ZeroDivisionError, match="a bug")
+
+
 @pytest.mark.parametrize(
     ("target", "headers"),
     [

@@ -19,6 +19,8 @@ import anyio
 from sor.errors import CallerError
 from venues.plumbing.bytestream import ByteListener
 
+_CLOSING_S = 0.5
+
 
 @asynccontextmanager
 async def tcp_net(
@@ -58,6 +60,7 @@ class TcpNet:
         self._dials: dict[asyncio.Task[None], None] = {}
         self._streams: dict[_TcpStream, None] = {}
         self._failure: asyncio.Future[None] = self.loop.create_future()
+        self._fewer = asyncio.Event()
 
     def dialer(self, host: str, port: int, *, secure: bool) -> TcpDialer:
         """Opens connections to one address."""
@@ -70,14 +73,26 @@ class TcpNet:
         await asyncio.shield(self._failure)
 
     async def aclose(self) -> None:
-        """Give up what is being dialled, and come back when every connection is gone."""
+        """Give up what is being dialled and what still stands; come back when everything is gone.
+
+        A connection that was closed by its owner gets half a second to write what it was given.
+        """
         for task in tuple(self._dials):
             task.cancel()
         for stream in tuple(self._streams):
+            if not stream.closing:
+                stream.abort()
+        with anyio.move_on_after(_CLOSING_S):
+            await self._wait_for_none()
+        for stream in tuple(self._streams):
             stream.abort()
-        while self._dials or self._streams:  # noqa: ASYNC110 -- their ends are in the loop's queue already
-            await asyncio.sleep(0)
+        await self._wait_for_none()
         self._failure.cancel()
+
+    async def _wait_for_none(self) -> None:
+        while self._dials or self._streams:
+            self._fewer.clear()
+            await self._fewer.wait()
 
     # --- for its dialers and connections
 
@@ -93,6 +108,7 @@ class TcpNet:
     def gone(self, stream: _TcpStream) -> None:
         """One less."""
         self._streams.pop(stream, None)
+        self._fewer.set()
 
     def failed(self, error: BaseException) -> None:
         """A listener raised."""
@@ -101,6 +117,7 @@ class TcpNet:
 
     def _dialed(self, task: asyncio.Task[None]) -> None:
         del self._dials[task]
+        self._fewer.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failed(error)
 
@@ -135,13 +152,14 @@ class TcpDialer:
 class _TcpStream(asyncio.Protocol):
     """One TCP connection, from asyncio's words into those of a `ByteListener`."""
 
-    __slots__ = ("_listener", "_net", "_transport", "_why")
+    __slots__ = ("_listener", "_net", "_transport", "_why", "closing")
 
     def __init__(self, listener: ByteListener, net: TcpNet) -> None:
         self._listener: ByteListener | None = listener
         self._net = net
         self._transport: asyncio.Transport | None = None
         self._why = ""
+        self.closing = False
 
     # --- what asyncio says
 
@@ -153,18 +171,16 @@ class _TcpStream(asyncio.Protocol):
         try:
             if self._listener is not None:
                 self._listener.connected(self)
-        except BaseException as error:
-            self._net.failed(error)
-            raise
+        except Exception as error:  # noqa: BLE001 - handed on: whoever made the net raises it
+            self._stumbled(error)
 
     def data_received(self, data: bytes) -> None:
         """Some bytes."""
         try:
             if self._listener is not None:
                 self._listener.received(data)
-        except BaseException as error:
-            self._net.failed(error)
-            raise
+        except Exception as error:  # noqa: BLE001 - handed on: whoever made the net raises it
+            self._stumbled(error)
 
     def pause_writing(self) -> None:
         """The other side does not read what we write: the connection is as good as lost."""
@@ -180,9 +196,12 @@ class _TcpStream(asyncio.Protocol):
             if listener is not None:
                 why = self._why or ("closed" if exc is None else type(exc).__name__)
                 listener.ended(why, never_connected=False)
-        except BaseException as error:
-            self._net.failed(error)
-            raise
+        except Exception as error:  # noqa: BLE001 - handed on: whoever made the net raises it
+            self._stumbled(error)
+
+    def _stumbled(self, error: Exception) -> None:
+        self._net.failed(error)
+        self.abort()
 
     # --- what its owner wants
 
@@ -194,6 +213,7 @@ class _TcpStream(asyncio.Protocol):
     def close(self) -> None:
         """Send what was written, then end."""
         self._listener = None
+        self.closing = True
         if self._transport is not None:
             self._transport.close()
 
