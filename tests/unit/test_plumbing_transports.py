@@ -427,10 +427,13 @@ async def test_a_bug_of_who_is_told_ends_the_transport(link: Link) -> None:
     def stumbles(outcome: Outcome) -> None:
         raise ZeroDivisionError("a bug")
 
-    with pytest.raises(ExceptionGroup) as caught:
+    async def used() -> None:
         async with link.talking(answering(OK)) as (_, transport):
             transport.send(order(), stumbles)
             await anyio.sleep(5)
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await used()
     assert caught.group_contains(ZeroDivisionError, match="a bug")
 
 
