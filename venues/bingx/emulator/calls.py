@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
@@ -87,8 +87,8 @@ class Call(Market):
         return not self.account.hedge
 
 
-MarketHandler = Callable[[Market], Json | Plain]
-Handler = Callable[[Call], Json | Plain]
+MarketHandler: TypeAlias = "Callable[[Market], Json | Plain]"
+Handler: TypeAlias = "Callable[[Call], Json | Plain]"
 
 
 def needed(found: _T | Refusal) -> _T:

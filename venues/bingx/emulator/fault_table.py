@@ -171,7 +171,7 @@ _AT_ONCE = (
         "Open sockets end: without a word, or with a close frame.",
         (_WHICH, _word("close", "no", "yes")),
     ),
-    Fault("expire-listen-keys", Kind.AT_ONCE, "Every listen key ends now, with listenKeyExpired on its sockets."),
+    Fault("expire-listen-keys", Kind.AT_ONCE, "Every listen key that has a socket ends now, and is told so there."),
     Fault("forgive", Kind.AT_ONCE, "Not a fault: rate windows begin anew and bans are lifted."),
 )
 

@@ -68,6 +68,10 @@ class Parameters:
         """As received, `signature` included."""
         return self._pairs
 
+    def signed_as_encoded(self) -> Parameters:
+        """The same, of which only the encoded bytes may have been signed."""
+        return Parameters(self._pairs, form=self.form, signed=self.signed[-1:])
+
     def text(self, *names: str, default: str = "") -> str:
         """The first of these spellings that is there and not empty."""
         for name in names:

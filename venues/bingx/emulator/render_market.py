@@ -158,6 +158,7 @@ def ticker(day: DayRow, book: BookRow, contract: Contract) -> dict[str, Json]:
 
 def premium_index(row: PremiumRow, contract: Contract) -> dict[str, Json]:
     """Answer of quote/premiumIndex; `updateTime` is the last settlement and says nothing about freshness."""
+    settled_ms = row.settled_ms or row.next_funding_ms - row.funding_hours * HOUR_MS
     return {
         "symbol": contract.symbol,
         "markPrice": fixed(row.mark, contract.price_precision),
@@ -167,7 +168,7 @@ def premium_index(row: PremiumRow, contract: Contract) -> dict[str, Json]:
         "fundingIntervalHours": row.funding_hours,
         "minFundingRate": "-0.02",
         "maxFundingRate": "0.02",
-        "updateTime": row.settled_ms,
+        "updateTime": settled_ms,
     }
 
 

@@ -53,6 +53,11 @@ class Gate:
     def __init__(self, keys: tuple[ApiKey, ...]) -> None:
         self._keys = {key.key: key for key in keys}
 
+    def owner(self, name: str) -> str:
+        """Whose key it says it is, by name; "" for nobody's."""
+        found = self._keys.get(name)
+        return found.account if found is not None else ""
+
     def key(self, name: str) -> ApiKey:
         """The key that a header names. Raises `Refused` (100413) for one that there is not."""
         found = self._keys.get(name)
