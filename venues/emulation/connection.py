@@ -30,6 +30,7 @@ from venues.plumbing.bytestream import ByteStream
 _OURS = frozenset({b"content-length", b"transfer-encoding"})
 _BODILESS = frozenset({204, 304})
 _SOCKET_VERSION = b"13"
+_HEAD_TOO_LARGE = 431
 
 
 class Connection:
@@ -139,13 +140,21 @@ class Connection:
         try:
             event = http.next_event()
         except h11.RemoteProtocolError as error:
-            self._refuse(error.error_status_hint, f"{error}")
+            if error.error_status_hint == _HEAD_TOO_LARGE:
+                self._refuse(_HEAD_TOO_LARGE, "the head is too large")
+            else:
+                # Not the bytes themselves, which may be signed.
+                self._refuse(error.error_status_hint, f"{error}".partition(": bytearray")[0])
             return False
         if isinstance(event, h11.Request):
             if self._on_reuse is not None:
                 self._lose_reuse(self._on_reuse)
                 return False
             self._head = event
+            # h11 bounds what is incomplete; a head that comes in one piece is not to have more.
+            if _head_bytes(event) > limits.head_bytes_max:
+                self._refuse(_HEAD_TOO_LARGE, "the head is too large")
+                return False
             declared = dict(event.headers).get(b"content-length", b"0")
             if int(declared) > limits.body_bytes_max:
                 self._refuse(413, "the body is too large")
@@ -269,6 +278,12 @@ class Connection:
         socket.open(handler, handshake, (*armed, *self._faults))
         if rest:
             socket.received(rest)
+
+
+def _head_bytes(head: h11.Request) -> int:
+    """Length of the head of a request, as it is usually spaced."""
+    lines = sum(len(name) + len(value) + 4 for name, value in head.headers)
+    return len(head.method) + len(head.target) + len(" HTTP/1.1\r\n\r\n ") + lines
 
 
 def _tokens(request: HttpRequest, name: bytes) -> tuple[bytes, ...]:

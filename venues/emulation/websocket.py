@@ -165,7 +165,7 @@ class Session:
     def _told_close(self, event: CloseConnection) -> None:
         """A close frame, the answer to ours, or frames that cannot be read."""
         if self._frames.state is ConnectionState.OPEN:
-            self._fail(int(event.code), event.reason or "")
+            self._fail(int(event.code), "")  # wsproto's words depend on how the bytes were cut
             return
         if self._frames.state is ConnectionState.REMOTE_CLOSING:
             self._out.send(self._frames.send(event.response()))
