@@ -98,19 +98,19 @@ class AccountDesk:
         pit = self._pits.get(symbol)
         if pit is None:
             return refusals.unknown_symbol(symbol)
-        free = money(max(0, margin_of(account, self._pits).available))
+        free_atoms = max(0, margin_of(account, self._pits).available)
         long, short = account.leverage(symbol, _LONG), account.leverage(symbol, _SHORT)
-        mark = pit.price(pit.mark_ticks)
+        mark_atoms = pit.mark_ticks * pit.unit_atoms
         return LeverageRow(
             symbol=symbol,
             long=long,
             short=short,
             long_max=pit.contract.leverage_max,
             short_max=pit.contract.leverage_max,
-            available_long_value=free * long,
-            available_short_value=free * short,
-            available_long_qty=free * long // mark // pit.instrument.lot_size * pit.instrument.lot_size,
-            available_short_qty=free * short // mark // pit.instrument.lot_size * pit.instrument.lot_size,
+            available_long_value=money(free_atoms * long),
+            available_short_value=money(free_atoms * short),
+            available_long_qty=pit.qty(free_atoms * long // mark_atoms),
+            available_short_qty=pit.qty(free_atoms * short // mark_atoms),
             position_long_max=position_max(account, pit, 1),
             position_short_max=position_max(account, pit, -1),
         )

@@ -22,7 +22,7 @@ def atoms(amount: Decimal) -> int:
 
 
 def money(number: int) -> Decimal:
-    """Atoms as a decimal, exact, without zeros at its end and never in exponents."""
+    """Atoms as a decimal, exact, without zeros at its end; `str` would write small ones with an exponent."""
     whole, part = divmod(abs(number), ONE)
     text = f"{whole}.{part:0{_DIGITS}d}".rstrip("0").rstrip(".")
     return Decimal(f"-{text}" if number < 0 else text)
