@@ -16,7 +16,7 @@ from venues.bingx.emulator.events import (
     OrderChanged,
     PositionRow,
 )
-from venues.bingx.emulator.history import IncomeRow
+from venues.bingx.emulator.income import IncomeRow
 from venues.bingx.emulator.render import Json, fixed
 
 _MONEY_DIGITS = 4

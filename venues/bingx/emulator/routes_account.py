@@ -31,6 +31,8 @@ from venues.bingx.emulator.render_account import (
 )
 
 HISTORY_MAX = 1_000
+KEPT_MS = 7 * 86_400_000
+"""Fills are kept for as long."""
 TOP_UP = Decimal(100_000)
 
 
@@ -147,14 +149,16 @@ def fill_history(call: Call) -> Json:
 
 
 def _fills(call: Call) -> list[FillRow]:
+    """Fills of the span that is asked for, as far as they are kept: a longer one is no mistake."""
     said = call.parameters
+    end_ms = said.whole("endTs", default=0)
     found = needed(
         call.exchange.history.fills(
             call.account,
             symbol=said.text("symbol"),
             order_id=said.whole("orderId", default=0),
-            start_ms=said.whole("startTs", default=0),
-            end_ms=said.whole("endTs", default=0),
+            start_ms=max(said.whole("startTs", default=0), end_ms - KEPT_MS),
+            end_ms=end_ms,
             last_fill_id=said.whole("lastFillId", default=0),
         )
     )

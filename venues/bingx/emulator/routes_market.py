@@ -152,12 +152,11 @@ def mark_price_klines(call: Market) -> Json:
 
 
 def open_interest(call: Market) -> Json:
-    """GET v2/quote/openInterest."""
+    """GET v2/quote/openInterest: its value, as a client's capture of some 3e9 for BTC can be nothing else."""
     pit = call.pit(call.parameters.needed("symbol"))
-    contract = pit.contract
     return {
-        "openInterest": fixed(pit.open_interest(), contract.qty_precision),
-        "symbol": contract.symbol,
+        "openInterest": fixed(pit.open_interest() * pit.premium().mark, 2),
+        "symbol": pit.contract.symbol,
         "time": call.now_ms(),
     }
 
