@@ -41,7 +41,18 @@ from sor.features import (
     volatility,
 )
 from sor.ids import Symbol, VenueName
-from sor.market import VIEW_DEPTH, BookReset, BookUpdate, Level, Levels, MarketView, MarkUpdate, TradePrint, Trust
+from sor.market import (
+    VIEW_DEPTH,
+    BookReset,
+    BookUpdate,
+    LateLevels,
+    Level,
+    Levels,
+    MarketView,
+    MarkUpdate,
+    TradePrint,
+    Trust,
+)
 from sor.orders import Side
 from sor.units import NS
 
@@ -61,19 +72,38 @@ class _Ladder:
     keys          the same keys in ascending order: what happens near the best happens near the end, where a list
                   is cheap.
     near_key      keys from here on count into `near_lots`.
+    top_key       the largest key, 0 while there is none; top_lots: what it holds.
     best_levels   the best `VIEW_DEPTH` levels as a view carries them, None when one of them has changed since; a
                   change below `best_key` cannot touch them.
+    late          all levels, where they have not been read: of everything else only the top is up to date.
     """
 
-    __slots__ = ("best_key", "best_levels", "held", "keys", "near_key", "near_lots", "sign")
+    __slots__ = (
+        "best_key",
+        "best_levels",
+        "held",
+        "keys",
+        "late",
+        "near_key",
+        "near_lots",
+        "sign",
+        "top_key",
+        "top_lots",
+    )
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
         self.load(())
 
-    def load(self, levels: Levels) -> None:
+    def load(self, levels: Levels | LateLevels) -> None:
         """Replace everything."""
         sign = self.sign
+        if isinstance(levels, LateLevels):
+            self.late: LateLevels | None = levels
+            ticks, self.top_lots = levels.best
+            self.top_key = sign * ticks
+            return
+        self.late = None
         held = {sign * level[0]: level for level in levels if level[1]}
         if len(held) != len(levels):  # of a price named twice, the last word counts, be it 0
             last = {sign * level[0]: level for level in levels}
@@ -84,9 +114,22 @@ class _Ladder:
         self.near_lots = 0
         self.best_key = _NEVER
         self.best_levels: Levels | None = None
+        self._top()
 
-    def change(self, levels: Levels) -> None:
+    def _top(self) -> None:
+        """Look up the best level."""
+        keys = self.keys
+        self.top_key = key = keys[-1] if keys else 0
+        self.top_lots = self.held[key][1] if keys else 0
+
+    def _read(self, late: LateLevels) -> None:
+        """Take in levels that were put off."""
+        self.load(late.read())
+
+    def change(self, levels: Levels | LateLevels) -> None:
         """Set each level to its new size; 0 removes it."""
+        if self.late is not None:
+            self._read(self.late)
         sign = self.sign
         held = self.held
         keys = self.keys
@@ -111,9 +154,12 @@ class _Ladder:
                     self.near_lots += qty_lots - (old[1] if old else 0)
                 if key >= best_key:
                     self.best_levels = None
+        self._top()
 
     def levels(self) -> Levels:
         """Up to `VIEW_DEPTH` levels, best first."""
+        if self.late is not None:
+            self._read(self.late)
         levels = self.best_levels
         if levels is None:
             keys = self.keys[-VIEW_DEPTH:]
@@ -124,6 +170,8 @@ class _Ladder:
 
     def near_from(self, near_key: int) -> None:
         """Let `near_lots` count from another key on; walks only the levels between the last one and this."""
+        if self.late is not None:
+            self._read(self.late)
         last = self.near_key
         keys = self.keys
         held = self.held
@@ -227,7 +275,7 @@ class Book:
             self._bids.load(update.bids)
             self._asks.load(update.asks)
             self._near_hticks = 0
-            if not self._bids.keys and not self._asks.keys:
+            if not self._bids.top_key and not self._asks.top_key:
                 self._counting = False  # a snapshot of nothing: whoever made it had lost the book
         else:
             if not self._synced or not self._continues(update):
@@ -371,21 +419,17 @@ class Book:
         """After a change of the levels: the best prices, trust, and what the touch says against the last sound one."""
         bids = self._bids
         asks = self._asks
-        if not bids.keys or not asks.keys:
-            self.bid_ticks = bids.keys[-1] if bids.keys else 0
-            self.ask_ticks = -asks.keys[-1] if asks.keys else 0
+        bid = self.bid_ticks = bids.top_key
+        ask = self.ask_ticks = -asks.top_key
+        if not bid or not ask:
             self.trust = Trust.EMPTY
             return
-        bid_key = bids.keys[-1]
-        ask_key = asks.keys[-1]
-        bid = self.bid_ticks = bid_key
-        ask = self.ask_ticks = -ask_key
         if bid >= ask:
             self.trust = Trust.CROSSED
             return
         self.trust = _OK
-        bid_lots = self._bid_lots = bids.held[bid_key][1]
-        ask_lots = self._ask_lots = asks.held[ask_key][1]
+        bid_lots = self._bid_lots = bids.top_lots
+        ask_lots = self._ask_lots = asks.top_lots
         before = self._sound
         now = (bid, bid_lots, ask, ask_lots)
         if not self._counting:

@@ -6,6 +6,7 @@ Prices in ticks, quantities in lots, `_hticks` are half-ticks so that mids are e
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 import msgspec
@@ -19,6 +20,60 @@ Level = tuple[int, int]
 Levels = tuple[Level, ...]
 """Best first."""
 
+
+class LateLevels(msgspec.Struct, gc=False, eq=False):
+    """One side of a whole book as the floats that came; ticks and lots of all but the best are made when read.
+
+    Most of what a venue sends of a book is never looked at, and making whole numbers of it is the dearest step.
+
+    best        price_ticks and qty_lots > 0 of the best level, exact.
+    rows        (price, quantity), each the float nearest to the venue's decimal, > 0 and no more than 2**50 steps; by
+                price, best first. Of a price named twice the later one counts; less than a lot is nothing.
+    *_steps     ticks and lots in one unit of price and quantity: powers of ten. Quantities are cut down to a lot;
+                prices other than the best are taken as on the nearest tick, which is exact for what is on one.
+    """
+
+    best: Level
+    rows: list[tuple[float, float]]
+    price_steps: float
+    qty_steps: float
+    _levels: Levels | None = None
+
+    def read(self) -> Levels:
+        """All levels that hold something, best first, each price once."""
+        if self._levels is None:
+            price_steps, qty_steps = self.price_steps, self.qty_steps
+            held = {round(price * price_steps): whole_lots(qty, qty_steps) for price, qty in self.rows}
+            self._levels = tuple([level for level in held.items() if level[1]])
+        return self._levels
+
+    def __iter__(self) -> Iterator[Level]:
+        return iter(self.read())
+
+    def __len__(self) -> int:
+        return len(self.read())
+
+    def __getitem__(self, index: int) -> Level:
+        return self.read()[index]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, LateLevels):
+            return self.read() == other.read()
+        return self.read() == other if isinstance(other, tuple) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.read())
+
+
+def whole_lots(qty: float, qty_steps: float) -> int:
+    """The lots in the float nearest to a decimal quantity, exact: as many as that decimal holds.
+
+    qty_steps    lots in one unit, a power of ten; `qty * qty_steps` is at most 2**50.
+    """
+    lots = round(qty * qty_steps)
+    return lots if lots / qty_steps <= qty else lots - 1  # the quotient is the float nearest to that many lots
+
+
 VIEW_DEPTH = 10
 """Levels a side that a `MarketView` carries."""
 
@@ -26,13 +81,14 @@ VIEW_DEPTH = 10
 class BookUpdate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A change of the book: levels with their new total size, 0 removes one; a snapshot replaces everything.
 
+    bids, asks       of a snapshot they may be `LateLevels`.
     seq, prev_seq    the venue's update ids: an update whose `prev_seq` is not the last `seq` leaves a gap open until
                      the next snapshot. -1 in `prev_seq`: the venue has no chain and gaps cannot be seen.
     """
 
     symbol: Symbol
-    bids: Levels
-    asks: Levels
+    bids: Levels | LateLevels
+    asks: Levels | LateLevels
     venue_ns: int
     recv_ns: int
     snapshot: bool = False

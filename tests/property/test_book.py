@@ -1,11 +1,14 @@
 """Whatever comes, the book equals the naive one: gaps, snapshots, empty and crossed books, silences, late looks."""
 
+from operator import itemgetter
+
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sor.book import Book
 from sor.features import FEATURE_NAMES
-from sor.market import BookReset, BookUpdate, Levels, MarketEvent, MarkUpdate, TradePrint, Trust
+from sor.market import BookReset, BookUpdate, LateLevels, Levels, MarketEvent, MarkUpdate, TradePrint, Trust
 from sor.orders import Side
 from sor.units import MS, NS
 from tests.property.naive_book import SYMBOL, VENUE, view_of
@@ -59,6 +62,27 @@ def histories(draw: st.DrawFn) -> list[MarketEvent]:
     return events
 
 
+def lately(event: MarketEvent, fraction: float) -> MarketEvent:
+    """A snapshot with its sides as floats; `fraction` of a lot is cut off each level, and a level of 0 is only that."""
+    if not isinstance(event, BookUpdate) or not event.snapshot:
+        return event
+    return msgspec.structs.replace(
+        event,
+        bids=late_side(tuple(event.bids), fraction, best_is_high=True),
+        asks=late_side(tuple(event.asks), fraction, best_is_high=False),
+    )
+
+
+def late_side(levels: Levels, fraction: float, *, best_is_high: bool) -> Levels | LateLevels:
+    held = {price: lots for price, lots in dict(levels).items() if lots}
+    if not held or (not fraction and not all(lots for _, lots in levels)):
+        return levels
+    best = max(held) if best_is_high else min(held)
+    rows = [(price / 10, (lots + fraction) / 1_000) for price, lots in levels]
+    rows.sort(key=itemgetter(0), reverse=best_is_high)
+    return LateLevels((best, held[best]), rows, 10.0, 1_000.0)
+
+
 def feed(book: Book, event: MarketEvent) -> None:
     match event:
         case BookUpdate():
@@ -72,11 +96,11 @@ def feed(book: Book, event: MarketEvent) -> None:
 
 
 @settings(max_examples=150)
-@given(events=histories(), looks=st.data())
-def test_the_book_is_the_naive_book(events: list[MarketEvent], looks: st.DataObject) -> None:
+@given(events=histories(), late=st.sampled_from([None, 0.0, 0.9]), looks=st.data())
+def test_the_book_is_the_naive_book(events: list[MarketEvent], late: float | None, looks: st.DataObject) -> None:
     book = Book(venue=VENUE, symbol=SYMBOL)
     for number, event in enumerate(events):
-        feed(book, event)
+        feed(book, event if late is None else lately(event, late))
         next_ns = events[number + 1].recv_ns if number + 1 < len(events) else event.recv_ns + 70 * NS
         # Looking must change nothing, so only some moments are looked at, and not only those of events.
         if looks.draw(st.booleans(), label="look"):

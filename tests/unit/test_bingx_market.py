@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sor.errors import VenueFault
 from sor.ids import Symbol
-from sor.market import BookUpdate, Levels, MarketEvent, MarkUpdate, TradePrint
+from sor.market import BookUpdate, LateLevels, Levels, MarketEvent, MarkUpdate, TradePrint
 from sor.orders import Side
 from tests.fakes.bingx import RECV_NS, answer, btc
 from venues.bingx.codec import inflate
@@ -132,6 +132,85 @@ def test_partial_depth_is_a_snapshot_without_an_id() -> None:
             snapshot=True,
         ),
     )
+
+
+def test_a_depth_of_floats_says_what_it_says_as_texts() -> None:
+    data = {
+        "bids": [["59999.9", "0.29"], ["60000.0", "1.0019"], ["59999.7", "0.0009"], ["59999.9", "0.3"]],
+        "asks": [["60000.7", "12345"], ["60000.1", "0.001"]],
+    }
+    (update,) = pushed("BTC-USDT@depth20@200ms", data)
+    assert isinstance(update, BookUpdate)
+    assert (type(update.bids), type(update.asks)) == (LateLevels, LateLevels)
+    assert update.bids == ((600_000, 1_001), (599_999, 300))
+    assert (update.asks[0], list(update.asks), len(update.asks)) == (
+        (600_001, 1),
+        [(600_001, 1), (600_007, 12_345_000)],
+        2,
+    )
+    assert update.asks == update.asks
+    assert update.bids != update.asks
+    assert update.bids != 1
+    assert hash(update.asks) == hash(tuple(update.asks))
+
+
+@pytest.mark.parametrize(
+    ("bids", "read"),
+    [
+        ([], ()),
+        ([["60000.0", "0"], ["59999.9", "1"]], ((600_000, 0), (599_999, 1_000))),
+        ([["60000.0", "0.0004"], ["59999.9", "1"]], ((600_000, 0), (599_999, 1_000))),
+        ([["60000.0", "1"], ["60000.0", "2"]], ((600_000, 1_000), (600_000, 2_000))),
+        ([["060000.0", "1"]], ((600_000, 1_000),)),
+        ([["60000.0", "1000000000"]], ((600_000, 1_000_000_000_000),)),
+        ([["200000000000000", "1"]], ((2_000_000_000_000_000, 1_000),)),
+        (None, ()),
+    ],
+)
+def test_a_depth_that_is_not_plain_is_read_as_texts(bids: object, read: Levels) -> None:
+    (update,) = pushed("BTC-USDT@depth5", {"bids": bids, "asks": [["70000", "1"]]})
+    assert isinstance(update, BookUpdate)
+    assert (type(update.bids), update.bids, update.asks) == (tuple, read, ((700_000, 1_000),))
+
+
+@pytest.mark.parametrize("text", ["60000.05", "-1", "0", "nan", "inf", "1e400", "x", "", "60000.10000000001"])
+def test_a_best_price_that_cannot_be_is_a_fault_in_a_depth_too(text: str) -> None:
+    with pytest.raises(VenueFault):
+        pushed("BTC-USDT@depth5", {"bids": [["1", "1"], [text, "1"]], "asks": [["70000", "1"]]})
+    with pytest.raises(VenueFault):
+        pushed("BTC-USDT@depth5", {"bids": [["1", "1"]], "asks": [[text, "1"]]})
+
+
+decimals = st.builds(
+    lambda whole, rest: f"{whole}.{rest}" if rest else str(whole),
+    st.integers(1, 99_999),
+    st.text("0123456789", max_size=1),
+)
+quantities = st.builds(
+    lambda whole, rest: f"{whole}.{rest}", st.integers(0, 9_999), st.text("0123456789", min_size=1, max_size=8)
+)
+
+
+@given(st.lists(st.tuples(decimals, quantities), max_size=8), st.lists(st.tuples(decimals, quantities), max_size=8))
+def test_floats_and_texts_agree_on_every_depth(bids: list[tuple[str, str]], asks: list[tuple[str, str]]) -> None:
+    push = frame("BTC-USDT@depth5", {"bids": bids, "asks": asks})
+    (update,) = read_topic(push, BTC, RECV_NS)
+    assert isinstance(update, BookUpdate)
+    for found, rows, best in ((update.bids, bids, max), (update.asks, asks, min)):
+        held = {BTC.ticks[price]: BTC.sizes[size] for price, size in rows}
+        held = {ticks: lots for ticks, lots in held.items() if lots}
+        assert {ticks: lots for ticks, lots in dict(found).items() if lots} == held
+        if isinstance(found, LateLevels):
+            assert found.best == (best(held), held[best(held)]) == found[0]
+
+
+def test_a_depth_of_another_topic_or_with_a_code_is_a_fault() -> None:
+    data = {"bids": [["60000.0", "1"]], "asks": [["60000.2", "1"]]}
+    push = frame("BTC-USDT@depth5", data)
+    with pytest.raises(VenueFault, match="under the topic"):
+        read_topic(TopicData("BTC-USDT@depth10", push.message), BTC, RECV_NS)
+    with pytest.raises(VenueFault, match="with code 1"):
+        read_topic(TopicData(push.topic, push.message.replace(b'"code":0', b'"code":1')), BTC, RECV_NS)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 Sizes are base coins; what is finer than a lot is cut off. Sides are put best first whatever order they came in: some
 pushes are worst first. A price off the tick is a fault, not rounded: it says that the contract's terms have changed.
+Of a depthN snapshot, of which there are many and which is forgotten with the next, only the best levels are made ticks
+and lots at once, and held to this; the others are read as numbers, and made whole when somebody looks (`LateLevels`).
 """
 
 from __future__ import annotations
@@ -9,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from operator import itemgetter
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 from sor.errors import VenueFault
-from sor.market import BookUpdate, Levels, MarketEvent, MarkUpdate, TradePrint
+from sor.market import BookUpdate, LateLevels, Level, Levels, MarketEvent, MarkUpdate, TradePrint, whole_lots
 from sor.orders import Side
 from sor.units import MS
 from venues.bingx.codec import ABSENT, data_of, decoded, ms_to_ns, whole_of
 from venues.bingx.listings import Listing
-from venues.bingx.steps import Steps
+from venues.bingx.steps import DIGITS_MAX, Steps
 
 PING: Final = b"Ping"
 TOPICS_MAX = 200
@@ -30,6 +32,18 @@ SILENCE_MAX_NS = 15_000_000_000
 
 _Rows = list[tuple[str, str]] | None
 _first: Callable[[tuple[int, int]], int] = itemgetter(0)
+_LATE_STEPS_MAX: Final = 2**50
+_LATE_QTY_MAX: Final = 1e9
+_LATE_DIGITS_MAX: Final = 6
+_LateRows = list[
+    tuple[
+        Annotated[float, msgspec.Meta(gt=0.0)],  # which nan is not
+        Annotated[float, msgspec.Meta(gt=0.0, lt=_LATE_QTY_MAX)],
+    ]
+]
+_first_price: Callable[[tuple[float, float]], float] = itemgetter(0)
+_POWERS: Final = tuple([10.0**digits for digits in range(DIGITS_MAX + 1)])
+"""Exact, as floats are up to 10**22."""
 
 
 class Channel(StrEnum):
@@ -147,10 +161,23 @@ class _LevelsFrame(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     code: int = 0
 
 
+class _LateLevels(msgspec.Struct, frozen=True, gc=False):
+    bids: _LateRows = []
+    asks: _LateRows = []
+
+
+class _LateFrame(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    data_type: str
+    data: _LateLevels
+    ts: int = 0
+    code: int = 0
+
+
 _BOOK = msgspec.json.Decoder(_BookFrame)
 _TRADE = msgspec.json.Decoder(_TradeFrame)
 _MARK = msgspec.json.Decoder(_MarkFrame)
 _LEVELS = msgspec.json.Decoder(_LevelsFrame)
+_LATE = msgspec.json.Decoder(_LateFrame, strict=False)  # numbers in texts
 
 
 def read_topic(push: TopicData, listing: Listing, recv_ns: int) -> tuple[MarketEvent, ...]:
@@ -170,9 +197,7 @@ def read_topic(push: TopicData, listing: Listing, recv_ns: int) -> tuple[MarketE
         _check(push, mark.data_type, mark.code)
         return (_mark_update(listing, mark.data.price, mark.data.at_ms * MS, recv_ns),)
     if channel.startswith("depth"):
-        levels = decoded(_LEVELS, push.message, "a book snapshot")
-        _check(push, levels.data_type, levels.code)
-        return (_snapshot(listing, levels.data.bids, levels.data.asks, levels.ts * MS, recv_ns),)
+        return (_late_depth(push, listing, recv_ns) or _depth(push, listing, recv_ns),)
     raise VenueFault(f"BingX pushed {push.topic!r}, which nobody asked for")
 
 
@@ -207,6 +232,53 @@ def _side(listing: Listing, rows: _Rows, *, best_is_high: bool) -> Levels:
     levels = [(ticks[price], sizes[size]) for price, size in rows]
     levels.sort(key=_first, reverse=best_is_high)
     return tuple(levels)
+
+
+def _depth(push: TopicData, listing: Listing, recv_ns: int) -> BookUpdate:
+    levels = decoded(_LEVELS, push.message, "a book snapshot")
+    _check(push, levels.data_type, levels.code)
+    return _snapshot(listing, levels.data.bids, levels.data.asks, levels.ts * MS, recv_ns)
+
+
+def _late_depth(push: TopicData, listing: Listing, recv_ns: int) -> BookUpdate | None:
+    """What `_depth` says, with levels read late; None for everything that is not as plain as it nearly always is."""
+    try:
+        frame = _LATE.decode(push.message)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    bids = frame.data.bids
+    asks = frame.data.asks
+    if frame.data_type != push.topic or frame.code or not (bids and asks) or listing.qty_digits > _LATE_DIGITS_MAX:
+        return None
+    bids.sort(key=_first_price, reverse=True)
+    asks.sort(key=_first_price)
+    price_steps = _POWERS[listing.price_digits]
+    qty_steps = _POWERS[listing.qty_digits]
+    if bids[0][0] * price_steps > _LATE_STEPS_MAX or asks[-1][0] * price_steps > _LATE_STEPS_MAX:
+        return None
+    best_bid = _best(bids, price_steps, qty_steps)
+    best_ask = _best(asks, price_steps, qty_steps)
+    if best_bid is None or best_ask is None:
+        return None
+    return BookUpdate(
+        symbol=listing.instrument.symbol,
+        bids=LateLevels(best_bid, bids, price_steps, qty_steps),
+        asks=LateLevels(best_ask, asks, price_steps, qty_steps),
+        venue_ns=frame.ts * MS,
+        recv_ns=recv_ns,
+        snapshot=True,
+    )
+
+
+def _best(rows: _LateRows, price_steps: float, qty_steps: float) -> Level | None:
+    """The first level, exact; None when it is off the tick, less than a lot, or of a price that is named again."""
+    price, qty = rows[0]
+    if len(rows) > 1 and rows[1][0] == price:
+        return None
+    ticks = round(price * price_steps)
+    lots = whole_lots(qty, qty_steps)
+    # The quotient is the float nearest to that many ticks: no other decimal that anybody writes has the same.
+    return (ticks, lots) if lots and ticks / price_steps == price else None
 
 
 def _snapshot(listing: Listing, bids: _Rows, asks: _Rows, venue_ns: int, recv_ns: int) -> BookUpdate:
