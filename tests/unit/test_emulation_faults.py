@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sor.errors import CallerError
 from sor.units import MS
@@ -55,6 +58,13 @@ CASES: Mapping[str, Case] = {
     "pieces with gaps": (["pieces=bytes_each=100,gap_ms=1"], [(ASK + ASK, R + R)], OPEN, 2, []),
     "chunked": (["chunked=bytes_each=4"], [(ASK, CHUNKED), (ASK, R)], OPEN, 2, []),
     "interim": (["interim=status=103,replies=2"], [(ASK, b"HTTP/1.1 103 Early Hints\r\n\r\n" * 2 + R)], OPEN, 1, []),
+    "interim, to what is no request": (
+        ["interim", "cut-off=after_bytes=12"],
+        [(b"?\r\n\r\n", b"HTTP/1.1 400")],
+        CLOSED,
+        0,
+        [],
+    ),
     "cut off before": (["cut-off"], [(ASK, b"")], CLOSED, 1, []),
     "cut off in the head": (["cut-off=after_bytes=10"], [(ASK, R[:10])], CLOSED, 1, []),
     "cut off in the body": ([f"cut-off=after_bytes={len(R) - 1}"], [(ASK, R[:-1])], CLOSED, 1, []),
@@ -159,6 +169,69 @@ async def test_over_tcp(case: Case, anyio_backend: str) -> None:
         ["closed by the client"] if end == OPEN and steps[0][0] == UPGRADE and "half" not in f"{first}{steps}" else []
     )
     assert talk.seen == ([due for _, due in steps], end, asked, told + left)
+
+
+FAULTS = st.one_of(
+    st.builds(Pieces, st.integers(1, 40), st.sampled_from([0.0, 1.0, 300.0])),
+    st.builds(Chunked, st.integers(1, 40)),
+    st.builds(Interim, st.sampled_from([100, 103]), st.integers(1, 3)),
+    st.builds(CutOff, st.integers(0, 200)),
+    st.builds(Reset, st.integers(0, 200)),
+    st.builds(HalfOpen, st.integers(0, 200)),
+    st.builds(CloseOnReuse, reset=st.booleans()),
+)
+AIMS = st.builds(Aim, hits=st.sampled_from(Hits), count=st.integers(0, 2), every=st.integers(1, 3))
+SENT = st.sampled_from(
+    [
+        *(ASK, ASK + ASK, ASK[:9], GET % b"/later", GET % b"/never", GET % b"/bye", b"what?\r\n\r\n", UPGRADE),
+        *(masked(word) for word in (b"hello", b"ping", b"close", b"drop", b"abort", b"\xff")),
+        masked(b"\x03\xe8", 8),
+    ]
+)
+
+
+@given(
+    actions=st.lists(
+        st.one_of(SENT, st.tuples(FAULTS, AIMS), st.sampled_from(["dial", "leave", "cut", "wait", "answer"])),
+        max_size=20,
+    )
+)
+def test_whatever_happens_nothing_breaks(actions: list[bytes | str | tuple[ByteFault, Aim]]) -> None:
+    """No call raises, each socket's end is told at most once, and in the end no connection is left anywhere."""
+    bench = MemoryBench(up_ns=MS, down_ns=MS)
+    clients = [bench.dial()]
+    for action in actions:
+        stream = clients[-1].stream
+        assert stream is not None
+        match action:
+            case bytes():
+                stream.write(action)
+                bench.run(100 * MS)
+            case "dial":
+                clients.append(bench.dial())
+            case "leave":
+                stream.close()
+            case "cut":
+                stream.abort()
+            case "answer":
+                while bench.app.unanswered:
+                    bench.app.unanswered.pop()(HttpReply(body=b"at last"))
+            case "wait":
+                bench.run(10_000 * MS)
+            case (fault, aim):
+                with suppress(CallerError):  # not every fault fits every aim
+                    bench.server.faults.arm(fault, aim)
+            case _:
+                raise AssertionError(action)
+    for client in clients:
+        assert client.stream is not None
+        client.stream.close()
+    bench.run(600_000 * MS)
+    assert bench.net.standing == 0
+    assert len(bench.app.closed) <= len(bench.app.sockets)
+    fired = bench.server.faults.fired
+    bench.server.faults.arm(Reset(), Aim(hits=Hits.STANDING))
+    assert bench.server.faults.fired == fired
 
 
 def test_pieces_are_apart() -> None:

@@ -217,7 +217,7 @@ class Connection:
         faults = (*reply.faults, *armed, *self._faults)
         out = bytearray()
         for fault in faults:
-            if isinstance(fault, Interim):
+            if isinstance(fault, Interim) and http.our_state is h11.SEND_RESPONSE:  # not before "400", to no request
                 interim = h11.InformationalResponse(status_code=fault.status, headers=[], reason=_reason(fault.status))
                 for _ in range(fault.replies):
                     out += http.send(interim)
