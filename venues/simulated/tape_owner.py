@@ -208,15 +208,16 @@ class Take(msgspec.Struct, frozen=True, gc=False):
 class Ledger:
     """What the trades of a venue's owners have come to together, exact.
 
+    instrument      whose fees are charged.
     lots            signed sum of what was traded.
     cost_lot_ticks  paid less received, fees apart.
     fees_atoms      paid, in the instrument's money atoms.
     """
 
-    __slots__ = ("_coins", "_instrument", "cost_lot_ticks", "fees_atoms", "last_ticks", "lots")
+    __slots__ = ("_coins", "cost_lot_ticks", "fees_atoms", "instrument", "last_ticks", "lots")
 
     def __init__(self, instrument: Instrument) -> None:
-        self._instrument = instrument
+        self.instrument = instrument
         self.lots = 0
         self.cost_lot_ticks = 0
         self.fees_atoms = 0
@@ -225,7 +226,7 @@ class Ledger:
 
     def trade(self, side: Side, *, lots: int, ticks: int, maker: bool) -> int:
         """Book one trade. Returns its fee in atoms."""
-        instrument = self._instrument
+        instrument = self.instrument
         fee_atoms = instrument.fee_atoms(lots, ticks, instrument.maker_fee_e8 if maker else instrument.taker_fee_e8)
         self.lots += side * lots
         self.cost_lot_ticks += side * lots * ticks
@@ -241,7 +242,7 @@ class Ledger:
 
         mid_hticks    0 while there is none: the last price traded at stands in.
         """
-        instrument = self._instrument
+        instrument = self.instrument
         mid_hticks = mid_hticks or 2 * self.last_ticks
         if not mid_hticks:
             return Decimal(0)

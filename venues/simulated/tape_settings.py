@@ -62,11 +62,11 @@ def read_settings(options: dict[str, str]) -> TapeSettings:
             )
     settings = TapeSettings(
         queue=options.get("queue", "risk_averse"),
-        seed=_whole(options, "seed", 0),
+        seed=whole_option(options, "seed", 0),
         entry=read_delay(options.get("entry", DEFAULT_DELAY)),
         response=read_delay(options.get("response", DEFAULT_DELAY)),
-        opening_lots=_whole(options, "opening_lots", 0),
-        equity=_decimal(options, "equity", Decimal(1_000_000)),
+        opening_lots=whole_option(options, "opening_lots", 0),
+        equity=decimal_option(options, "equity", Decimal(1_000_000)),
         owners=options.get("owners", "one"),
     )
     queue_model(settings.queue)
@@ -89,12 +89,13 @@ def read_instrument(options: dict[str, str], recorded: Instrument) -> Instrument
     return msgspec.structs.replace(
         recorded,
         venue=VenueName(options.get("name", recorded.venue)),
-        maker_fee_e8=_rate_e8(options, "maker_fee_bps", recorded.maker_fee_e8),
-        taker_fee_e8=_rate_e8(options, "taker_fee_bps", recorded.taker_fee_e8),
+        maker_fee_e8=rate_option_e8(options, "maker_fee_bps", recorded.maker_fee_e8),
+        taker_fee_e8=rate_option_e8(options, "taker_fee_bps", recorded.taker_fee_e8),
     )
 
 
-def _decimal(options: dict[str, str], name: str, default: Decimal) -> Decimal:
+def decimal_option(options: dict[str, str], name: str, default: Decimal) -> Decimal:
+    """A finite number. Raises `CallerError` for anything else."""
     text = options.get(name)
     if text is None:
         return default
@@ -107,18 +108,19 @@ def _decimal(options: dict[str, str], name: str, default: Decimal) -> Decimal:
     return value
 
 
-def _whole(options: dict[str, str], name: str, default: int) -> int:
-    value = _decimal(options, name, Decimal(default))
+def whole_option(options: dict[str, str], name: str, default: int) -> int:
+    """A whole number. Raises `CallerError` for anything else."""
+    value = decimal_option(options, name, Decimal(default))
     if value != int(value):
         raise CallerError(f"option {name}: {value} is not a whole number; nothing was opened")
     return int(value)
 
 
-def _rate_e8(options: dict[str, str], name: str, default: int) -> int:
-    """A fee rate in bps as 1e-8 of notional."""
+def rate_option_e8(options: dict[str, str], name: str, default: int) -> int:
+    """A fee rate in bps as 1e-8 of notional. Raises `CallerError` for more than four decimals."""
     if name not in options:
         return default
-    rate_e8 = _decimal(options, name, Decimal(0)) * 10_000
+    rate_e8 = decimal_option(options, name, Decimal(0)) * 10_000
     if rate_e8 != int(rate_e8):
         raise CallerError(f"option {name}: {options[name]} has more than four decimals; nothing was opened")
     return int(rate_e8)
