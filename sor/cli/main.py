@@ -4,7 +4,7 @@ Nothing but the standard library is imported up here. The commands need half a s
 too, Ctrl-C is to end in a sentence and not in a traceback.
 
 Exit codes: 0 fine, 1 an error, 2 wrong usage, 3 a run in which the venue's books contradict the router; 128 and the
-signal's number where a signal or a closed pipe ended it (130 for Ctrl-C).
+signal's number where a signal or a closed pipe ended it (130 for Ctrl-C). `sor route` has more: see `sor.cli.outcome`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,15 @@ QUIET_S = 1.0
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked this process to end. Like `KeyboardInterrupt`, no handler of ordinary errors catches it."""
+    """A signal asked this process to end. Like `KeyboardInterrupt`, no handler of ordinary errors catches it.
 
-    def __init__(self, number: int) -> None:
+    text    what is to be said about it; most commands end with the same sentence.
+    """
+
+    def __init__(self, number: int, text: str = "") -> None:
         super().__init__(number)
         self.exit_code = 128 + number
+        self.text = text
 
 
 class _Signals:
@@ -109,7 +113,8 @@ def _run(arguments: list[str]) -> int:
 
 
 def _interrupted(stopped: KeyboardInterrupt) -> int:
-    _say("interrupted. Nothing was sent to a real venue; what was finished is kept, the rest can be run again.")
+    text = stopped.text if isinstance(stopped, Stopped) else ""
+    _say(text or "interrupted. Nothing was sent to a real venue; what was finished is kept, the rest can be run again.")
     return stopped.exit_code if isinstance(stopped, Stopped) else EXIT_INTERRUPTED
 
 

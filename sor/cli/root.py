@@ -12,6 +12,7 @@ from sor.cli.explain import explain
 from sor.cli.journal import journal
 from sor.cli.params import params, policies
 from sor.cli.replay import replay
+from sor.cli.route import route
 from sor.cli.tape import tape
 
 
@@ -25,11 +26,12 @@ def cli(ctx: click.Context, as_json: bool) -> None:
     A parent order says what to trade, how much and by when; a policy decides again and again whether to rest a
     post-only limit order or to take; what each trade cost is measured, so that policies can be compared.
 
-    Start with `sor demo`. Nothing here trades real money: demo and replay run on simulated venues.
+    Start with `sor demo`: it runs on a simulated venue, as replay does. Only `sor route --env live` can trade real
+    money, and only when it is permitted twice.
     """
     ctx.ensure_object(Output).json = as_json
 
 
-for command in (demo, emulate, tape, replay, explain, journal, params, policies):
+for command in (demo, route, emulate, tape, replay, explain, journal, params, policies):
     cli.add_command(command)
 add_json(cli)

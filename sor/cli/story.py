@@ -10,7 +10,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sor.cli.words import amount, bps, count, mid_price, moment, ordered, plain, reported, seen, verb, wanted, weighed
+from sor.cli.words import (
+    LIMITS,
+    amount,
+    bps,
+    count,
+    denied,
+    mid_price,
+    moment,
+    ordered,
+    plain,
+    reported,
+    seen,
+    verb,
+    wanted,
+    weighed,
+)
 from sor.commands import Amend, Cancel, Decided, Ended, Place
 from sor.decide import Checked
 from sor.decide import Recorded as RecordedDecisions
@@ -26,7 +41,6 @@ from sor.params import ParamSet, parse
 from sor.parent import Parent
 from sor.plugins import Plugins
 from sor.policy import Decision
-from sor.reasons import Denial
 from sor.records import record_of
 from sor.recovery import fold
 from sor.router import Core
@@ -37,14 +51,6 @@ INDENT = 13
 """Columns that the time before an event takes."""
 UNSAID = (Unit.RATIO, Unit.COUNT)
 """Units that say nothing beside the number."""
-LIMITS = {
-    Denial.COLLAR: "risk.collar_bps",
-    Denial.ORDER_NOTIONAL: "risk.order_notional_max",
-    Denial.OPEN_NOTIONAL: "risk.open_notional_max",
-    Denial.POSITION_NOTIONAL: "risk.position_notional_max",
-    Denial.ORDER_RATE: "risk.orders_per_s_max",
-}
-"""Which parameter a refusal of the risk gate is about."""
 
 
 class Story(msgspec.Struct, frozen=True):
@@ -174,7 +180,7 @@ class _Teller:
             did = "changed" if decision.placements else "forbade"
             self._say((f"invariant {plain(veto)} {did} this", "yellow"), indent=INDENT)
         for denial in record.denials:
-            self._say((f"risk gate refused it: {self._denied(denial)}", "yellow"), indent=INDENT)
+            self._say((f"risk gate refused it: {denied(denial, self._params)}", "yellow"), indent=INDENT)
         grounds = tuple(self._grounds(decision))
         if in_full and grounds != self._told:  # several fills of one moment are one look at one market
             for line in grounds:
@@ -190,13 +196,6 @@ class _Teller:
         if decision.inputs:
             told = ", ".join(f"{name} {value:.6g}" for name, value in decision.inputs)
             yield f"inputs {told}"
-
-    def _denied(self, denial: Denial) -> str:
-        """Why the gate refused, with the limit where one parameter is it."""
-        limit = LIMITS.get(denial)
-        if limit is None or limit not in self._params:
-            return plain(denial)
-        return f"{plain(denial)} ({limit} is {self._params[limit]:,g})"
 
     def _parameters(self, at_ns: int, record: Decided) -> None:
         """What the policy read, said once, and again when another set came into force."""

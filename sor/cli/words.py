@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -10,8 +11,17 @@ from sor.instruments import Instrument
 from sor.market import MarketView
 from sor.orders import ExecType, ExecutionReport, OrdType, Side
 from sor.policy import Alternative, Decision, Rest
-from sor.reasons import TimeoutBound
+from sor.reasons import Denial, TimeoutBound
 from sor.units import NS
+
+LIMITS = {
+    Denial.COLLAR: "risk.collar_bps",
+    Denial.ORDER_NOTIONAL: "risk.order_notional_max",
+    Denial.OPEN_NOTIONAL: "risk.open_notional_max",
+    Denial.POSITION_NOTIONAL: "risk.position_notional_max",
+    Denial.ORDER_RATE: "risk.orders_per_s_max",
+}
+"""Which parameter a refusal of the risk gate is about."""
 
 
 def unit_of(instrument: Instrument) -> str:
@@ -124,3 +134,11 @@ def seen(instrument: Instrument, market: MarketView) -> str:
         f"{features.volatility:.3f} bps/sqrt(s), buyers {features.buy_flow * lot:.4g} and sellers "
         f"{features.sell_flow * lot:.4g} {short_unit(instrument)} per s"
     )
+
+
+def denied(denial: Denial, params: Mapping[str, float]) -> str:
+    """Why the risk gate refused, with the limit where one parameter is it."""
+    limit = LIMITS.get(denial)
+    if limit is None or limit not in params:
+        return plain(denial)
+    return f"{plain(denial)} ({limit} is {params[limit]:,g})"

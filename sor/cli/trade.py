@@ -1,0 +1,201 @@
+"""One parent order from the connection to its end, with somebody watching who may interrupt it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import anyio
+import msgspec
+
+from sor.adapter import VenueAdapter
+from sor.cli.common import Output
+from sor.cli.live import Interrupts, beside
+from sor.cli.outcome import Outcome
+from sor.cli.venue import Access, listed_on
+from sor.cli.watch import Watcher
+from sor.cli.words import verb
+from sor.engine import Router
+from sor.errors import InDoubt, JournalFault, NotSent
+from sor.handle import ParentHandle
+from sor.instruments import canonical_symbol
+from sor.intake import admit
+from sor.journal import Durability, Environment
+from sor.orders import ParentOrder, PositionSide, Side
+from sor.parent import Parent
+from sor.plugins import Plugins
+from sor.settings import Settings
+
+FEES_WAIT_S = 1.0
+"""How long the venue's own figure of the fees is waited for, once nothing is at the venue any more."""
+FEES_POLL_S = 0.05
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for: an order, and where it goes. Its position side is filled in when the account is known."""
+
+    access: Access
+    order: ParentOrder
+    leverage: int | None
+    journal: Path
+    param_dirs: tuple[Path, ...]
+
+    @property
+    def headline(self) -> str:
+        """It in one line."""
+        order = self.order
+        limit = "" if order.limit is None else f", limit {order.limit}"
+        only = ", reduce-only" if order.reduce_only else ""
+        where = f"on {self.access.label}{limit}{only}, policy {order.policy}"
+        return f"{verb(order.side)} {order.quantity} {order.symbol} {where}"
+
+    def check(self) -> None:
+        """What can be told without a venue. Raises `CallerError`; nothing was opened."""
+        canonical_symbol(self.order.symbol)
+        plugins = Plugins.installed()
+        plugins.policy(self.order.policy)
+        plugins.schedule(self.order.schedule).check(self.order.schedule_args)
+
+    def settings(self, journal: Path) -> Settings:
+        """Of a router that works this order and no other."""
+        environment = self.access.environment
+        return Settings(
+            journal=journal,
+            environment=environment,
+            durability=Durability.SYNCED if environment is Environment.LIVE else Durability.KERNEL,
+            param_dirs=self.param_dirs,
+            resume=(self.order.parent_id,),
+        )
+
+    def order_for(self, router: Router, adapter: VenueAdapter) -> ParentOrder:
+        """The order as this account takes it: in hedge mode it opens or closes the position of its side.
+
+        Raises `CallerError` for a symbol that the venue does not list; nothing was sent.
+        """
+        order = self.order
+        listed_on(router.core.instruments, adapter.name, order.symbol)
+        if PositionSide.BOTH in adapter.capabilities.position_modes:
+            return order
+        long = (order.side is Side.BUY) is not order.reduce_only
+        return msgspec.structs.replace(order, position_side=PositionSide.LONG if long else PositionSide.SHORT)
+
+
+async def trade(job: Job, output: Output, interrupts: Interrupts) -> Outcome:
+    """Submit and follow one order to its end.
+
+    Raises `CallerError` and `NotSent` with nothing sent, `InDoubt` when orders of an earlier process cannot be settled,
+    `JournalFault` when the router had to stop.
+    """
+    plugins = Plugins.installed()
+    adapter = job.access.opened(plugins)
+    router = Router(job.settings(job.journal), venues=[adapter])
+    work = _Work(job, output, router, adapter)
+    try:
+        async with router:
+            work.connected = True
+            await work.run(interrupts)
+    except NotSent as error:
+        raise error if work.connected else job.access.unreachable(error) from error
+    except InDoubt:
+        if work.handle is None:
+            raise
+    except OSError as error:
+        raise _cut(error, work) from error
+    return work.outcome(interrupts.number)
+
+
+def _cut(error: OSError, work: _Work) -> Exception:
+    """What a file or a terminal that failed means for the order."""
+    if work.handle is None:
+        return error
+    parent = work.handle.parent
+    filled = parent.instrument.quantity(parent.ledger.cum_lots)
+    rests = ", ".join(work.unconfirmed)
+    left = f"{rests} may still rest" if rests else "nothing of it rests"
+    return JournalFault(f"{error.strerror or error}: {parent.id} was withdrawn with {filled} filled, {left}")
+
+
+class _Work:
+    """One order in the making."""
+
+    def __init__(self, job: Job, output: Output, router: Router, adapter: VenueAdapter) -> None:
+        self.job = job
+        self.handle: ParentHandle | None = None
+        self.connected = False
+        self._output = output
+        self._router = router
+        self._adapter = adapter
+        self._watcher: Watcher | None = None
+        self._known = False
+
+    async def run(self, interrupts: Interrupts) -> None:
+        """Submit, watch, and wait until it has ended or nobody wants to wait any more."""
+        router, output = self._router, self._output
+        order = self.job.order_for(router, self._adapter)
+        known = admit(router.core, order)
+        if not isinstance(known, Parent):
+            await self._set_leverage(order)
+        handle = self.handle = await router.submit(order)
+        self._known = handle.parent.ended
+        watcher = self._watcher = Watcher(
+            output.err, router, handle, where=self.job.access.label, silent=output.json or self._known
+        )
+        waiting = anyio.CancelScope()
+
+        def stop() -> None:
+            watcher.say("Interrupted: withdrawing what rests. Press again to leave without waiting.", "yellow")
+            if not handle.parent.ended:
+                router.cancel(handle.parent_id, "interrupted")
+
+        def hurry() -> None:
+            waiting.cancel()
+            router.hurry()
+
+        interrupts.mean(stop=stop, hurry=hurry)
+        with waiting, watcher.shown():
+            await beside(watcher.follow, watcher.refresh)
+            await self._fees(handle)
+
+    async def _set_leverage(self, order: ParentOrder) -> None:
+        """As an intent does: only before something may be opened, and before the order is there."""
+        asked = self.job.leverage
+        if asked is None:
+            return
+        if order.reduce_only:
+            self._note("--leverage is left alone: the order only reduces")
+            return
+        told = await self._adapter.set_leverage(canonical_symbol(order.symbol), Decimal(asked))
+        if told.clamped:
+            self._note(f"leverage {told.in_force} instead of {asked}: more is not allowed here")
+
+    async def _fees(self, handle: ParentHandle) -> None:
+        """Give the venue a moment to say what it charged; an estimate stands in until then."""
+        with anyio.move_on_after(0.0 if self._known else FEES_WAIT_S):
+            while handle.report.fees_settled_share not in (None, 1.0):  # noqa: ASYNC110 - nobody is told of a fee
+                await anyio.sleep(FEES_POLL_S)
+
+    def _note(self, text: str) -> None:
+        self._output.err.print(text)
+
+    @property
+    def unconfirmed(self) -> tuple[str, ...]:
+        """Orders that may still be at the venue, those of earlier processes included."""
+        at_work = self._router.core.at_work.values()
+        return tuple(child.order.cl_ord_id for parent in at_work for child in parent.open_children)
+
+    def outcome(self, signal: int) -> Outcome:
+        """How it was left."""
+        handle, watcher = self.handle, self._watcher
+        assert handle is not None
+        assert watcher is not None
+        return Outcome(
+            parent=handle.parent,
+            costs=handle.report,
+            access=self.job.access,
+            journal=self.job.journal,
+            signal=signal,
+            unconfirmed=self.unconfirmed,
+            denials=watcher.denials,
+            alarms=self._router.alarms(),
+            known=self._known,
+        )
