@@ -24,7 +24,7 @@ from venues.bingx.errors import (
     judge_failure,
     judge_unreadable,
 )
-from venues.bingx.wire import MOMENT
+from venues.bingx.wire import MOMENT, RECV_WINDOW_MS
 from venues.plumbing.budget import Limit
 from venues.plumbing.client import Fate, Trouble, Usage
 from venues.plumbing.keys import HmacSha256, Secret
@@ -34,6 +34,7 @@ from venues.plumbing.verdict import Failure, Kind
 _T = TypeVar("_T")
 
 KEY_HEADER: Final = b"X-BX-APIKEY"
+_USUAL_WINDOW = f"recvWindow={RECV_WINDOW_MS}"
 _REMAIN = REMAIN_HEADER.lower().encode()
 _EXPIRE = EXPIRE_HEADER.lower().encode()
 _SLACK_NS = 250 * MS
@@ -41,19 +42,25 @@ _SLACK_NS = 250 * MS
 
 
 class BingxDialect:
-    """The venue's part of a `venues.plumbing.client.Client`. Shows neither key nor secret."""
+    """The venue's part of a `venues.plumbing.client.Client`. Shows neither key nor secret.
 
-    __slots__ = ("_key", "_signer")
+    recv_window_ms    for how long a request is good, from its timestamp on.
+    """
 
-    def __init__(self, *, api_key: Secret, secret: Secret) -> None:
+    __slots__ = ("_key", "_signer", "_window")
+
+    def __init__(self, *, api_key: Secret, secret: Secret, recv_window_ms: int = RECV_WINDOW_MS) -> None:
         self._key = api_key
         self._signer = HmacSha256(secret)
+        self._window = "" if recv_window_ms == RECV_WINDOW_MS else f"recvWindow={recv_window_ms}"
 
     def target(self, *, path: str, params: str, signed: bool, venue_ms: int) -> str:
         """Path and query as they go out at `venue_ms` on the venue's clock; nobody may encode them again."""
         if not signed:
             return f"{path}?{params}" if params else path
         text = params.replace(MOMENT, f"{MOMENT}{venue_ms}", 1)
+        if self._window:
+            text = text.replace(_USUAL_WINDOW, self._window, 1)
         signature = self._signer.hex(text.encode())
         if "[" in text:
             pairs = [pair.partition("=") for pair in text.split("&")]

@@ -1,0 +1,221 @@
+"""The market sockets: topics of contracts spread over as many as they need, and books that are begun anew when lost."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from sor.errors import VenueFault
+from sor.ids import Symbol
+from sor.market import BookReset, BookUpdate
+from sor.units import MS, NS
+from venues.bingx import wire
+from venues.bingx.codec import inflate
+from venues.bingx.errors import TOPIC_REFUSALS
+from venues.bingx.listings import Listing
+from venues.bingx.market import (
+    SILENCE_MAX_NS,
+    TOPICS_MAX,
+    BookChain,
+    Channel,
+    Ping,
+    Step,
+    TopicAnswer,
+    TopicData,
+    read_frame,
+    read_topic,
+    topic,
+)
+from venues.bingx.session import Session
+from venues.plumbing.frames import Address
+from venues.plumbing.socket import Acked, Data, Denied, Heard, Phase, Pinged, SocketRules, SocketSession
+
+RULES: Final = SocketRules(silence_ns=SILENCE_MAX_NS, spacing_ns=120 * MS, topics_max=TOPICS_MAX)
+"""Fewer than ten subscriptions a second; liveness is the venue's ping."""
+RESYNC_EVERY_NS: Final = 2 * NS
+"""A book is not asked for anew more often than this."""
+_SILENT_NS: Final = {Channel.BOOK: 120 * NS, Channel.TRADES: 0, Channel.MARK: 20 * NS}
+"""A mark comes every second; a quiet book may say nothing for long, a quiet market has no trades at all."""
+_PONG: Final = wire.PONG.encode()
+_log = logging.getLogger(__name__)
+
+
+class MarketDialect:
+    """How the market socket speaks."""
+
+    def read(self, payload: bytes, recv_ns: int) -> Heard:
+        """What a frame says. Raises `ValueError` when it cannot be read."""
+        del recv_ns
+        try:
+            frame = read_frame(inflate(payload))
+        except VenueFault as error:
+            raise ValueError(str(error)) from error
+        if isinstance(frame, TopicData):
+            return Data(frame.topic, frame)
+        if isinstance(frame, Ping):
+            return Pinged(_PONG)
+        return _answer(frame)
+
+    def subscribe(self, topics: Sequence[str], no: int) -> bytes:
+        """One topic, as BingX ignores lists."""
+        return wire.subscribe(topics[0], request_id=str(no)).encode()
+
+    def unsubscribe(self, topics: Sequence[str], no: int) -> bytes:
+        """One topic."""
+        return wire.unsubscribe(topics[0], request_id=str(no)).encode()
+
+
+def _answer(answer: TopicAnswer) -> Heard:
+    if not (answer.request_id.isascii() and answer.request_id.isdigit() and len(answer.request_id) <= 9):
+        return None
+    no = int(answer.request_id)
+    if not answer.code:
+        return Acked(no)
+    why = TOPIC_REFUSALS.get(answer.code, "")
+    return Denied(no=no, code=str(answer.code), text=f"{answer.text} {why}".strip())
+
+
+class _Watched:
+    """One contract that is followed; its book is `lost` until the next snapshot."""
+
+    __slots__ = ("book", "chain", "lost", "resync_ns", "socket", "symbol")
+
+    def __init__(self, symbol: Symbol, book: str, socket: SocketSession) -> None:
+        self.symbol = symbol
+        self.book = book
+        self.chain = BookChain()
+        self.socket = socket
+        self.lost = False
+        self.resync_ns = 0  # not before this
+
+
+class MarketStreams:
+    """The market of every contract that was asked for, told to the session's outlet.
+
+    changed    told whether all sockets stand, with the reason, on every change.
+    """
+
+    def __init__(self, session: Session, changed: Callable[[bool, str], None]) -> None:
+        self._session = session
+        self._changed = changed
+        self._sockets: list[SocketSession] = []
+        self._topics: list[int] = []
+        self._watched: dict[Symbol, _Watched] = {}
+        self._by_topic: dict[str, _Watched] = {}
+        self._up = False
+
+    def start(self) -> None:
+        """Open the first socket, also with nothing to follow yet."""
+        if not self._sockets:
+            self._add()
+
+    def subscribe(self, listing: Listing) -> None:
+        """Follow a contract: its book, its trades and its mark. Once is enough."""
+        symbol = listing.instrument.symbol
+        if symbol in self._watched:
+            return
+        names = {channel: topic(listing, channel) for channel in Channel}
+        if not self._sockets or self._topics[-1] + len(names) > TOPICS_MAX:
+            self._add()
+        self._topics[-1] += len(names)
+        watched = self._watched[symbol] = _Watched(symbol, names[Channel.BOOK], self._sockets[-1])
+        for channel, name in names.items():
+            self._by_topic[name] = watched
+            watched.socket.subscribe(name, silence_ns=_SILENT_NS[channel])
+
+    def close(self) -> None:
+        """End all sockets; nothing is told any more."""
+        for socket in self._sockets:
+            socket.close()
+
+    def _add(self) -> None:
+        session = self._session
+        url = session.settings.place.socket
+        carrier = session.links.carrier(lambda: Address(url))
+        socket = SocketSession(
+            rules=RULES,
+            dialect=MarketDialect(),
+            pipe=carrier,
+            listener=self,
+            scheduler=session.scheduler,
+            draw=session.draw,
+        )
+        self._sockets.append(socket)
+        self._topics.append(0)
+        carrier.drive(socket)
+
+    # --- what the sockets say -----------------------------------------------------------------------------------------
+
+    def up(self) -> None:
+        """A socket stands."""
+        if not self._up and all(socket.phase is Phase.UP for socket in self._sockets):
+            self._up = True
+            self._changed(True, "")
+
+    def down(self, why: str, again_ns: int) -> None:
+        """A socket is lost, or did not come about; it tries again by itself."""
+        del again_ns
+        self._up = False
+        self._changed(False, f"market socket: {self._session.secrets.scrub(why)}")
+
+    def gap(self, topic: str, why: str) -> None:
+        """Messages of a topic are missing: a book is no longer to be trusted."""
+        del why
+        watched = self._by_topic[topic]
+        if topic == watched.book:
+            watched.chain.restart()
+            watched.lost = False
+            self._reset(watched)
+
+    def denied(self, topic: str, code: str, text: str) -> None:
+        """BingX does not give a topic."""
+        _log.error("BingX does not give %s: %s %s", topic, code, text)
+
+    def data(self, topic: str, message: object, recv_ns: int) -> None:
+        """A push of a topic."""
+        assert isinstance(message, TopicData), message
+        watched = self._by_topic[topic]
+        session = self._session
+        listing = session.listings.of(watched.symbol)
+        outlet = session.outlet
+        try:
+            events = read_topic(message, listing, recv_ns)
+        except VenueFault as error:
+            _log.warning("%s: %s", topic, error)
+            session.read_contracts_again()  # a price off the tick says that the terms have changed
+            if topic == watched.book:
+                self._lost(watched, str(error))
+            return
+        for event in events:
+            if not isinstance(event, BookUpdate) or self._believed(watched, event):
+                outlet.market(event)
+
+    def _believed(self, watched: _Watched, update: BookUpdate) -> bool:
+        """Whether an update may be told; sees to a new snapshot where it shows that the book is lost."""
+        if watched.lost:
+            if not update.snapshot:
+                return False
+            watched.lost = False
+        step = watched.chain.judge(update)
+        if step is Step.RESYNC:
+            self._lost(watched, "updates that do not fit together")
+        return step is Step.APPLY
+
+    def _lost(self, watched: _Watched, why: str) -> None:
+        """Ask for a book anew, now or as soon as that is decent."""
+        now_ns = self._session.now_ns()
+        if now_ns >= watched.resync_ns:
+            watched.resync_ns = now_ns + RESYNC_EVERY_NS
+            watched.socket.resync(watched.book, why)
+        else:
+            watched.lost = True
+            self._reset(watched)
+            self._session.scheduler.call_at(watched.resync_ns, lambda: self._still_lost(watched, why))
+
+    def _still_lost(self, watched: _Watched, why: str) -> None:
+        if watched.lost and not self._session.closed and self._session.now_ns() >= watched.resync_ns:
+            self._lost(watched, why)
+
+    def _reset(self, watched: _Watched) -> None:
+        self._session.outlet.market(BookReset(symbol=watched.symbol, recv_ns=self._session.now_ns()))
