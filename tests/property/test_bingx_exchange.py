@@ -215,8 +215,8 @@ def check_told(bench: Bench) -> None:
         assert bench.exchange.desk.balance(account).balance == wallet[name]
 
 
-@settings(max_examples=120)
-@given(st.lists(st.one_of(placing(), placing(), touching(), crowding(), happening()), max_size=40))
+@settings(max_examples=60)
+@given(st.lists(st.one_of(placing(), placing(), touching(), crowding(), happening()), min_size=10, max_size=50))
 def test_the_books_balance(ops: list[Op]) -> None:
     bench = Bench(SETTINGS)
     for op in ops:
