@@ -127,7 +127,7 @@ def show_preview(out: Console, found: Seen) -> None:
     if account is None:
         table.add_row("account", f"{mode}; it could not be read")
     else:
-        money = f"equity {account.equity:.10g} {account.asset}, available {account.available:.10g}"
+        money = f"equity {account.equity:,.2f} {account.asset}, available {account.available:,.2f}"
         table.add_row("account", f"{mode}; {money}; position {found.position}; open orders {found.open_orders}")
     by = found.job.order.policy
     table.add_row(by, f"would {wanted(instrument, decision, found.at_ns)}")

@@ -7,6 +7,7 @@ import click
 from sor import __version__
 from sor.cli.common import Output, add_json
 from sor.cli.demo import demo
+from sor.cli.doctor import doctor
 from sor.cli.emulate import emulate
 from sor.cli.explain import explain
 from sor.cli.journal import journal
@@ -32,6 +33,6 @@ def cli(ctx: click.Context, as_json: bool) -> None:
     ctx.ensure_object(Output).json = as_json
 
 
-for command in (demo, route, emulate, tape, replay, explain, journal, params, policies):
+for command in (demo, route, doctor, emulate, tape, replay, explain, journal, params, policies):
     cli.add_command(command)
 add_json(cli)
