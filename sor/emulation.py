@@ -37,6 +37,10 @@ class Emulator(Protocol):
     """One emulated venue. Made by an entry point of group `sor.emulators`."""
 
     @property
+    def port(self) -> int:
+        """Where it listens unless told otherwise; the venue's adapter looks for it there."""
+
+    @property
     def faults(self) -> tuple[FaultHelp, ...]:
         """Every fault it knows."""
 

@@ -16,12 +16,10 @@ from sor.cli.common import Output, say_json
 if TYPE_CHECKING:
     from sor.emulation import Emulator, Serving
 
-PORT = 8787
-
 
 @click.command(short_help="Serve an emulated venue on this machine.")
 @click.argument("name")
-@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), help="0 takes a free one.  [default: where the adapter looks]")
 @click.option("--tape", type=click.Path(path_type=Path), help="Directory of the tape whose market it shows.")
 @click.option("--synthetic", type=click.IntRange(min=0), metavar="SEED", help="A made-up market, decided by this seed.")
 @click.option("--symbol", "symbols", multiple=True, help="Symbol it lists; may be given again.")
@@ -32,7 +30,7 @@ PORT = 8787
 def emulate(
     ctx: click.Context,
     name: str,
-    port: int,
+    port: int | None,
     tape: Path | None,
     synthetic: int | None,
     symbols: tuple[str, ...],
@@ -73,7 +71,7 @@ def emulate(
             output.out.print("Ctrl-C ends it.")
         sys.stdout.flush()  # whoever started it in a pipe waits for this
 
-    _serve(emulator, port=port, started=started)
+    _serve(emulator, port=emulator.port if port is None else port, started=started)
 
 
 def _list(output: Output, emulator: Emulator) -> None:

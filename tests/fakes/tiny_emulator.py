@@ -102,6 +102,10 @@ class TinyEmulator:
         self.grumpy = False
 
     @property
+    def port(self) -> int:
+        return 0
+
+    @property
     def faults(self) -> tuple[FaultHelp, ...]:
         return (FaultHelp(name="grumpy", args="", text="says no"), *self.bytes.help)
 
