@@ -181,7 +181,7 @@ class Face:
         assert reply is not None
         return reply
 
-    def target(self, path: str, account: str = "one-way", **parameters: object) -> str:
+    def target(self, path: str, account: str = "one-way", /, **parameters: object) -> str:
         """Path and signed query: sorted keys, plain values signed, encoded ones sent."""
         said = {key: str(value) for key, value in parameters.items()}
         said["timestamp"] = str(self.app.exchange.now_ms())
@@ -190,7 +190,7 @@ class Face:
         full = path if path.startswith("/") else f"/openApi/swap/{path}"
         return f"{full}?{encoded}&signature={sign(text, KEYS[account][1])}"
 
-    def start(self, method: str, path: str, account: str = "one-way", **parameters: object) -> list[Reply]:
+    def start(self, method: str, path: str, account: str = "one-way", /, **parameters: object) -> list[Reply]:
         """A signed call; its answer is in the list as soon as there is one."""
         replies: list[Reply] = []
         self.send(
@@ -201,13 +201,13 @@ class Face:
         )
         return replies
 
-    def call(self, method: str, path: str, account: str = "one-way", **parameters: object) -> Reply:
+    def call(self, method: str, path: str, account: str = "one-way", /, **parameters: object) -> Reply:
         """A signed call that is answered at once."""
         replies = self.start(method, path, account, **parameters)
         assert len(replies) == 1
         return replies[0]
 
-    def order(self, account: str = "one-way", **parameters: object) -> Reply:
+    def order(self, account: str = "one-way", /, **parameters: object) -> Reply:
         """A new order; by default 0.01 BTC bought at market in one-way mode."""
         terms: dict[str, object] = {"symbol": "BTC-USDT", "side": "BUY", "positionSide": "BOTH", "type": "MARKET"}
         terms |= {"quantity": "0.01"} | parameters

@@ -169,11 +169,16 @@ class AccountStreams:
             due_ns += late.ns()
         swap = faults.strikes("push-swap", **about)
         if swap is not None:
-            self._held.append((account, frame))
-            scheduler.call_at(due_ns + swap.ns(), self._release)
+            scheduler.call_at(due_ns, lambda: self._hold(account, frame, swap.ns()))
             return
         copies = 2 if faults.strikes("push-duplicate", **about) else 1
         scheduler.call_at(due_ns, lambda: self._deliver(account, frame, copies=copies))
+
+    def _hold(self, account: str, frame: bytes, at_most_ns: int) -> None:
+        """Keep a push back until the next one has gone, or for this long."""
+        scheduler = self._exchange.scheduler
+        self._held.append((account, frame))
+        scheduler.call_at(scheduler.now_ns() + at_most_ns, self._release)
 
     def _deliver(self, account: str, frame: bytes, *, copies: int) -> None:
         lines = [

@@ -36,16 +36,19 @@ from venues.bingx.emulator.limits import LimitRules, Limits
 from venues.bingx.emulator.market import start_tapes
 from venues.bingx.emulator.market_streams import MarketStreams
 from venues.bingx.emulator.market_tape import contract_of
+from venues.bingx.emulator.orders import State
 from venues.bingx.emulator.service import Service, text_of
 from venues.bingx.emulator.settings import ONE_WAY, Settings
 from venues.bingx.emulator.signature import ApiKey, Gate
 from venues.bingx.emulator.sockets import Sockets, means
 from venues.bingx.emulator.venue_clock import VenueClock
+from venues.bingx.environments import EMULATOR_PORT
 from venues.bingx.listings import VENUE
 from venues.emulation.app import Answer, HttpReply, HttpRequest, ServerSocket, SocketHandler
 from venues.emulation.faults import ByteFaults
 from venues.emulation.link_tcp import serve_tcp
 from venues.emulation.server import Server
+from venues.matching.rules import Oversize
 
 STREAM_PATH: Final = "/swap-market"
 READ_ONLY_KEY: Final = "emulator-read-only-key"
@@ -140,7 +143,10 @@ class BingxEmulator:
         """Let the faults that change how the exchange behaves begin or end."""
         skew = self.faults.is_on("clock-skew")
         self._clock.skew_ns = skew.ns() if skew is not None else 0
-        self.exchange.switches.skips_ids = self.faults.is_on("ids-consecutive") is None
+        switches, faults = self.exchange.switches, self.faults
+        switches.skips_ids = faults.is_on("ids-consecutive") is None
+        switches.leftover = State.EXPIRED if faults.is_on("leftover-expired") else State.CANCELED
+        switches.reduce_oversize = Oversize.REFUSE if faults.is_on("oversize-refused") else Oversize.CLIP
 
     def _heartbeat(self, event: Event) -> None:
         if isinstance(event, MarkMoved):  # every second: for what ends by itself
@@ -163,6 +169,11 @@ class ServedEmulator:
         self._switched: list[str] = []
         self._byte_faults = ByteFaults()
         self._app: BingxEmulator | None = None
+
+    @property
+    def port(self) -> int:
+        """Where `env=emulator` of the adapter looks for it."""
+        return EMULATOR_PORT
 
     @property
     def faults(self) -> tuple[FaultHelp, ...]:

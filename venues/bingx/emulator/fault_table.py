@@ -92,6 +92,7 @@ _ORDER = (
     Fault("risk-control", Kind.ORDER, "Refused with 109403: risk control forbids trading."),
     Fault("refuse", Kind.ORDER, "Refused with any code.", (Arg(name="code", default="101400", whole=True),)),
     Fault("ack-bare", Kind.ORDER, "The answer to a new order has no status, average price and executed quantity."),
+    Fault("ack-pending", Kind.ORDER, "The answer to a resting order says PENDING instead of NEW."),
     Fault("ack-lacks-fill", Kind.ORDER, "The answer to a new order says NEW and nothing filled, whatever happened."),
 )
 _MATCH = (
@@ -103,6 +104,8 @@ _MATCH = (
         "The code of a client id that was used before.",
         (_word("code", "101481", "101400", "109201"),),
     ),
+    Fault("leftover-expired", Kind.MATCH, "What a MARKET, IOC or FOK order leaves is EXPIRED instead of CANCELED."),
+    Fault("oversize-refused", Kind.MATCH, "A reduce-only order above the position is refused (101290), not clipped."),
     Fault(
         "symbol-paused", Kind.MATCH, "No book, no orders, no topics: the contract is paused (status 25).", (_SYMBOL,)
     ),

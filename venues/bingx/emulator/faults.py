@@ -211,8 +211,8 @@ def fault_help() -> tuple[FaultHelp, ...]:
 
 
 def usage(fault: Fault) -> str:
-    """A fault's own keys with their defaults, as they are written."""
-    return ",".join([f"{arg.name}={arg.default or arg.name.upper()}" for arg in fault.args])
+    """A fault's own keys with their defaults, as they are written; of several words the first is the default."""
+    return ",".join([f"{arg.name}={'|'.join(arg.words) or arg.default or arg.name.upper()}" for arg in fault.args])
 
 
 def manual() -> str:
@@ -221,13 +221,17 @@ def manual() -> str:
     for kind in Kind:
         lines += ["", f"## {kind.value}", "", "| fault | keys and defaults | what happens |", "|---|---|---|"]
         lines += [
-            f"| `{fault.name}` | {f'`{usage(fault)}`' if fault.args else ''} | {fault.text} |"
+            f"| `{fault.name}` | {f'`{_cell(usage(fault))}`' if fault.args else ''} | {fault.text} |"
             for fault in FAULTS.values()
             if fault.kind is kind
         ]
     lines += ["", "## Bytes of a connection", "", _BYTES, "", "| fault | keys | what happens |", "|---|---|---|"]
-    lines += [f"| `{one.name}` | `{one.args}` | {one.text} |" for one in ByteFaults().help]
+    lines += [f"| `{one.name}` | `{_cell(one.args)}` | {one.text} |" for one in ByteFaults().help]
     return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 _BYTES = (
@@ -237,7 +241,8 @@ _BYTES = (
 _PREFACE = """# Faults of the BingX emulator
 
 All are off by default. They are switched on with `--fault` at the start or through the control endpoint while it runs,
-as `NAME` or `NAME=key=value,key=value`, and off as `-NAME`. What happens at once cannot be switched off.
+as `NAME` or `NAME=key=value,key=value`, and off as `-NAME`. What happens at once cannot be switched off. Of several
+words for a key the first is the default.
 
 Keys that every fault takes:
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+
 from venues.bingx.emulator.calls import Call, needed
 from venues.bingx.emulator.exchange import Canceled, Replaced
 from venues.bingx.emulator.order_asks import read_ask, read_batch, read_key, read_keys
-from venues.bingx.emulator.orders import OrderAsk, OrderKey, OrderRow, TimeInForce
+from venues.bingx.emulator.orders import OrderAsk, OrderKey, OrderRow, State, TimeInForce
 from venues.bingx.emulator.parameters import Parameters, Refused
 from venues.bingx.emulator.refusals import Refusal, invalid, paused
 from venues.bingx.emulator.render import (
@@ -77,12 +79,16 @@ def _placed(call: Call, ask: OrderAsk) -> OrderRow | Refusal:
     code = faults.is_on("duplicate-code", on=call.where, account=account.name, symbol=symbol)
     if code is not None:
         switches.duplicate_code = code.whole("code")
-    if ask.tif == TimeInForce.POST_ONLY and faults.strikes(
+    late = ask.tif == TimeInForce.POST_ONLY and faults.strikes(
         "post-only-late", on=call.where, account=account.name, symbol=symbol
-    ):
+    )
+    if late:
         switches.post_only_async = True
     try:
-        return call.exchange.place(account, ask)
+        row = call.exchange.place(account, ask)
+        if late and isinstance(row, OrderRow) and row.state is State.CANCELED:
+            return msgspec.structs.replace(row, state=State.NEW)  # only the push tells
+        return row
     finally:
         switches.duplicate_code, switches.post_only_async = kept
 
@@ -94,6 +100,8 @@ def _acknowledged(call: Call, row: OrderRow, echo: Echo) -> dict[str, Json]:
     if faults.strikes("ack-bare", **about):
         for key in (*_FILL_KEYS, "orderID"):
             del found[key]
+    elif found["status"] == "NEW" and faults.strikes("ack-pending", **about):
+        found["status"] = "PENDING"
     elif faults.strikes("ack-lacks-fill", **about):
         found |= {
             "status": "NEW",
