@@ -15,6 +15,7 @@ from tests.fakes.loop import Backend, LoopClock, backend
 from tests.fakes.ws import BINARY, CLOSE, CONT, PING, PONG, TEXT, ServerSocket, accept, frame
 from venues.plumbing.backoff import Backoff
 from venues.plumbing.frames import Address
+from venues.plumbing.link_picows import PicowsLink
 from venues.plumbing.link_pipe import StreamPipe
 from venues.plumbing.link_socket import LinkSettings, SocketLink
 from venues.plumbing.socket import Data, Heard, Phase, SocketRules, SocketSession
@@ -33,14 +34,19 @@ class Links:
     @asynccontextmanager
     async def opened(
         self, locate: Callable[[], Awaitable[Address]], *, settings: LinkSettings | None = None
-    ) -> AsyncIterator[SocketLink | StreamPipe]:
+    ) -> AsyncIterator[SocketLink | StreamPipe | PicowsLink]:
         """A pipe to an address."""
-        made = SocketLink.opened if self.name == "anyio" else StreamPipe.opened
-        async with made(locate, settings=settings) as link:
+        made: type[SocketLink | StreamPipe | PicowsLink] = LINKS[self.name]
+        async with made.opened(locate, settings=settings) as link:
             yield link
 
 
-@pytest.fixture(params=["anyio-asyncio", "anyio-trio", "lean-asyncio", "lean-uvloop"])
+LINKS = {"anyio": SocketLink, "lean": StreamPipe, "picows": PicowsLink}
+
+
+@pytest.fixture(
+    params=["anyio-asyncio", "anyio-trio", "lean-asyncio", "lean-uvloop", "picows-asyncio", "picows-uvloop"]
+)
 def way(request: pytest.FixtureRequest) -> str:
     """A pipe and what it runs on."""
     assert isinstance(request.param, str)
@@ -109,6 +115,7 @@ async def driven(
     settings: LinkSettings | None = None,
     rules: SocketRules = RULES,
     topic: str = "a",
+    ear: Ear | None = None,
 ) -> AsyncIterator[Rig]:
     async with anyio.create_task_group() as tasks, serving(*scripts) as server:
 
@@ -116,7 +123,7 @@ async def driven(
             return Address(f"ws://127.0.0.1:{server.port}/stream?listenKey=secret")
 
         async with links.opened(locate, settings=settings) as link:
-            ear = Ear()
+            ear = ear or Ear()
             session = SocketSession(
                 rules=rules,
                 dialect=Raw(),
@@ -207,6 +214,43 @@ async def test_every_loss_is_a_gap_and_a_new_connection(links: Links, script: Sc
         assert (*rig.ear.told[:3], *rig.ear.told[4:]) == ("up", "gap ", "gap a", "up")
         assert rig.ear.told[3].startswith((why, "writing failed"))
         assert (rig.server.connections, rig.session.live("a")) == (2, True)
+
+
+async def extends(connection: Connection) -> None:
+    await connection.send(accept(await connection.request()) + b"\xc1" + frame(b"packed")[1:])
+    await connection.request()
+
+
+async def continues_nothing(connection: Connection) -> None:
+    await connection.send(accept(await connection.request()) + frame(b"end", CONT))
+    await connection.request()
+
+
+async def never_continues(connection: Connection) -> None:
+    await connection.send(accept(await connection.request()) + frame(b"begin", fin=False) + frame(b"another"))
+    await connection.request()
+
+
+async def continues_for_ever(connection: Connection) -> None:
+    parts = [frame(b"x" * 400, CONT if number else TEXT, fin=False) for number in range(4)]
+    await connection.send(accept(await connection.request()) + b"".join(parts))
+    await connection.request()
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        (extends, "not WebSocket: ProtocolError"),
+        (continues_nothing, "not WebSocket: ProtocolError"),
+        (never_continues, "not WebSocket: ProtocolError"),
+        (continues_for_ever, "not WebSocket: PayloadTooBig"),
+    ],
+)
+async def test_frames_that_no_message_is_made_of_end_the_connection(links: Links, script: Script, why: str) -> None:
+    async with driven(links, script, patient, settings=LinkSettings(message_bytes_max=1_000)) as rig:
+        await until(lambda: rig.ear.told.count("up") == 2)
+        assert rig.ear.told == ["up", "gap ", "gap a", why, "up"]
+        assert rig.ear.messages == []
 
 
 async def refuses(connection: Connection) -> None:
@@ -320,3 +364,29 @@ async def test_closing_does_not_wait_for_a_venue_that_does_not_answer(links: Lin
         async with driven(links, mute) as rig:
             await until(lambda: rig.session.live("a"))
     assert rig.ear.told == ["up"]
+
+
+async def test_a_bug_in_what_listens_is_not_swallowed(links: Links) -> None:
+    class Broken(Ear):
+        def data(self, topic: str, message: object, recv_ns: int) -> None:
+            raise AssertionError(message)
+
+    async def says(connection: Connection) -> None:
+        socket = await ServerSocket.accepted(connection)
+        await connection.send(frame(b"boo"))
+        await socket.next()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        async with driven(links, says, ear=Broken()):
+            await anyio.sleep_forever()
+    assert caught.group_contains(AssertionError, match="boo")
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_picows_needs_asyncio(anyio_backend: str) -> None:
+    async def locate() -> Address:
+        raise AssertionError
+
+    with pytest.raises(CallerError, match=r"asyncio and uvloop only.*Use SocketLink"):
+        async with PicowsLink.opened(locate):
+            pass

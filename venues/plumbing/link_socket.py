@@ -20,7 +20,8 @@ from venues.plumbing.frames import Address, Control, Ended, Frames, Message
 from venues.plumbing.socket import SocketSession
 
 _READ_BYTES = 65_536
-_CLOSING_S = 0.5
+CLOSING_S = 0.5
+"""How long a goodbye is waited for."""
 _LOST = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
 
 
@@ -84,7 +85,7 @@ class SocketLink:
             finally:
                 if link._session is not None:
                     link._session.close()
-                tasks.cancel_scope.deadline = anyio.current_time() + _CLOSING_S
+                tasks.cancel_scope.deadline = anyio.current_time() + CLOSING_S
 
     def drive(self, session: SocketSession) -> None:
         """Tell this session what happens, and start it."""
@@ -125,7 +126,7 @@ class SocketLink:
             connection.scope.cancel()
         else:
             connection.frames.close()
-            connection.scope.deadline = anyio.current_time() + _CLOSING_S
+            connection.scope.deadline = anyio.current_time() + CLOSING_S
             self._flush(connection, connection.frames)
 
     def _present(self, no: int) -> _Connection | None:
