@@ -82,7 +82,7 @@ async def _checked(access: Access, symbol: str, output: Output, interrupts: Inte
         scheduler.stop()
 
     await beside(collect, scheduler.run)
-    return found
+    return [access.advised(check) for check in found]
 
 
 def _table(found: list[Check]) -> Table:

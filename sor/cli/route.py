@@ -133,6 +133,7 @@ def _confirm(headline: str) -> None:
     try:
         agreed = click.confirm(f"Real money: {headline}. Go on?", err=True)
     except click.exceptions.Abort:
+        click.echo(err=True)
         agreed = False
     if not agreed:
         raise CallerError(

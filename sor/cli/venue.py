@@ -15,7 +15,7 @@ from typing import TypeVar
 import click
 import msgspec
 
-from sor.adapter import VenueAdapter
+from sor.adapter import Check, CheckState, VenueAdapter
 from sor.errors import CallerError, NotSent
 from sor.ids import Symbol, VenueName
 from sor.instruments import Instrument, canonical_symbol
@@ -79,9 +79,19 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
     def unreachable(self, error: NotSent) -> NotSent:
         """`error`, with what to do about an emulator that does not answer."""
-        if self.paper or self.env != EMULATOR or not _is_real(self.venue):
-            return error
-        return NotSent(f"{str(error).rstrip('.')}. Is its emulator running? Start it with: sor emulate {self.venue}")
+        return NotSent(f"{str(error).rstrip('.')}. {self._start}") if self._start else error
+
+    def advised(self, check: Check) -> Check:
+        """`check`, with the same advice where it is the first that failed for want of an emulator."""
+        if self._start and check.state is CheckState.FAILED and "refused" in check.text:
+            return msgspec.structs.replace(check, advice=self._start)
+        return check
+
+    @property
+    def _start(self) -> str:
+        """How its emulator is started, where that is what is meant."""
+        emulated = self.env == EMULATOR and not self.paper and _is_real(self.venue)
+        return f"Is its emulator running? Start it with: sor emulate {self.venue}" if emulated else ""
 
 
 def venue_options(command: Command) -> Command:

@@ -1,0 +1,429 @@
+"""`sor route` as a trader meets it: what it says, what it sends, how it ends."""
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import anyio
+import pytest
+
+from sor.cli.common import Printer
+from sor.cli.main import run
+from sor.cli.watch import Watcher
+from sor.engine import Router
+from sor.journal import Environment, Journal, verify
+from sor.journal.index import Index
+from sor.orders import ParentStatus
+from sor.settings import Settings
+from tests.fakes import acme
+from tests.unit.test_engine import ladder, order, resting
+
+REPO = Path(__file__).resolve().parents[2]
+ORDER = ("--symbol", "BTC-USDT", "--side", "buy", "--qty", "0.02")
+SIMULATED = ("route", "--venue", "simulated", "--option", "market=ladder", "--option", "latency=near", *ORDER)
+CROSS = (*SIMULATED, "--policy", "cross")
+REST = (*SIMULATED, "--policy", "plain_limit", "--limit", "59000", "--deadline", "10m")
+
+Sor = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def sor(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sor:
+    """Run a command in an empty directory, as the console script does: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SOR_ALLOW_LIVE", raising=False)
+    acme.install(monkeypatch)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = run([*arguments])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+def spawned(home: Path, *words: str, **more: str) -> subprocess.Popen[str]:
+    """`sor` in a process of its own; a shell's job in the background would ignore Ctrl-C."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "from sor.cli.main import main; main()", *words],
+        cwd=home,
+        env={**os.environ, "PYTHONPATH": str(REPO), **more},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+def until_said(process: subprocess.Popen[str], what: str) -> str:
+    """What it has said on stderr, up to and with the line that holds `what`."""
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if what in line:
+            return said
+    raise AssertionError(said)
+
+
+# --- what it refuses --------------------------------------------------------------------------------------------------
+
+MISTAKES: Mapping[str, tuple[tuple[str, ...], int, str]] = {
+    "no venue": (("route", *ORDER), 2, "Missing option '--venue'"),
+    "unknown venue": (("route", "--venue", "nosuch", *ORDER), 1, "there is no 'nosuch' among sor.venues; nothing was"),
+    "unknown environment": (("route", "--venue", "acme", "--env", "prod", *ORDER), 2, "'prod' is not one of"),
+    "no side": (
+        ("route", "--venue", "acme", "--symbol", "BTCUSDT", "--side", "long", "--qty", "1"),
+        2,
+        "'long' is not",
+    ),
+    "quantity no number": ((*CROSS, "--qty", "much"), 1, "--qty 'much' is not a number; nothing was done"),
+    "quantity off the step": ((*CROSS, "--qty", "0.0205"), 1, "off the step of 0.001; nothing was sent. The nearest"),
+    "quantity below the minimum": ((*CROSS, "--option", "min_qty_lots=50"), 1, "minimum of 0.050; nothing was sent"),
+    "limit off the tick": ((*REST, "--limit", "59000.05"), 1, "price 59000.05 is off the step of 0.1 USDT"),
+    "limit no number": ((*REST, "--limit", "low"), 1, "--limit 'low' is not a number"),
+    "unknown symbol": (
+        (*CROSS, "--symbol", "BTC-USDC"),
+        1,
+        "does not list 'BTC-USDC'; nothing was sent. It lists 1, su",
+    ),
+    "symbol of nothing": ((*CROSS, "--symbol", "--"), 1, "is not a symbol; nothing was sent"),
+    "unknown policy": ((*CROSS, "--policy", "magic"), 1, "there is no 'magic' among sor.policies; nothing was sent"),
+    "unknown schedule": ((*CROSS, "--schedule", "magic"), 1, "there is no 'magic' among sor.schedules"),
+    "bad schedule argument": ((*CROSS, "--schedule", "twap", "--schedule-arg", "slices"), 1, "like slices=5"),
+    "unknown param-set": ((*CROSS, "--param-set", "nope"), 1, "there is no param-set 'nope'; nothing was sent"),
+    "bad duration": ((*CROSS, "--deadline", "soon"), 1, "duration 'soon': write it like 15s"),
+    "urgency beyond now": ((*CROSS, "--urgency", "2"), 1, "urgency 2.0 is not within 0 and 1; nothing was sent"),
+    "leverage too high": ((*CROSS, "--leverage", "900"), 1, "leverage 900 is not from 1 to 125; nothing was sent"),
+    "unknown option": ((*CROSS, "--option", "colour=red"), 1, "has no option 'colour'; no venue was opened"),
+    "option without a value": ((*CROSS, "--option", "hush-hush"), 1, "write each like KEY=VALUE; nothing was opened"),
+    "option twice": ((*CROSS, "--option", "market=zi"), 1, "--option market: give each once; nothing was opened"),
+    "environment as an option": ((*CROSS, "--option", "env=live"), 1, "--option env: use --env, which is checked"),
+    "permission as an option": ((*CROSS, "--option", "allow_live=yes"), 1, "use --allow-live, which is checked"),
+    "key on the command line": ((*CROSS, "--option", "api_secret=hush-hush"), 1, "where every process can read them"),
+    "paper without a market": ((*CROSS, "--paper"), 1, "there is no 'simulated' among sor.markets; nothing was sent"),
+    "no emulator": (
+        ("route", "--venue", "acme", "--env", "emulator", *ORDER),
+        1,
+        "connection refused; nothing was sent. Is its emulator running? Start it with: sor emulate acme",
+    ),
+    "no market": ((*SIMULATED[:3], "--option", "market=empty", *ORDER, "--dry-run"), 1, "is empty; try again when it"),
+}
+
+
+@pytest.mark.parametrize(("words", "code", "says"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_gets_one_sentence(
+    sor: Sor, words: tuple[str, ...], code: int, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sor.cli.preview.MARKET_WAIT_S", 0.2)
+    ended, out, err = sor(*words)
+    assert (ended, out) == (code, "")
+    assert says in err
+    assert "Traceback" not in err
+    assert "hush-hush" not in err
+    if code == 1:
+        assert err.startswith("sor: ")
+        assert err.count("\n") == 1
+
+
+LIVE = ("route", "--venue", "acme", "--env", "live", *ORDER, "--policy", "cross")
+
+
+@pytest.mark.parametrize(
+    ("switches", "permit"), [((), "yes"), (("--allow-live",), ""), (("--allow-live",), "1"), (("--yes",), "yes")]
+)
+def test_real_money_takes_two_permissions(
+    sor: Sor, switches: tuple[str, ...], permit: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if permit:
+        monkeypatch.setenv("SOR_ALLOW_LIVE", permit)
+    ended, out, err = sor(*LIVE, *switches)
+    assert (ended, out) == (1, "")
+    assert err == (
+        "sor: acme (live) trades real money: give --allow-live and set SOR_ALLOW_LIVE=yes in the environment to permit "
+        "it; nothing was opened and nothing was sent\n"
+    )
+    assert (acme.opened, list(tmp_path.iterdir())) == ([], [])
+
+
+def test_real_money_is_asked_about_and_has_a_journal_of_its_own(
+    sor: Sor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SOR_ALLOW_LIVE", "yes")
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))  # nobody there
+    ended, out, err = sor(*LIVE, "--allow-live")
+    assert (ended, out, acme.opened) == (1, "", [])
+    assert err.startswith("Real money: buy 0.02 BTC-USDT on acme (live), policy cross. Go on?")
+    assert "not confirmed; nothing was opened and nothing was sent" in err
+    assert sor(*LIVE, "--allow-live", "--yes")[0] == 0
+    assert acme.opened == [{"env": "live", "allow_live": "yes"}]
+    home = tmp_path / ".sor" / "journals"
+    assert verify(home / "acme-live").environment == Environment.LIVE
+    ended, out, err = sor("route", "--venue", "acme", *ORDER, "--journal", str(home / "acme-live"))
+    assert (ended, out) == (1, "")
+    assert "is of the live environment, not demo; nothing was changed and nothing was sent" in err
+    assert sor("route", "--venue", "acme", *ORDER, "--policy", "cross")[0] == 0
+    assert verify(home / "acme-demo").environment == Environment.DEMO
+
+
+def test_to_look_at_live_takes_no_permission_and_orders_nothing(sor: Sor, tmp_path: Path) -> None:
+    ended, out, _ = sor(*LIVE, "--dry-run")
+    assert ended == 0
+    assert out.endswith("Dry run: nothing was placed, nothing was changed.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- what it does -----------------------------------------------------------------------------------------------------
+
+
+def test_a_filled_order_is_told_and_explained(sor: Sor) -> None:
+    ended, out, err = sor(*CROSS, "--id", "one")
+    assert ended == 0
+    assert re.search(r"^status +filled \(complete\) *$", out, re.MULTILINE)
+    assert re.search(r"^average price +60000\.100 *$", out, re.MULTILINE)
+    assert re.search(r"^fees +0\.600001 USDT settled", out, re.MULTILINE)
+    assert err.startswith("one: buy 0.02 BTC, BTCUSDT on simulated, deadline 60 s, policy cross\n")
+    assert re.search(r"send sor\S+: buy 0\.020 LIMIT 60\d+\.\d IOC\n.*filled 0\.020 at 60000\.1 as taker", err)
+    (command,) = re.findall(r"^Its story: sor (.*)$", out, re.MULTILINE)
+    ended, told, _ = sor(*command.split())
+    assert (ended, told.splitlines()[0][:48]) == (0, "one: buy 0.02 BTC, BTCUSDT on simulated, accepte")
+
+
+def test_programs_get_one_document(sor: Sor) -> None:
+    ended, out, err = sor(*CROSS, "--json", "--id", "one")
+    assert (ended, err) == (0, "")
+    told = json.loads(out)
+    assert {key: told[key] for key in ("parent", "venue", "env", "side", "status", "exit_code", "filled", "text")} == {
+        "parent": "one",
+        "venue": "simulated",
+        "env": "",
+        "side": "buy",
+        "status": "filled",
+        "exit_code": 0,
+        "filled": "0.020",
+        "text": "",
+    }
+    (fill,) = told["fills"]
+    assert (fill["quantity"], fill["price"], fill["is_maker"], fill["fee_asset"]) == ("0.020", "60000.1", False, "USDT")
+    (sent,) = told["orders"]
+    assert (sent["cl_ord_id"], sent["status"], sent["tif"]) == (fill["cl_ord_id"], "filled", "ioc")
+    assert told["unconfirmed"] == []
+
+
+def test_the_same_id_is_the_same_order(sor: Sor) -> None:
+    assert sor(*CROSS, "--id", "one")[0] == 0
+    ended, out, err = sor(*CROSS, "--id", "one")
+    assert (ended, err) == (0, "")
+    assert "one had ended before: nothing was sent now." in out
+    ended, out, err = sor(*CROSS, "--id", "one", "--limit", "60001")
+    assert (ended, out) == (1, "")
+    assert "parent 'one' was submitted before with other terms; nothing was sent" in err
+
+
+def test_what_is_not_filled_in_full_has_codes_of_its_own(sor: Sor) -> None:
+    small = ("route", "--venue", "small", "--symbol", "BTC/USDT", "--side", "sell", "--deadline", "1s")
+    ended, out, err = sor(*small, "--qty", "0.08", "--policy", "cross")
+    assert ended == 4
+    assert re.search(r"^filled +0\.050 *$", out, re.MULTILINE)
+    assert err.splitlines()[-1].startswith(
+        "sor: 0.050 of 0.08 BTC filled and nothing of it rests at the venue: the dead"
+    )
+    ended, out, err = sor(*REST, "--deadline", "1s", "--json")
+    assert ended == json.loads(out)["exit_code"] == 5
+    why = "the deadline came, and the limit forbade to cross"
+    assert err == f"sor: 0.000 of 0.02 BTC filled and nothing of it rests at the venue: {why}\n"
+
+
+OBSTACLES: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "nothing to reduce": (("--reduce-only", "--leverage", "3"), "there was no position left to reduce"),
+    "too much for the risk gate": (
+        ("--qty", "9"),
+        "refused its orders: order notional (risk.order_notional_max is 250,",
+    ),
+    "rate limit": (
+        ("--option", "fault.rate_limit=1"),
+        "had refused its last order (rate_limited too many requests). Wait before the next order",
+    ),
+}
+
+
+@pytest.mark.parametrize(("words", "says"), OBSTACLES.values(), ids=OBSTACLES)
+def test_what_stood_in_the_way_is_said_once_and_at_the_end(sor: Sor, words: tuple[str, ...], says: str) -> None:
+    ended, _, err = sor(*CROSS, "--deadline", "1s", *words)
+    assert ended == 5
+    last = err.splitlines()[-1]
+    assert last.startswith("sor: 0.000 of ")
+    assert says in last
+    assert ("leverage is left alone" in err) is ("--leverage" in words)
+
+
+def test_a_dry_run_shows_what_would_be_decided_and_places_nothing(sor: Sor, tmp_path: Path) -> None:
+    ended, out, err = sor(*CROSS, "--dry-run")
+    assert (ended, err) == (0, "")
+    assert out.splitlines()[0] == "buy 0.02 BTC-USDT on simulated, policy cross"
+    assert re.search(
+        r"^account +one-way mode; equity 1,000,000\.00 USDT, .* position 0\.000; open orders 0 *$", out, re.MULTILINE
+    )
+    assert re.search(r"^cross +would take 0\.020 now, at 60\d+\.\d or better \(cross\) *$", out, re.MULTILINE)
+    assert "weighed" in out
+    document = json.loads(sor(*CROSS, "--dry-run", "--json")[1])
+    assert (document["dry_run"], document["position"], document["decision"]["reason"]) == (True, "0.000", "cross")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_leverage_is_set_before_what_may_open_a_position(sor: Sor) -> None:
+    assert sor(*CROSS, "--leverage", "5")[0] == 0
+
+
+def test_secrets_are_never_repeated(sor: Sor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted in a file and in the environment, then looked for in everything that was said and written."""
+    hush = "k3y-that-nobody-may-see"
+    secrets = tmp_path / "keys"
+    secrets.write_text(f"api_key={hush}\napi_secret={hush}\n", encoding="utf-8")
+    secrets.chmod(0o600)
+    monkeypatch.setenv("ACME_API_SECRET", hush)
+    acme.SCRIPT.clear()
+    words = (*LIVE, "--dry-run", "--secrets", str(secrets))
+    said = [
+        sor(*words),
+        sor(*words, "--json"),
+        sor("doctor", "acme", "--secrets", str(secrets)),
+        sor("route", "--venue", "acme", *ORDER, "--policy", "cross", "--secrets", str(secrets)),
+        sor("route", "--venue", "acme", *ORDER, "--option", f"api_key={hush}"),
+        sor("route", "--venue", "acme", *ORDER, "--option", hush),
+    ]
+    assert [ended for ended, _, _ in said] == [0, 0, 0, 0, 1, 1]
+    assert all(hush not in out + err for _, out, err in said)
+    written = [path for path in (tmp_path / ".sor").rglob("*") if path.is_file()]
+    assert len(written) >= 2
+    assert all(hush.encode() not in path.read_bytes() for path in written)
+
+
+# --- the view ---------------------------------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    """A terminal that somebody may close."""
+
+    closed_by_reader = False
+
+    def write(self, text: str) -> int:
+        if self.closed_by_reader:
+            raise BrokenPipeError
+        return super().write(text)
+
+
+@pytest.mark.anyio
+async def test_the_view_keeps_up_and_gives_up_quietly(tmp_path: Path) -> None:
+    screen = Terminal()
+    console = Printer(file=screen, force_terminal=True, width=160, highlight=False)
+    venue = ladder()
+    async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
+        handle = await router.submit(order("one", policy="plain_limit", limit=Decimal(59_990), deadline_s=600.0))
+        watcher = Watcher(console, router, handle, where="acme", silent=False)
+        await resting(router, handle)
+        with watcher.shown():
+            with anyio.move_on_after(0.05):
+                await watcher.refresh()
+            shown = screen.getvalue()
+            screen.closed_by_reader = True
+            watcher.say("nobody hears this")
+            with anyio.move_on_after(0.05):
+                await watcher.refresh()
+        assert not handle.parent.ended
+    assert re.search(r"working: 0\.000 of 0\.500 filled, 0\.500 working, \d{3}\.\d s left", shown)
+    assert re.search(r"bid 5\d+\.\d x 1\.000, ask 60\d+\.\d x 1\.000, spread 0\.083 bps", shown)
+    assert re.search(r"0\.500 +59990\.0 +new", shown)
+    assert "nothing filled yet" in shown
+    assert "nobody hears" not in screen.getvalue()
+
+
+# --- signals ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def processes() -> Iterator[list[subprocess.Popen[str]]]:
+    """What a test starts, ended with it."""
+    started: list[subprocess.Popen[str]] = []
+    yield started
+    for one in started:
+        if one.poll() is None:
+            one.kill()
+        one.communicate(timeout=60)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_withdraws_and_says_what_was_done(
+    tmp_path: Path, number: signal.Signals, processes: list[subprocess.Popen[str]]
+) -> None:
+    process = spawned(tmp_path, *REST, "--json")
+    processes.append(process)
+    journal = tmp_path / ".sor" / "journals" / "simulated"
+    patience = time.monotonic() + 60
+    while not (journal / "000001.seg").exists() or b"sor" not in (journal / "000001.seg").read_bytes():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < patience
+    process.send_signal(number)
+    process.send_signal(number)  # a terminal tells it twice: the same wish
+    out, err = process.communicate(timeout=60)
+    told = json.loads(out)
+    assert (process.returncode, told["status"], told["unconfirmed"]) == (128 + number, "canceled", [])
+    assert "nothing of it rests at the venue: it was interrupted" in err
+    assert "Traceback" not in err
+    assert verify(journal).faults == ()
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_leaves_and_names_what_is_not_confirmed(
+    tmp_path: Path, processes: list[subprocess.Popen[str]]
+) -> None:
+    """Its order gets lost on the way, so nobody can say soon what became of it; the next life settles it."""
+    words = (*REST, "--option", "fault.lost_request=1", "--id", "lost")
+    process = spawned(tmp_path, *words)
+    processes.append(process)
+    until_said(process, "send sor")
+    process.send_signal(signal.SIGINT)
+    until_said(process, "Interrupted: withdrawing what rests. Press again to leave without waiting.")
+    time.sleep(1.1)  # sooner it would count as the same key
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 6
+    assert re.search(
+        r"left before it was known what became of sor\S+, which may still rest or fill; 0\.000 of 0\.02", err
+    )
+    assert "with --id lost to settle it" in err
+    assert re.search(r"^status +stopping \(caller\)", out, re.MULTILINE)
+    again = spawned(tmp_path, *REST, "--id", "lost", "--json")
+    processes.append(again)
+    out, err = again.communicate(timeout=60)
+    told = json.loads(out)
+    assert (again.returncode, told["status"], told["unconfirmed"]) == (5, "canceled", []), err
+
+
+@pytest.mark.slow
+def test_after_a_crash_the_order_goes_on_and_no_other_does(
+    tmp_path: Path, processes: list[subprocess.Popen[str]]
+) -> None:
+    journal = tmp_path / ".sor" / "journals" / "simulated"
+    first = spawned(tmp_path, *REST, "--id", "first")
+    processes.append(first)
+    until_said(first, "send sor")
+    first.kill()
+    first.wait(timeout=60)
+    second = spawned(tmp_path, *CROSS, "--id", "second", "--json")
+    processes.append(second)
+    out, _ = second.communicate(timeout=60)
+    assert (second.returncode, json.loads(out)["status"]) == (0, "filled")
+    with Index.open(journal) as index:
+        ended = {row.parent_id: row.status for row in index.parents()}
+    assert ended == {"first": ParentStatus.CANCELED, "second": ParentStatus.FILLED}
+    with Journal.open(journal):
+        pass  # nobody holds it any more
