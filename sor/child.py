@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from sor.adapter import NewOrder
+from sor.adapter import NewOrder, RequestFailed
 from sor.ids import ExecId, VenueName, VenueOrderId
 from sor.orders import TERMINAL, ExecType, ExecutionReport, OrdStatus, RejectKind
 from sor.reasons import Why
@@ -254,6 +254,7 @@ class Child:
     expire_ns       when a resting one is to be withdrawn; 0 for one that takes.
     check_ns        when the core should look at it again, 0 for never; `checks` counts the looks since life moved.
     no_amend        an amend was refused, or settled without its own answer: a late answer must not meet another one.
+    reject, failed  the venue's last refusal of it; the last word on a request for it that has no answer.
     cancel_wanted   it should go; whether a request is on the way is `pending`.
     cancel_unknown  a cancel was refused because the venue knows no such order: half of a proof of absence.
     heard           the venue has shown that it knows the order: "not found" can no longer mean that it never arrived.
@@ -277,6 +278,7 @@ class Child:
         "counted_lots",
         "early_queries",
         "expire_ns",
+        "failed",
         "floor_hticks",
         "floor_lots",
         "heard",
@@ -341,6 +343,7 @@ class Child:
         self.venue_order_id = VenueOrderId("")
         self.status_hint = OrdStatus.CANCELED
         self.reject: ExecutionReport | None = None
+        self.failed: RequestFailed | None = None
         self.timed_out = False
         self.absorbed = 0
         self.check_ns = 0

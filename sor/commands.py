@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from sor.adapter import NewOrder, OrderRef
+from sor.adapter import NewOrder, OrderRef, RequestFailed
 from sor.ids import ExecId, VenueName
 from sor.market import MarketView
 from sor.orders import ExecutionReport, OrdStatus, ParentStatus
@@ -137,13 +137,17 @@ class EndMark(Wish, frozen=True, gc=False, array_like=True, tag="end_mark"):
 
 
 class Happening(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What a handle's listener is told of: a report that counted, an order's end, or a parent's new status."""
+    """What a handle's listener is told of: a report that counted, an order's end, or a parent's new status.
+
+    failed    a request that the venue did not answer, where that changed what is known of its order.
+    """
 
     parent_no: int
     status: ParentStatus | None = None
     report: ExecutionReport | None = None
     order_status: OrdStatus | None = None
     text: str = ""
+    failed: RequestFailed | None = None
 
 
 class Tell(Wish, frozen=True, gc=False, array_like=True, tag="tell"):

@@ -341,6 +341,8 @@ class Desk:
         if isinstance(child.verdict(happened), Refuse):
             fault = self._refused(child, "it was called unsent, and had been heard of")
             return Effect(new_lots=0, closed=False, fault=fault, life_moved=False)
+        if failed.request is Request.PLACE:
+            child.failed = failed
         if failed.request is Request.QUERY and child.early_queries:
             child.early_queries -= 1
         if happened is Happened.AMEND_REFUSED and child.counted_lots >= child.qty_lots:

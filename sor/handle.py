@@ -11,9 +11,9 @@ import anyio
 from sor.commands import Happening
 from sor.errors import JournalFault
 from sor.ids import ParentId
-from sor.orders import ParentStatus
+from sor.orders import Fill, ParentStatus
 from sor.parent import Parent
-from sor.records import record_of
+from sor.records import fills_of_parent, record_of
 from sor.router import Core
 from sor.tca import ParentReport, report
 
@@ -60,6 +60,11 @@ class ParentHandle:
     def report(self) -> ParentReport:
         """What it has cost so far."""
         return report(record_of(self.parent, self._core))
+
+    @property
+    def fills(self) -> tuple[Fill, ...]:
+        """Every fill so far with its friction (F1), by order, in the order of arrival."""
+        return fills_of_parent(self.parent)
 
     async def result(self) -> ParentReport:
         """Wait until it has ended: from then on the venue holds none of its orders.

@@ -257,7 +257,8 @@ class Fill(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     mid_hticks       our mid when the fill reached us, half-ticks.
     fee_atoms        best known figure; `fee_estimated_atoms` keeps the first estimate beside a settled one (F2).
     slippage_bps     against `mark_at_submit_ticks`, positive is adverse on both sides (F3).
-    inferred         True when the venue's cumulative quantity proves the fill but its own report never came.
+    inferred         True when the venue's cumulative quantity proves the fill but its own report never came; nobody
+                     knows when, so `recv_ns` is then when its order was sent.
     """
 
     parent_id: ParentId
@@ -285,7 +286,11 @@ class Fill(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
 class ExecutionReceipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The answer to an `Intent` (P2). `account_state` and `raw` are None where the venue gave none.
 
-    leverage    what the account has there, where the intent asked for one and this call saw to it.
+    fee            what the venue has stated of it, and our estimate of the rest; `fee_source` where it is one for all.
+    fee_estimated  our estimate of all of it, which stays beside what is settled (F2).
+    reject         why the venue refused last, None where it did not: rate limited is another thing than rejected (B12).
+    raw            the venue's own code and words on that, or on a request that it did not answer.
+    leverage       what the account has there, where the intent asked for one and this call saw to it.
     """
 
     ts_ns: int
@@ -306,3 +311,6 @@ class ExecutionReceipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     raw: str | None = None
     account_state: str | None = None
     leverage: int | None = None
+    fee_source: FeeSource | None = None
+    fee_estimated: Decimal | None = None
+    reject: RejectKind | None = None

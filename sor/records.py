@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from sor.child import Child
+from sor.child import Child, Life
 from sor.fills import fills_of
 from sor.ids import ExecId
-from sor.orders import ExecutionReceipt, Fill, Intent, OrdStatus
+from sor.orders import ExecutionReceipt, Fill, Intent, OrdStatus, RejectKind
 from sor.parent import Parent
 from sor.router import Core
 from sor.tca import ParentRecord, completion, report
@@ -74,6 +74,7 @@ def receipt_of(parent: Parent, intent: Intent, core: Core, *, now_ns: int) -> Ex
     lots = sum(fill.lots for fill in fills)
     costs = report(record_of(parent, core))
     assets = {fill.fee_asset: None for fill in fills if fill.fee_atoms is not None}
+    sources = list(dict.fromkeys(fill.fee_source for fill in fills))
     fee = None
     if fills and len(assets) == 1 and all(fill.fee_atoms is not None for fill in fills):
         fee = parent.instrument.money(sum(fill.fee_atoms or 0 for fill in fills))
@@ -94,6 +95,9 @@ def receipt_of(parent: Parent, intent: Intent, core: Core, *, now_ns: int) -> Ex
         arrival_cost_bps=costs.arrival_cost_bps,
         reason="" if parent.end_reason is None else parent.end_text or parent.end_reason.value,
         raw=_raw(parent.children),
+        fee_source=sources[0] if len(sources) == 1 else None,
+        fee_estimated=_estimated(parent, fills),
+        reject=_reject(parent.children),
     )
 
 
@@ -113,7 +117,26 @@ def _slippage(fills: tuple[Fill, ...], lots: int) -> float | None:
     return sum(bps * part for bps, part in known) / lots
 
 
+def _estimated(parent: Parent, fills: tuple[Fill, ...]) -> Decimal | None:
+    """Our own estimate of all fees, None without fills."""
+    if not fills or any(fill.fee_estimated_atoms is None for fill in fills):
+        return None
+    return parent.instrument.money(sum(fill.fee_estimated_atoms or 0 for fill in fills))
+
+
 def _raw(children: list[Child]) -> str | None:
-    """The venue's own words on the last refusal, where there was one."""
-    refused = [child.reject for child in children if child.reject is not None]
-    return f"{refused[-1].code} {refused[-1].text}".strip() if refused else None
+    """The venue's own words on the last order that it refused, or whose request it did not answer."""
+    for child in reversed(children):
+        lost = child.failed if child.life in (Life.ABSENT, Life.IN_DOUBT) else None  # else it was found later
+        said = child.reject or lost
+        if said is not None:
+            return f"{said.code} {said.text}".strip()
+    return None
+
+
+def _reject(children: list[Child]) -> RejectKind | None:
+    """Why the venue refused last, None where it did not."""
+    for child in reversed(children):
+        if child.reject is not None and child.reject.reject is not RejectKind.NONE:
+            return child.reject.reject
+    return None

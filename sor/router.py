@@ -439,6 +439,8 @@ class Core:
         parent = self.parents[child.parent_no - 1]
         limits = self.limits(parent)
         effect = self.desk.lost(parent, child, fact.failed, now_ns=fact.now_ns, limits=limits)
+        if effect.life_moved:
+            self.out.append(Tell(Happening(parent.no, order_status=child.status, failed=fact.failed)))
         if effect.fault and not self.desk.book_of(parent).halted:
             key = (parent.venue, parent.order.account, parent.instrument.symbol)
             self._halt(key, parent.no, effect.fault, fact.now_ns)

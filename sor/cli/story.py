@@ -22,6 +22,7 @@ from sor.cli.words import (
     plain,
     reported,
     seen,
+    unanswered,
     verb,
     wanted,
     weighed,
@@ -30,7 +31,7 @@ from sor.commands import Amend, Cancel, Decided, Ended, Place
 from sor.decide import Checked
 from sor.decide import Recorded as RecordedDecisions
 from sor.errors import CallerError
-from sor.events import Looked, ParamsAdopted, Reported
+from sor.events import Looked, ParamsAdopted, Reported, RequestLost
 from sor.ids import ParentId
 from sor.instruments import Instrument
 from sor.journal import Record, Turn, pick, turns
@@ -222,6 +223,8 @@ class _Teller:
             said = f"move {record.ref.cl_ord_id} to {self._instrument.price(record.price_ticks)}"
         elif isinstance(record, Reported):
             said = reported(self._instrument, record.report)
+        elif isinstance(record, RequestLost):
+            said = unanswered(record.failed)
         elif isinstance(record, Ended):
             filled = self._instrument.quantity(record.cum_lots)
             why = record.text or plain(record.reason)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from sor.adapter import NewOrder
+from sor.adapter import NewOrder, Reach, RequestFailed
 from sor.instruments import Instrument
 from sor.market import MarketView
 from sor.orders import ExecType, ExecutionReport, OrdType, Side
@@ -91,7 +91,18 @@ def reported(instrument: Instrument, told: ExecutionReport) -> tuple[str, str]:
             asset = told.fee_asset or instrument.quote
             fee = f", fee {float(instrument.money(told.fee_atoms)):.6g} {asset}".rstrip()
         return f"filled {lots} at {price}{role}{fee}", "green"
-    return " ".join(["venue:", plain(told.exec_type), *(said for said in (told.code, told.text) if said)]), ""
+    what = plain(told.exec_type)
+    if told.reject and told.reject.value != told.code:
+        what += f" ({plain(told.reject)})"  # the kind that the router acts upon, beside the venue's own words
+    return " ".join(["venue:", what, *(said for said in (told.code, told.text) if said)]), ""
+
+
+def unanswered(failed: RequestFailed) -> tuple[str, str]:
+    """What became of a request that the venue did not answer, and the style to print it in."""
+    how = "was not sent" if failed.reach is Reach.NOT_SENT else "has no answer, and may have arrived"
+    return " ".join(
+        [f"{failed.request.value} {how}:", *(said for said in (failed.code, failed.text) if said)]
+    ), "yellow"
 
 
 def wanted(instrument: Instrument, decision: Decision, at_ns: int) -> str:
