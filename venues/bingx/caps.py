@@ -31,6 +31,9 @@ def capabilities(
     lookup_lag_ns: int = LOOKUP_LAG_NS,
     clock_error_ns: int = CLOCK_ERROR_NS,
     rtt_ns: int = 150 * MS,
+    recv_window_ms: int = wire.RECV_WINDOW_MS,
+    order_wait_ns: int = 0,
+    reduce_only_flag: bool = True,
 ) -> Capabilities:
     """What a session can do.
 
@@ -39,19 +42,22 @@ def capabilities(
                     taking order is an IOC at its collar.
     orders_per_s    5 is the smallest figure documented (2025-10), 10 the newest (2026-04).
     rtt_ns          to be measured; the origin is in Singapore.
+    order_wait_ns   how long an order may wait here before it leaves with a timestamp of its own: by so much later may
+                    it still arrive.
+    reduce_only_flag    False: orders that close do not say so (B4).
     """
     return Capabilities(
         client_ids=CLIENT_IDS,
         tif=frozenset({Tif.GTC, Tif.IOC, Tif.FOK}),  # timeInForce of POST trade/order; there is no GTD
         post_only=True,  # timeInForce=PostOnly
         post_only_failure_async=True,  # 101215 in the answer, or a cancel afterwards: unverified, both are handled
-        reduce_only=ReduceOnly.IMPLIED_BY_MODE if hedge else ReduceOnly.FLAG,  # the flag is refused in hedge mode
+        reduce_only=_reduce_only(hedge=hedge, flag=reduce_only_flag),
         amend=AmendModel.CANCEL_REPLACE,  # trade/amend changes the quantity only, cancelReplace is two steps
         amend_keeps_priority_on_size_down=False,  # nowhere said
         ack_model=AckModel.GATEWAY_ONLY,  # an ACK may show a fill and may show nothing
         query_by_client_id=True,
         lookup_lag_ns=lookup_lag_ns,
-        receive_window_ns=wire.RECV_WINDOW_MS * MS,
+        receive_window_ns=recv_window_ms * MS + order_wait_ns,
         clock_error_ns=clock_error_ns,
         fills_lookup=True,  # fillHistory: seven days, 1000 rows
         dead_man=DeadMan.ACCOUNT,  # cancelAllAfter, 10 to 120 s; whether it spans all symbols is unverified
@@ -65,6 +71,13 @@ def capabilities(
         submit_rtt_ns=rtt_ns,
         cancel_rtt_ns=rtt_ns,
     )
+
+
+def _reduce_only(*, hedge: bool, flag: bool) -> ReduceOnly:
+    """In hedge mode the side of the position says it, and the flag is refused."""
+    if hedge:
+        return ReduceOnly.IMPLIED_BY_MODE
+    return ReduceOnly.FLAG if flag else ReduceOnly.NONE
 
 
 def market_bound_bps(rules: TradingRules | None) -> float | None:

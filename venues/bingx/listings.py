@@ -93,6 +93,10 @@ class Listings:
         """The listing of a spelling of BingX's, or None."""
         return self._by_venue.get(venue_symbol)
 
+    def find(self, symbol: Symbol) -> Listing | None:
+        """The listing of one of our symbols, or None."""
+        return self._by_symbol.get(symbol)
+
     def stated(self, venue_symbol: str) -> Listing:
         """The listing of what an answer about our own order names. Raises `VenueFault` when it names another."""
         listing = self._by_venue.get(venue_symbol)

@@ -11,6 +11,8 @@ from decimal import Decimal
 import msgspec
 
 from sor.adapter import Position
+from sor.errors import VenueFault
+from sor.ids import ClOrdId, Symbol, VenueOrderId
 from sor.orders import Provenance
 from venues.bingx.account import position
 from venues.bingx.codec import ABSENT, decoded, ms_to_ns, text_of, whole_of
@@ -184,6 +186,40 @@ def read_push(message: bytes, listings: Listings, *, hedge: bool, recv_ns: int) 
             return KeyExpired()
         case _:
             return Noise(event)
+
+
+class Named(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Which order an event is about: by our id or BingX's, either of which may be ""."""
+
+    symbol: Symbol
+    cl_ord_id: ClOrdId
+    order_id: VenueOrderId
+
+
+class _Name(msgspec.Struct, frozen=True, gc=False):
+    symbol: str = msgspec.field(name="s")
+    order_id: msgspec.Raw = msgspec.field(name="i", default=ABSENT)
+    client_id: msgspec.Raw = msgspec.field(name="c", default=ABSENT)
+
+
+class _NameFrame(msgspec.Struct, frozen=True, gc=False):
+    o: _Name
+
+
+_NAME = msgspec.json.Decoder(_NameFrame)
+
+
+def named(message: bytes, listings: Listings) -> Named | None:
+    """Whose order a frame is about that `read_push` could not read; None where even that cannot be seen."""
+    try:
+        name = decoded(_NAME, message, "an order event").o
+        listing = listings.known(name.symbol)
+        cl_ord_id, order_id = client_id_of(text_of(name.client_id)), order_id_of(name.order_id)
+    except VenueFault:
+        return None
+    if listing is None or not (cl_ord_id or order_id):
+        return None
+    return Named(symbol=listing.instrument.symbol, cl_ord_id=cl_ord_id, order_id=order_id)
 
 
 def _order(message: bytes, listings: Listings, recv_ns: int) -> OrderPush | UnlistedOrder:

@@ -31,7 +31,7 @@ from typing import Final
 
 import msgspec
 
-from sor.adapter import NewOrder, Reach, Request, RequestFailed
+from sor.adapter import NewOrder, OrderRef, Reach, Request, RequestFailed
 from sor.errors import CallerError
 from sor.ids import ClOrdId, ExecId, Symbol, VenueOrderId
 from sor.orders import (
@@ -222,6 +222,27 @@ class Reports:
             text=verdict.text,
         )
         return [report]
+
+    # --- what is known ------------------------------------------------------------------------------------------------
+
+    def ended(self, cl_ord_id: ClOrdId) -> bool:
+        """Whether nothing more is to be told of it but fees: its end and all its fills were, or it was refused."""
+        track = self._by_client.get(cl_ord_id)
+        if track is None or track.refused:
+            return True
+        return track.end is not None and (track.end is not OrdStatus.FILLED or track.cum_lots >= track.order_lots)
+
+    def unsettled(self, cl_ord_id: ClOrdId) -> bool:
+        """Whether it was told whole, and fills of it have no fee yet: a lookup may bring it (F2)."""
+        track = self._by_client.get(cl_ord_id)
+        return track is not None and track.whole and any(fill.fee_atoms is None for fill in track.fills)
+
+    def ref(self, *, cl_ord_id: ClOrdId, order_id: VenueOrderId) -> OrderRef | None:
+        """How to name an order by what a message says of it; None for one that was never heard of."""
+        track = self._by_client.get(cl_ord_id) or self._by_venue.get(order_id)
+        if track is None:
+            return None
+        return OrderRef(cl_ord_id=track.cl_ord_id, symbol=track.symbol, venue_order_id=track.order_id or order_id)
 
     # --- orders -------------------------------------------------------------------------------------------------------
 

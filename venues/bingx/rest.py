@@ -78,7 +78,6 @@ class Rest:
 
         self.new_listen_key = self._of(endpoints.LISTEN_KEY, write, _listen_key, repeats=False, enveloped=False)
         self.extend_listen_key = self._of(endpoints.EXTEND_LISTEN_KEY, write, _done, enveloped=False)
-        self.close_listen_key = self._of(endpoints.CLOSE_LISTEN_KEY, write, _done, enveloped=False)
 
     def call(
         self, endpoint: Endpoint[T], call: Call, *, priority: Priority, leave_by_ns: int, on_answer: OnAnswer[T]
@@ -86,13 +85,17 @@ class Rest:
         """Make a request; `on_answer` is called exactly once, perhaps before this returns."""
         self._client.call(endpoint, call.params, priority=priority, leave_by_ns=leave_by_ns, on_answer=on_answer)
 
-    def begin(self, endpoint: Endpoint[T], call: Call, *, leave_by_ns: int) -> Later[T | Trouble]:
-        """Make a read now whose answer is awaited later."""
-        return begin(self._client, endpoint, call.params, priority=Priority.READ, leave_by_ns=leave_by_ns)
+    def begin(
+        self, endpoint: Endpoint[T], call: Call, *, leave_by_ns: int, priority: Priority = Priority.READ
+    ) -> Later[T | Trouble]:
+        """Make a request now whose answer is awaited later."""
+        return begin(self._client, endpoint, call.params, priority=priority, leave_by_ns=leave_by_ns)
 
-    async def demand(self, endpoint: Endpoint[T], call: Call, *, leave_by_ns: int) -> T:
-        """Make a read and await its answer; raises `NotSent`, `InDoubt` or `CallerError` when there is none."""
-        return answer_of(await self.begin(endpoint, call, leave_by_ns=leave_by_ns).wait())
+    async def demand(
+        self, endpoint: Endpoint[T], call: Call, *, leave_by_ns: int, priority: Priority = Priority.READ
+    ) -> T:
+        """Make a request and await its answer; raises `NotSent`, `InDoubt` or `CallerError` when there is none."""
+        return answer_of(await self.begin(endpoint, call, leave_by_ns=leave_by_ns, priority=priority).wait())
 
     def _of(
         self,

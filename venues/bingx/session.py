@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 
 class Session:
-    """Made unopened; `open` once, `close` once.
+    """Made unopened; `open` once, `close` once. `rtt_ns` is the shortest round trip so far.
 
     keys    None for a session that asks for public things alone.
     lost    told why, if the links end of themselves.
@@ -67,6 +67,7 @@ class Session:
         self.draw: Draw = jitter(scheduler.now_ns())
         self.listings = Listings([], {})
         self.fees: Fees | None = None
+        self.rtt_ns = 0
         self._keys = keys or _UNSIGNED
         self._lost = lost
         self._rest: Rest | None = None
@@ -144,6 +145,8 @@ class Session:
         )
 
     def _heard(self, moment: Moment) -> None:
+        rtt_ns = moment.recv_ns - moment.sent_ns
+        self.rtt_ns = min(self.rtt_ns or rtt_ns, rtt_ns)
         self.clock.sample(sent_ns=moment.sent_ns, recv_ns=moment.recv_ns, venue_ns=moment.venue_ns)
 
     def _keep_warm(self) -> None:

@@ -141,7 +141,11 @@ class LeverageCache:
         """What is in force as far as is known."""
         return self._known.get((symbol, side))
 
-    def keys(self) -> tuple[Key, ...]:
+    def follows(self, symbol: Symbol, side: PositionSide) -> bool:
+        """Whether anything is known of it, or under way: what is pushed of others is nobody's business."""
+        return (symbol, side) in self._known or any(wish.side is side for wish in self._wishes.get(symbol, ()))
+
+    def entries(self) -> tuple[Key, ...]:
         """Everything of which something is known."""
         return tuple(self._known)
 

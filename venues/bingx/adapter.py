@@ -1,0 +1,427 @@
+"""BingX as a `VenueAdapter`: one account, its orders, its market, over the shared plumbing.
+
+What is decided where: the wording in `wire`, the meaning of answers in `errors`, `orders` and `push`, what of it is new
+in `reports`, when something is asked in `order_desk`. Here is what makes a session of them: the order of connecting,
+when the link is up, and what the account's own settings change about it.
+
+The link is up while the account socket stands. When it was lost, or something of it may have been missed, the link goes
+down and up again, and the router looks up every order of ours.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from math import ceil
+from typing import Final
+
+from sor.adapter import (
+    AccountState,
+    Capabilities,
+    Check,
+    LeverageSet,
+    NewOrder,
+    OpenOrder,
+    OrderRef,
+    Reach,
+    Request,
+    RequestFailed,
+    Scheduler,
+    Sink,
+)
+from sor.errors import CallerError, InDoubt, NotSent
+from sor.ids import Symbol, VenueName
+from sor.orders import ExecutionReport
+from sor.units import MS, NS
+from venues.bingx import wire
+from venues.bingx.account_stream import AccountStream, Unread
+from venues.bingx.caps import CLOCK_ERROR_NS, capabilities
+from venues.bingx.checks import check_all
+from venues.bingx.endpoints import PLACE
+from venues.bingx.errors import Cause, Verdict
+from venues.bingx.fills import FillPage
+from venues.bingx.holdings import Holdings
+from venues.bingx.leverage import AccountLeverage
+from venues.bingx.listings import VENUE, Listing, TradingRules
+from venues.bingx.market_streams import MarketStreams
+from venues.bingx.options import Settings, read
+from venues.bingx.order_desk import OrderDesk
+from venues.bingx.orders import open_order
+from venues.bingx.public import SOCKET_WAIT_NS
+from venues.bingx.push import AccountEvent, AccountPush, ConfigPush, OrderPush
+from venues.bingx.rest import ORDER_WAIT_NS, READ_WAIT_NS, SETTING_WAIT_NS, answer_of
+from venues.bingx.session import CONTRACTS_WAIT_NS, Session
+from venues.plumbing.budget import Priority
+from venues.plumbing.client import Trouble
+from venues.plumbing.leverage import LeverageCache, leverage_file
+from venues.plumbing.link_ask import Later
+from venues.plumbing.link_net import NetLinks
+from venues.plumbing.links import Links
+from venues.plumbing.outlet import Outlet
+
+MODE_AGAIN_NS: Final = 10 * NS
+"""The account's mode is not read more often than this."""
+HISTORY_NS: Final = 7 * 24 * 3_600 * NS
+"""How far back BingX's fill history goes."""
+PAGES_MAX: Final = 20
+RULES_MAX: Final = 10
+"""Contracts whose trading rules are read; with more of them no bound of MARKET orders is claimed."""
+_UNCONNECTED: Final = "BingX is not connected; nothing was sent. Connect it first"
+_log = logging.getLogger(__name__)
+
+
+class BingxVenue:
+    """A `VenueAdapter` and `Diagnosed`. Made by `open_venue`.
+
+    links    makes the links of a session: over TCP unless somebody brings others.
+    """
+
+    def __init__(self, settings: Settings, links: Callable[[], Links] = NetLinks) -> None:
+        self._settings = settings
+        self._links = links
+        self._on: _On | None = None
+
+    @property
+    def name(self) -> VenueName:
+        """The venue's name."""
+        return VENUE
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this session can do; the account's position mode changes it."""
+        on = self._on
+        return capabilities(hedge=False) if on is None else on.capabilities
+
+    async def connect(self, sink: Sink, scheduler: Scheduler) -> None:
+        """Open the session: contracts and fees are known, and the account socket stands, when this returns.
+
+        Raises `CallerError` for missing or refused keys and for contracts that cannot be routed, `NotSent` or `InDoubt`
+        when BingX cannot be reached. Nothing has been ordered.
+        """
+        if self._on is not None:
+            raise CallerError("BingX is connected already; nothing was sent")
+        on = self._on = _On(self._settings, self._links(), sink, scheduler)
+        try:
+            await on.open()
+        except BaseException:
+            await self.disconnect()
+            raise
+
+    async def disconnect(self) -> None:
+        """Close the session; harmless where there is none. Orders that rest stay as they are."""
+        on, self._on = self._on, None
+        if on is not None:
+            await on.close()
+
+    def subscribe(self, symbol: Symbol) -> None:
+        """Start market data of one symbol. Raises `CallerError` for one that cannot be routed."""
+        self._connected.subscribe(symbol)
+
+    def submit(self, order: NewOrder) -> None:
+        """Send a new order. Afterwards: NEW, TRADE, REJECTED, EXPIRED reports, or `RequestFailed`."""
+        self._connected.submit(order)
+
+    def cancel(self, ref: OrderRef) -> None:
+        """Ask for a cancel. Afterwards: CANCELED by push or STATUS by lookup, CANCEL_REJECTED, or `RequestFailed`."""
+        self._connected.desk.cancel(ref)
+
+    def amend(self, ref: OrderRef, *, qty_lots: int, price_ticks: int) -> None:
+        """Never sent: BingX amends quantities alone, and changes a price by cancelling and placing anew."""
+        del qty_lots, price_ticks
+        text = "BingX has no amend that keeps an order and changes its price; cancel it and place another"
+        self._connected.outlet.execution(
+            RequestFailed(cl_ord_id=ref.cl_ord_id, request=Request.AMEND, reach=Reach.NOT_SENT, text=text)
+        )
+
+    def query(self, ref: OrderRef) -> None:
+        """Look an order up. Afterwards: its missing trades, then STATUS; or NOT_FOUND; or `RequestFailed`."""
+        self._connected.desk.query(ref)
+
+    async def open_orders(self) -> tuple[OpenOrder, ...]:
+        """Every live order of the account, also those that are not ours. Raises `NotSent` or `InDoubt`."""
+        return await self._connected.open_orders()
+
+    async def fills_since(self, venue_ns: int) -> tuple[ExecutionReport, ...]:
+        """TRADE reports of the last seven days at most, of the contracts that were traded or followed here.
+
+        Their ids are those of BingX's archive and none of the stream's. Raises `NotSent` or `InDoubt`.
+        """
+        return await self._connected.fills_since(venue_ns)
+
+    async def account(self) -> AccountState:
+        """Equity and positions. Raises `NotSent` or `InDoubt`; money alone may be older, and `venue_ns` says so."""
+        return await self._connected.holdings.read()
+
+    async def set_leverage(self, symbol: Symbol, leverage: Decimal) -> LeverageSet:
+        """See to it that the account has this leverage for a symbol; costs nothing where it is known to have it (B1).
+
+        Raises `CallerError` when BingX refuses it, `NotSent` or `InDoubt` when it could not be told.
+        """
+        return await self._connected.leverage.set(symbol, leverage)
+
+    async def arm_dead_man(self, timeout_s: float) -> None:
+        """Cancel every order of the account unless called again within `timeout_s`, 10 to 120; 0 disarms."""
+        await self._connected.arm_dead_man(timeout_s)
+
+    async def server_time_ns(self) -> int:
+        """The venue's clock. Raises `NotSent` or `InDoubt`."""
+        return await self._connected.session.server_time_ns()
+
+    def checks(self, symbol: str, scheduler: Scheduler) -> AsyncIterator[Check]:
+        """Look at keys, clock, permissions, account, instrument and sockets; nothing is ordered, nothing changed."""
+        return check_all(self._settings, self._links, symbol, scheduler)
+
+    @property
+    def _connected(self) -> _On:
+        if self._on is None:
+            raise CallerError(_UNCONNECTED)
+        return self._on
+
+
+class _On:
+    """One session of one account, from connect to disconnect; listens to the account socket."""
+
+    def __init__(self, settings: Settings, links: Links, sink: Sink, scheduler: Scheduler) -> None:
+        keys = settings.keys()
+        self.outlet = Outlet(sink, scheduler)
+        self.session = Session(settings, keys, links, scheduler=scheduler, outlet=self.outlet, lost=self._lost)
+        self.desk = OrderDesk(self.session, self.outlet, troubled=self._troubled, gap=self.stream_gap)
+        self.holdings = Holdings(self.session)
+        file = leverage_file(venue=VENUE, environment=settings.env.value, key=keys.key, folder=settings.leverage_cache)
+        self.leverage = AccountLeverage(
+            self.session, LeverageCache(file, now_ns=scheduler.now_ns), hedge=lambda: self._hedge
+        )
+        self.capabilities = capabilities(hedge=False)
+        self._market = MarketStreams(self.session, _market_link)
+        self._stream: AccountStream | None = None
+        self._stands: Later[str] = Later()
+        self._hedge = False
+        self._rules: TradingRules | None = None
+        self._up = False
+        self._mode_ns = 0
+        self._concerned: dict[Symbol, None] = dict.fromkeys(settings.symbols)
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Time, then what the account is, then its socket, then its leverages."""
+        session, scheduler = self.session, self.session.scheduler
+        await session.open()
+        rest = session.rest
+        leave_by_ns = session.now_ns() + CONTRACTS_WAIT_NS
+        contracts = rest.begin(rest.contracts, wire.contracts(), leave_by_ns=leave_by_ns)
+        mode = rest.begin(rest.position_mode, wire.position_mode(), leave_by_ns=leave_by_ns)
+        fees = rest.begin(rest.fees, wire.commission_rate(), leave_by_ns=leave_by_ns)
+        # All of them before any is judged: who leaves now leaves nothing under way.
+        answers = await contracts.wait(), await mode.wait(), await fees.wait()
+        self._hedge = answer_of(answers[1])
+        session.fees = answer_of(answers[2])
+        session.adopt(answer_of(answers[0]))
+        self._rules = await self._read_rules()
+        await session.server_time_ns()  # over a connection that stands: what orders will take
+        self.capabilities = self._capabilities()
+        stream = self._stream = AccountStream(session, self, hedge=lambda: self._hedge)
+        await stream.key.make()
+        scheduler.call_at(session.now_ns() + SOCKET_WAIT_NS, lambda: self._stands.set("no account socket came about"))
+        stream.start()
+        why = await self._stands.wait()
+        if why:
+            raise NotSent(f"BingX: {why}; nothing was sent. Try again later")
+        await self.leverage.compare()
+
+    async def close(self) -> None:
+        """End sockets and links; nothing is told any more."""
+        self.outlet.close()
+        self._market.close()
+        if self._stream is not None:
+            self._stream.close()
+        await self.session.close()
+
+    def _capabilities(self) -> Capabilities:
+        session, settings = self.session, self.session.settings
+        now_ns = session.now_ns()
+        return capabilities(
+            hedge=self._hedge,
+            rules=self._rules,
+            orders_per_s=float(PLACE.per_s_2026 if settings.newest_limits else PLACE.per_s),
+            clock_error_ns=max(CLOCK_ERROR_NS, session.clock.error_ns(now_ns)),
+            rtt_ns=session.rtt_ns,
+            recv_window_ms=settings.recv_window_ms,
+            order_wait_ns=ORDER_WAIT_NS,
+            reduce_only_flag=settings.reduce_only,
+        )
+
+    async def _read_rules(self) -> TradingRules | None:
+        """The loosest bound of MARKET orders of the contracts that may be traded; None where one has none."""
+        settings, session = self.session.settings, self.session
+        if settings.all_instruments or len(settings.symbols) > RULES_MAX:
+            return None
+        rest = session.rest
+        leave_by_ns = session.now_ns() + READ_WAIT_NS
+        asked = [
+            rest.begin(rest.trading_rules, wire.trading_rules(session.listings.of(symbol)), leave_by_ns=leave_by_ns)
+            for symbol in settings.symbols
+        ]
+        found = [await later.wait() for later in asked]
+        loosest: TradingRules | None = None
+        for rules in found:
+            if isinstance(rules, Trouble) or rules.market_ratio is None:
+                return None  # a MARKET order is then an IOC at its collar
+            if loosest is None or loosest.market_ratio is None or rules.market_ratio > loosest.market_ratio:
+                loosest = rules
+        return loosest
+
+    # --- orders and market --------------------------------------------------------------------------------------------
+
+    def subscribe(self, symbol: Symbol) -> None:
+        """Follow a contract."""
+        listing = self.session.listings.of(symbol)
+        self._concerned[symbol] = None
+        self.session.tell(listing)
+        self._market.subscribe(listing)
+
+    def submit(self, order: NewOrder) -> None:
+        """Send an order."""
+        self._concerned[order.symbol] = None
+        self.desk.submit(order)
+
+    # --- the account, asked -------------------------------------------------------------------------------------------
+
+    async def open_orders(self) -> tuple[OpenOrder, ...]:
+        """Everything that rests; the sink is told of contracts that it did not know of."""
+        session = self.session
+        rest = session.rest
+        answer = await rest.demand(rest.open_orders, wire.open_orders(), leave_by_ns=session.now_ns() + READ_WAIT_NS)
+        if answer.unlisted:
+            _log.warning("orders that cannot be expressed rest in %s", ", ".join(answer.unlisted))
+        for news in answer.orders:
+            session.tell(news.listing)
+        return tuple([one for news in answer.orders if (one := open_order(news)) is not None])
+
+    async def fills_since(self, venue_ns: int) -> tuple[ExecutionReport, ...]:
+        """Fills of the contracts that concern us, oldest first."""
+        session = self.session
+        now_ns = session.clock.venue_ns(session.now_ns())
+        start_ms = max(venue_ns, now_ns - HISTORY_NS + NS) // MS - 1
+        end_ms = now_ns // MS + 1_000
+        fills: list[ExecutionReport] = []
+        if start_ms >= end_ms:
+            return ()
+        for symbol in self._concerned:
+            listing = session.listings.of(symbol)
+            for page in range(1, PAGES_MAX + 1):
+                found = await self._page(listing, start_ms=start_ms, end_ms=end_ms, page=page)
+                fills += [fill for fill in found.fills if fill.venue_ns >= venue_ns]
+                if found.rows < wire.HISTORY_MAX:
+                    break
+            else:
+                raise InDoubt(
+                    f"BingX has more than {PAGES_MAX * wire.HISTORY_MAX} fills of {symbol} since then; nothing was "
+                    "changed. Ask for a later time"
+                )
+        return tuple(sorted(fills, key=_venue_ns))
+
+    async def _page(self, listing: Listing, *, start_ms: int, end_ms: int, page: int) -> FillPage:
+        rest = self.session.rest
+        call = wire.fill_history(start_ms=start_ms, end_ms=end_ms, listing=listing, page=page)
+        return await rest.demand(rest.fill_history, call, leave_by_ns=self.session.now_ns() + READ_WAIT_NS)
+
+    async def arm_dead_man(self, timeout_s: float) -> None:
+        """Start, renew or end the countdown."""
+        session = self.session
+        rest = session.rest
+        call = wire.countdown(ceil(timeout_s))
+        answer = await rest.demand(
+            rest.countdown, call, leave_by_ns=session.now_ns() + SETTING_WAIT_NS, priority=Priority.CANCEL
+        )
+        wanted = "ACTIVATED" if timeout_s else "CLOSED"
+        if answer.status != wanted:
+            raise InDoubt(f"BingX answered a countdown of {timeout_s} s with {answer.status} {answer.note}".rstrip())
+
+    # --- what the account socket says ---------------------------------------------------------------------------------
+
+    def stream_up(self) -> None:
+        """Pushes come: orders may be sent."""
+        self._up = True
+        self._stands.set("")
+        self.outlet.link(True, "")
+
+    def stream_down(self, why: str) -> None:
+        """Pushes do not come any more."""
+        self._up = False
+        self.outlet.link(False, why)
+
+    def stream_gap(self, why: str) -> None:
+        """Pushes may have been missed: whoever sees the link come up looks everything up."""
+        if self._up:
+            self.outlet.link(False, why)
+            self.outlet.link(True, "")
+
+    def pushed(self, event: AccountEvent | Unread, recv_ns: int) -> None:
+        """One push; those that nothing is done about end here."""
+        del recv_ns
+        if isinstance(event, OrderPush):
+            self.desk.pushed(event)
+        elif isinstance(event, Unread):
+            self.desk.unread(event)
+        elif isinstance(event, ConfigPush):
+            self.leverage.pushed(event)
+        elif isinstance(event, AccountPush):
+            self.holdings.pushed(event)
+
+    # --- trouble ------------------------------------------------------------------------------------------------------
+
+    def _lost(self, why: str) -> None:
+        self._up = False
+        self._stands.set(why)
+        self.outlet.link(False, why)
+
+    def _troubled(self, verdict: Verdict) -> None:
+        """What a failed request says of the account as a whole."""
+        if verdict.cause is Cause.MODE:
+            self._read_mode_again()
+        elif verdict.cause is Cause.AUTH:
+            _log.error("BingX: %s %s: %s", verdict.code, verdict.text, verdict.advice)
+
+    def _read_mode_again(self) -> None:
+        session = self.session
+        now_ns = session.now_ns()
+        if session.closed or now_ns - self._mode_ns < MODE_AGAIN_NS:
+            return
+        self._mode_ns = now_ns
+
+        def answered(hedge: bool | Trouble) -> None:
+            if isinstance(hedge, Trouble) or hedge is self._hedge:
+                return
+            self._hedge = hedge
+            self.capabilities = self._capabilities()
+            self.stream_gap(f"the account is in {'hedge' if hedge else 'one-way'} mode now")
+
+        rest = session.rest
+        rest.call(
+            rest.position_mode,
+            wire.position_mode(),
+            priority=Priority.READ,
+            leave_by_ns=now_ns + READ_WAIT_NS,
+            on_answer=answered,
+        )
+
+
+def _market_link(up: bool, reason: str) -> None:
+    """Books say themselves when they are lost; the link is that of the account."""
+    if not up:
+        _log.warning("BingX: %s", reason)
+
+
+def _venue_ns(report: ExecutionReport) -> int:
+    return report.venue_ns
+
+
+def open_venue(options: dict[str, str]) -> BingxVenue:
+    """An unconnected BingX, from configuration; `venues.bingx.options.TABLE` lists the options.
+
+    Raises `CallerError`, naming the option, for bad options: env live without permission is one. Keys are read when it
+    connects.
+    """
+    return BingxVenue(read(options))
