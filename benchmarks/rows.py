@@ -11,8 +11,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Sequence
 from statistics import median
+from typing import TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -102,7 +105,7 @@ def measured(
         turn = (0, 1) if number % 2 else (1, 0)
         taken: dict[int, Sequence[float]] = {}
         for arm in turn:
-            taken[arm] = _alone((ours, theirs)[arm])
+            taken[arm] = alone((ours, theirs)[arm])
         if number:
             figures.append((median(taken[0]), median(taken[1])))
             singles[0].extend(taken[0])
@@ -117,8 +120,8 @@ def measured(
         ours=spread([mine for mine, _ in figures]),
         theirs=spread([other for _, other in figures]),
         bar=bar,
-        ours_p99=_p99(singles[0], rounds),
-        theirs_p99=_p99(singles[1], rounds),
+        ours_p99=p99(singles[0], rounds),
+        theirs_p99=p99(singles[1], rounds),
         checked=checked,
     )
 
@@ -128,7 +131,7 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(min(values), median(values), max(values))
 
 
-def _alone(arm: Arm) -> Sequence[float]:
+def alone(arm: Callable[[], T]) -> T:
     """Run one repetition with what the other arm left behind collected and out of the collector's sight."""
     gc.collect()
     gc.freeze()
@@ -138,7 +141,7 @@ def _alone(arm: Arm) -> Sequence[float]:
         gc.unfreeze()
 
 
-def _p99(singles: Sequence[float], rounds: int) -> float | None:
+def p99(singles: Sequence[float], rounds: int) -> float | None:
     """99th percentile of the single measurements, None when there is only one a round."""
     if len(singles) <= rounds:
         return None
@@ -169,8 +172,8 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def _arm(values: Spread, p99: float | None, unit: str) -> str:
-    tail = "" if p99 is None else f", p99 {figure(p99)}"
+def _arm(values: Spread, slowest: float | None, unit: str) -> str:
+    tail = "" if slowest is None else f", p99 {figure(slowest)}"
     return f"{figure(values.median)} {unit} [{figure(values.least)} - {figure(values.largest)}{tail}]"
 
 
