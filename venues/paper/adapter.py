@@ -34,11 +34,12 @@ from sor.instruments import Instrument
 from sor.market import BookReset, BookUpdate, MarketEvent, MarkUpdate, TradePrint
 from sor.orders import ExecType, ExecutionReport, RejectKind, Tif
 from venues.paper.matcher import Matcher
+from venues.paper.reports import PaperReports
 from venues.paper.settings import PaperSettings, open_market, read_settings
 from venues.simulated.queues import QueueModel, queue_model
+from venues.simulated.session import Untold
 from venues.simulated.tape_latency import Line
 from venues.simulated.tape_owner import CLIENT_IDS, Holder
-from venues.simulated.tape_reports import Reports
 
 
 class PaperVenue:
@@ -55,6 +56,7 @@ class PaperVenue:
         self._sink: Sink | None = None
         self._scheduler: Scheduler | None = None
         self._up = False
+        self._untold = Untold()
         self._listed: dict[Symbol, Instrument] = {}
         self._matchers: dict[Symbol, Matcher] = {}
         self._leverage: dict[Symbol, int] = {}
@@ -90,7 +92,7 @@ class PaperVenue:
         await self._market.connect(self, scheduler)
 
     async def disconnect(self) -> None:
-        """Close the market: reports still on their way are lost, orders that rest stay, and are not filled."""
+        """Close the market: orders that rest stay, and are not filled; a lookup tells the trades still on their way."""
         self._rely(up=False)
         self._sink = None
         for matcher in self._matchers.values():
@@ -131,7 +133,7 @@ class PaperVenue:
         )
 
     def query(self, ref: OrderRef) -> None:
-        """Look an order up. Afterwards: STATUS, behind every trade it counts; or NOT_FOUND."""
+        """Look an order up. Afterwards: its trades that were lost, then STATUS; or NOT_FOUND."""
         matcher = self._matcher(ref.symbol)
         self._send(lambda now_ns: matcher.query(ref, now_ns))
 
@@ -270,10 +272,10 @@ class PaperVenue:
             matcher.up = self._up
         return matcher
 
-    def _reports(self, instrument: Instrument) -> Reports:
+    def _reports(self, instrument: Instrument) -> PaperReports:
         sink = self._sink
         assert sink is not None, "connect comes first"
-        return Reports(instrument, self._clock, sink, settled_fees=False)
+        return PaperReports(instrument, self._clock, sink, untold=self._untold)
 
     @property
     def _clock(self) -> Scheduler:

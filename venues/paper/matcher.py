@@ -22,10 +22,10 @@ from sor.market import BookReset, BookUpdate, TradePrint
 from sor.orders import ExecType, ExecutionReport, OrdType, Provenance, RejectKind, Side, Tif
 from venues.paper.book import VisibleBook
 from venues.paper.level import Order, PaperLevel
+from venues.paper.reports import PaperReports
 from venues.simulated.queues import QueueModel
 from venues.simulated.tape_market import FAR
 from venues.simulated.tape_owner import Held, Holder, Ledger, Take
-from venues.simulated.tape_reports import Reports
 from venues.simulated.tape_terms import UNKNOWN, USED, Refusal, cross_refusal, terms_refusal
 
 
@@ -43,7 +43,7 @@ class Matcher:
         instrument: Instrument,
         model: QueueModel,
         holder: Holder,
-        reports: Reports,
+        reports: PaperReports,
         *,
         stale_ns: int,
     ) -> None:
@@ -166,11 +166,12 @@ class Matcher:
         self._end(order, ExecType.CANCELED, now_ns, provenance=Provenance.ACK)
 
     def query(self, ref: OrderRef, now_ns: int) -> None:
-        """A lookup."""
+        """A lookup: trades that were lost on the way, then where the order stands."""
         order = self.orders.get(ref.cl_ord_id)
         if order is None:
             self.reports.refuse(ref.cl_ord_id, self.holder, ExecType.NOT_FOUND, now_ns, UNKNOWN)
             return
+        self.reports.tell_lost(ref.cl_ord_id, recv_ns=self.holder.response.arrival_ns(now_ns))
         self.reports.tell(order, ExecType.STATUS, now_ns, provenance=Provenance.QUERY)
 
     def close(self, now_ns: int) -> None:

@@ -110,3 +110,8 @@ class Reports:
     def _deliver(self, report: ExecutionReport) -> None:
         if self.sink is not None:
             self.sink.execution(report)
+        else:
+            self.lose(report)
+
+    def lose(self, report: ExecutionReport) -> None:
+        """Nobody listens: it is gone."""
