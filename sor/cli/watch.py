@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from sor.cli.words import LIMITS, amount, bps, denied, ordered, plain, reported, verb, wanted
+from sor.cli.words import LIMITS, amount, bps, denied, ordered, plain, reported, unanswered, verb, wanted
 from sor.commands import Decided, Happening
 from sor.engine import Router
 from sor.handle import ParentHandle
@@ -66,9 +66,16 @@ class Watcher:
         if self._silent or not self._console.is_terminal:
             yield
             return
-        with Live(console=self._console, auto_refresh=False, transient=True) as self._live:
+        live = self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        try:
+            live.start()
             yield
-        self._live = None
+        finally:
+            self._live = None
+            try:
+                live.stop()
+            except OSError:
+                self._silent = True
 
     async def follow(self) -> None:
         """Tell what happens, until the parent has ended. Raises `JournalFault` when the router had to stop."""
@@ -139,6 +146,9 @@ class Watcher:
         if happening.report is not None:
             text, style = reported(self._instrument, happening.report)
             self._event(f"{happening.report.cl_ord_id}: {text}", style)
+        elif happening.failed is not None:
+            text, style = unanswered(happening.failed)
+            self._event(f"{happening.failed.cl_ord_id}: {text}", style)
         elif happening.status is not None and happening.status is not ParentStatus.WORKING:
             self._event(" ".join(part for part in (plain(happening.status), happening.text) if part))
         elif happening.text:
