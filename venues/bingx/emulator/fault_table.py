@@ -12,7 +12,7 @@ class Kind(StrEnum):
     """When a fault strikes; the headings of the page."""
 
     ORDER = "A request that changes something"
-    READ = "A request that reads"
+    READ = "A request that reads, or that is about a listen key"
     ANY = "Any request"
     MATCH = "What the exchange does"
     PUSH = "Pushes of the account socket"
