@@ -341,7 +341,7 @@ class Caretaker:
             raise NotSent(
                 f"leverage {leverage} for {symbol} on {adapter.name} was not set, so the order was not sent: {error}"
             ) from error
-        except InDoubt as error:
+        except (InDoubt, VenueFault) as error:
             raise NotSent(
                 f"whether {symbol} on {adapter.name} has leverage {leverage} now is not known, so the order was not "
                 f"sent: {error}"

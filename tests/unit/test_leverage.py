@@ -12,7 +12,7 @@ import pytest
 from sor.adapter import LeverageSet
 from sor.decide import Recorded as RecordedDecisions
 from sor.engine import Router
-from sor.errors import CallerError, InDoubt, NotSent
+from sor.errors import CallerError, InDoubt, NotSent, VenueFault
 from sor.events import CancelAsked, Submitted
 from sor.ids import AccountId, ParentId, StrategyId, Symbol
 from sor.leverage import Claim, LeverageClaims
@@ -184,7 +184,7 @@ class Told(SimulatedVenue):
         self.asked: list[Decimal] = []
         self.gate = anyio.Event()
         self.gate.set()
-        self.fails: NotSent | InDoubt | None = None
+        self.fails: NotSent | InDoubt | VenueFault | None = None
 
     async def set_leverage(self, symbol: Symbol, leverage: Decimal) -> LeverageSet:
         self.asked.append(leverage)
@@ -267,10 +267,11 @@ async def test_b3_of_two_at_once_the_second_waits_and_is_refused(tmp_path: Path)
     [
         (NotSent("100410 rate limited"), "was not set, so the order was not sent: 100410 rate limited"),
         (InDoubt("no answer in time"), "is not known, so the order was not sent: no answer in time"),
+        (VenueFault("gibberish"), "is not known, so the order was not sent: gibberish"),
     ],
 )
 async def test_b1_without_its_leverage_an_entry_is_not_sent(
-    tmp_path: Path, error: NotSent | InDoubt, says: str
+    tmp_path: Path, error: NotSent | InDoubt | VenueFault, says: str
 ) -> None:
     venue = Told()
     async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
