@@ -356,6 +356,16 @@ def test_limits_are_forgiven() -> None:
     assert face.call("GET", "v2/trade/openOrders").code == 0
 
 
+def test_limits_are_lifted_for_a_while() -> None:
+    face = Face()
+    face.app.switch("no-limits")
+    assert {face.call("GET", "v2/trade/openOrders").code for _ in range(400)} == {0}
+    face.app.switch("-no-limits")
+    assert [face.call("GET", "v2/trade/openOrders").code for _ in range(6)] == [0] * 5 + [100410]
+    face.app.switch("no-limits")
+    assert face.call("GET", "v2/trade/openOrders").code == 0
+
+
 def test_a_wrong_clock_shows_and_is_checked() -> None:
     face = Face()
     true_ms = START_NS // MS

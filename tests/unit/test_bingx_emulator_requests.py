@@ -260,3 +260,11 @@ def test_an_address_has_500_public_calls_in_ten_seconds() -> None:
     assert ask("two", NS) == Stop(until_ns=301 * NS, banned=False)
     limits.forgive()
     assert ask("two", NS) == Pass(remain=499, expire_ms=10_000)
+
+
+def test_what_is_not_enforced_is_only_shown() -> None:
+    face = Face(EmulatorSettings(limits=LimitRules(users=False, addresses=False)))
+    replies = [face.public("v2/server/time") for _ in range(600)]
+    assert {one.status for one in replies} == {200}
+    assert [one.headers["x-ratelimit-requests-remain"] for one in replies[498:502]] == ["1", "0", "0", "0"]
+    assert {face.call("GET", "v2/trade/openOrders").code for _ in range(400)} == {0}

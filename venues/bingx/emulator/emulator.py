@@ -143,6 +143,7 @@ class BingxEmulator:
         """Let the faults that change how the exchange behaves begin or end."""
         skew = self.faults.is_on("clock-skew")
         self._clock.skew_ns = skew.ns() if skew is not None else 0
+        self.limits.lifted = self.faults.is_on("no-limits") is not None
         switches, faults = self.exchange.switches, self.faults
         switches.skips_ids = faults.is_on("ids-consecutive") is None
         switches.leftover = State.EXPIRED if faults.is_on("leftover-expired") else State.CANCELED

@@ -132,6 +132,7 @@ _ANY = (
         "The venue's clock is `ms` ahead of the true time (behind when negative), wherever it shows or is checked.",
         (Arg(name="ms", default="10000", whole=True, signed=True),),
     ),
+    Fault("no-limits", Kind.ANY, "Not a fault: rate limits are not enforced."),
     Fault("form-encoded-signature", Kind.ANY, "A form's signature must cover the encoded bytes and nothing else."),
 )
 _PUSH = (

@@ -85,12 +85,16 @@ class _Window:
 
 
 class Limits:
-    """Every window that is open. `rules` may be replaced while it runs."""
+    """Every window that is open.
 
-    __slots__ = ("_banned_until_ns", "_windows", "rules")
+    lifted    set it, and nothing is enforced for as long; what is left is shown all the same.
+    """
+
+    __slots__ = ("_banned_until_ns", "_windows", "lifted", "rules")
 
     def __init__(self, rules: LimitRules) -> None:
         self.rules = rules
+        self.lifted = False
         self._windows: dict[str, _Window] = {}
         self._banned_until_ns: dict[str, int] = {}
 
@@ -105,20 +109,19 @@ class Limits:
         shown      whether the reply says what is left, which has to be reckoned even if nothing is enforced.
         """
         banned_ns = self._banned_until_ns.get(host, 0)
-        if now_ns < banned_ns:
+        if now_ns < banned_ns and not self.lifted:
             return Stop(until_ns=banned_ns, banned=True)
-        rules = self.rules
+        users, addresses = (False, False) if self.lifted else (self.rules.users, self.rules.addresses)
         left = Pass(remain=0, expire_ms=0)
-        if rules.addresses or shown:
-            group_key = f"{host} {group}"
-            whole = self._count(group_key, GROUP_CALLS[group], IP_WINDOW_NS, now_ns, host)
-            one = self._count(f"{group_key} {endpoint}", ENDPOINT_CALLS[group], IP_WINDOW_NS, now_ns, host)
-            for verdict in (whole, one):
-                if isinstance(verdict, Stop) and rules.addresses:
+        if addresses or shown:
+            budgets = ((f"{host} {group}", GROUP_CALLS[group]), (f"{host} {group} {endpoint}", ENDPOINT_CALLS[group]))
+            for key, calls_max in budgets:
+                verdict = self._count(key, calls_max, IP_WINDOW_NS, now_ns, host, enforced=addresses)
+                if isinstance(verdict, Stop):
                     return verdict
-            left = one if isinstance(one, Pass) else left
-        if rules.users and per_s and account:
-            verdict = self._count(f"{account} {endpoint}", per_s, UID_WINDOW_NS, now_ns, host)
+                left = verdict
+        if users and per_s and account:
+            verdict = self._count(f"{account} {endpoint}", per_s, UID_WINDOW_NS, now_ns, host, enforced=True)
             if isinstance(verdict, Stop):
                 return verdict
         return left
@@ -132,9 +135,11 @@ class Limits:
         self._windows.clear()
         self._banned_until_ns.clear()
 
-    def _count(self, key: str, calls_max: int, window_ns: int, now_ns: int, host: str) -> Pass | Stop:
+    def _count(
+        self, key: str, calls_max: int, window_ns: int, now_ns: int, host: str, *, enforced: bool
+    ) -> Pass | Stop:
         window = self._windows.get(key)
-        if window is not None and window.until_ns:
+        if window is not None and window.until_ns and enforced:
             if now_ns < window.until_ns:
                 return self._refuse(window, now_ns, host)
             window = None
@@ -143,11 +148,11 @@ class Limits:
             while len(self._windows) >= COUNTERS_MAX:
                 del self._windows[next(iter(self._windows))]
             window = self._windows[key] = _Window(now_ns)
-        if window.calls >= calls_max:
+        if window.calls >= calls_max and enforced:
             window.until_ns = now_ns + self.rules.pause_ns
             return self._refuse(window, now_ns, host)
         window.calls += 1
-        return Pass(remain=calls_max - window.calls, expire_ms=(window.began_ns + window_ns - now_ns) // MS)
+        return Pass(remain=max(0, calls_max - window.calls), expire_ms=(window.began_ns + window_ns - now_ns) // MS)
 
     def _refuse(self, window: _Window, now_ns: int, host: str) -> Stop:
         window.refused += 1
