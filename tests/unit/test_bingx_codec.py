@@ -13,7 +13,7 @@ from sor.instruments import Instrument
 from tests.fakes.bingx import answer, btc, contract, listings
 from venues.bingx.codec import data_of, envelope, flag_of, inflate, ms_to_ns, text_of, whole_of
 from venues.bingx.listings import VENUE, Fees, Listing, TradingRules, read_listings, read_trading_rules
-from venues.bingx.steps import Steps, decimal_text, plain
+from venues.bingx.steps import FloatSteps, Steps, decimal_text, plain
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
@@ -55,6 +55,28 @@ def test_texts_as_whole_steps(text: str, digits: int, count: int) -> None:
 def test_what_is_no_step_is_a_fault(text: str) -> None:
     with pytest.raises(VenueFault, match="BingX sent"):
         Steps(1)[text]
+
+
+def test_floats_as_whole_steps() -> None:
+    steps = FloatSteps(1)
+    assert [steps[60000.5], steps[60000.5], steps[0.1], steps[1e5]] == [600_005, 600_005, 1, 1_000_000]
+    assert FloatSteps(18)[9e-18] == 9
+    assert FloatSteps(0)[2.0**50] == 2**50
+    for number in (60000.05, 0.0, -0.1, float("nan"), float("inf"), 2.0**50, 60000.10000000001):
+        with pytest.raises(VenueFault, match=r"a positive number of steps of 0\.1"):
+            steps[number]
+
+
+@given(st.integers(1, 2**50), st.integers(0, 18))
+def test_every_step_has_a_float_of_its_own(count: int, digits: int) -> None:
+    assert FloatSteps(digits)[float(decimal_text(count, digits))] == count
+
+
+def test_floats_are_forgotten_in_time() -> None:
+    steps = FloatSteps(0)
+    for count in range(1, 20_000):
+        steps[float(count)]
+    assert len(steps) < 16_384
 
 
 def test_a_price_of_zero_is_a_fault_and_a_fine_size_is_cut_off() -> None:

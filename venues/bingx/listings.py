@@ -20,7 +20,7 @@ from sor.ids import Symbol, VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.units import RATE_E8
 from venues.bingx.codec import ABSENT, data_of, decoded, flag_of, text_of, whole_of
-from venues.bingx.steps import DIGITS_MAX, Steps, decimal_text, plain
+from venues.bingx.steps import DIGITS_MAX, FloatSteps, Steps, decimal_text, plain
 
 VENUE: Final = VenueName("bingx")
 _ONLINE = 1
@@ -30,12 +30,23 @@ _TRADFI = "NC"
 class Listing:
     """One instrument with BingX's spelling of it and the ways between its texts and our integers.
 
-    ticks    price texts as ticks, exact; 0 is a fault.
+    ticks    price texts as ticks, exact; 0 is a fault. float_ticks: the same of prices that were read as floats.
     lots     quantities of orders, fills and positions as lots, exact.
-    sizes    quantities of public data as lots, what is finer than a lot cut off: nobody can trade it.
+    sizes    quantities of public data as lots, what is finer than a lot cut off: nobody can trade it. qty_steps: lots
+             in one unit, for quantities that were read as floats.
     """
 
-    __slots__ = ("instrument", "lots", "price_digits", "qty_digits", "sizes", "ticks", "venue_symbol")
+    __slots__ = (
+        "float_ticks",
+        "instrument",
+        "lots",
+        "price_digits",
+        "qty_digits",
+        "qty_steps",
+        "sizes",
+        "ticks",
+        "venue_symbol",
+    )
 
     def __init__(self, instrument: Instrument, venue_symbol: str) -> None:
         self.instrument = instrument
@@ -43,8 +54,10 @@ class Listing:
         self.price_digits = _digits(instrument.tick_size)
         self.qty_digits = _digits(instrument.lot_size)
         self.ticks = Steps(self.price_digits, zero=False)
+        self.float_ticks = FloatSteps(self.price_digits)
         self.lots = Steps(self.qty_digits)
         self.sizes = Steps(self.qty_digits, floors=True)
+        self.qty_steps = 10.0**self.qty_digits
 
     def price_text(self, ticks: int) -> str:
         """A price as BingX takes it."""

@@ -18,6 +18,8 @@ _REMEMBERED_MAX: Final = 16_384
 """Texts kept per instrument and kind: the levels of a book come again and again, and remembering is ten times quicker
 than reading. All are forgotten at once when there are too many."""
 
+_FLOAT_STEPS_MAX: Final = 2.0**50
+
 
 class Steps(dict[str, int]):
     """Texts as whole numbers of 10**-digits, remembered: `steps["0.0020"]`.
@@ -59,6 +61,31 @@ class Steps(dict[str, int]):
                 raise VenueFault(f"BingX sent {text!r}, which lies between two steps of {Decimal(1).scaleb(-digits):f}")
             rest = rest[:digits]
         return int(whole + rest.ljust(digits, "0"))
+
+
+class FloatSteps(dict[float, int]):
+    """Floats that were decimals as whole numbers of 10**-digits, remembered: `steps[60000.5]`.
+
+    A decimal of no more than 15 digits is the only such one near its float, so nothing is lost on the way.
+    Raises    `VenueFault` for what is no positive whole number of steps, or more than 2**50 of them.
+    """
+
+    __slots__ = ("steps",)
+
+    def __init__(self, digits: int) -> None:
+        super().__init__()
+        self.steps = 10.0**digits  # exact, as floats are up to 10**22
+
+    def __missing__(self, number: float) -> int:
+        """Read a number that is not remembered, and remember it."""
+        steps = self.steps
+        count = round(number * steps) if 0.0 < number * steps <= _FLOAT_STEPS_MAX else 0
+        if not count or count / steps != number:  # the quotient is the float nearest to that many steps
+            raise VenueFault(f"BingX sent {number!r} where a positive number of steps of {1 / steps} belongs")
+        if len(self) >= _REMEMBERED_MAX:
+            self.clear()
+        self[number] = count
+        return count
 
 
 def plain(text: str) -> Decimal:
