@@ -314,11 +314,13 @@ async def lane(port: int, directory: Path, *, lean: bool) -> AsyncIterator[Lane]
             dispatcher.post(SessionStarted(now_ns=now_ns, epoch=EPOCH, version="benchmark", default_set=PARAM_SET))
             dispatcher.post(ParamsAdopted(now_ns=now_ns, name=PARAM_SET, digest=params.digest, text=params.text))
             venue = LaneVenue(f"http://127.0.0.1:{port}", lean=lean)
-            await venue.connect(dispatcher.sink(venue), scheduler)
-            dispatcher.connected(venue)
-            yield ours
-            await venue.disconnect()
-            scheduler.stop()
+            try:
+                await venue.connect(dispatcher.sink(venue), scheduler)
+                dispatcher.connected(venue)
+                yield ours
+            finally:
+                await venue.disconnect()
+                scheduler.stop()
             if venue.troubles:
                 raise WrongWork(f"an order had no answer: {venue.troubles[0]}")
         turns = journal.last_turn

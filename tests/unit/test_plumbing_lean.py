@@ -9,7 +9,8 @@ from sor.errors import CallerError
 from sor.units import MS, NS
 from tests.fakes.clock import VirtualClock
 from tests.fakes.streams import FakeDialer, FakeStream
-from venues.plumbing.link_lean import LeanSettings, LeanTransport, base_address
+from venues.plumbing.http1 import base_address
+from venues.plumbing.link_lean import LeanSettings, LeanTransport
 from venues.plumbing.link_tcp import TcpNet
 from venues.plumbing.transport import Broken, Cause, Outcome, WireReply, WireRequest
 

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
-from sor.errors import VenueFault
+from sor.errors import CallerError, VenueFault
 from venues.plumbing.transport import Header, WireRequest, unpacked
 
 HEAD_BYTES_MAX: Final = 64 * 1024
@@ -52,6 +53,23 @@ class Answer:
         self.headers = headers
         self.body = body
         self.keep = keep
+
+
+def base_address(base_url: str) -> tuple[str, int, bool, bytes]:
+    """Name, port, whether TLS, and what requests call the host, of an http(s) address without path and user.
+
+    Raises `CallerError` for any other.
+    """
+    try:
+        url = urlsplit(base_url)
+        port = url.port
+    except ValueError:
+        raise CallerError("a base address is http(s)://host[:port]; nothing was sent") from None
+    bare = url.path in {"", "/"} and not url.query and not url.fragment and "@" not in url.netloc
+    if url.scheme not in {"http", "https"} or not url.hostname or not bare:
+        raise CallerError(f"a base address is http(s)://host[:port], not one of {url.scheme!r}; nothing was sent")
+    secure = url.scheme == "https"
+    return url.hostname, port or (443 if secure else 80), secure, url.netloc.encode()
 
 
 def request_bytes(request: WireRequest, host: bytes) -> bytes:

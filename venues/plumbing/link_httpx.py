@@ -1,37 +1,36 @@
-"""HTTP over httpx: the compatible transport, on asyncio and on trio.
+"""HTTP over httpx's engine: the compatible transport, on asyncio and on trio.
 
-httpx's transport layer is used without its client: the client's layer costs a third of a request, re-encodes targets,
-and logs every URL, signature and listen key included. Each connection is a transport of its own with room for one
-request (a lane). The pool inside httpcore slows down with every request in flight; lanes do not, and a request that
-waits for one has provably not been sent.
+Of httpx, its HTTP/1.1 connections (httpcore) and its certificates are used. Its client costs a third of a request,
+re-encodes targets, and logs every URL, signature and listen key included. Its pool slows down with every request in
+flight, so each connection has room for one request (a lane), and a request that waits for a lane has provably not been
+sent.
 
-Whether a byte may have left is not guessed from the kind of exception: httpcore says when it connects and when it
-starts to write. That it has not said the latter is taken as proof only after a first reply has shown that it does say
-so, so that a later version with other words makes us doubt too much, never too little.
+Whether a byte may have left is not guessed from the kind of exception: the connection's stream is ours, and what it was
+never given has not left.
 """
 
 from __future__ import annotations
 
+import select
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
 import anyio.abc
 import h11
+import httpcore
 import httpx
 import msgspec
 
 from sor.adapter import Reach
-from sor.errors import CallerError
 from sor.units import NS
-from venues.plumbing.transport import Broken, Cause, Outcome, WireReply, WireRequest, sendable, unpacked
+from venues.plumbing.http1 import base_address
+from venues.plumbing.transport import Broken, Cause, Header, Outcome, WireReply, WireRequest, sendable, unpacked
 
-_NEVER_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout)
-_CONNECTING = frozenset(
-    f"connection.{step}.{state}" for step in ("connect_tcp", "start_tls") for state in ("started", "failed")
-)
+_LOST = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)
+_BODILESS = frozenset({"GET", "DELETE", "HEAD"})
 _CLOSING_S = 2.0
 
 
@@ -53,20 +52,75 @@ class HttpxSettings(msgspec.Struct, frozen=True, kw_only=True):
     reply_bytes_max: int = 16 * 1024 * 1024
 
 
-class _Watch:
-    """What httpcore tells of one request: whether it still connects, and when the first byte was about to go."""
+class _Line(httpcore.AsyncNetworkStream):
+    """One connection, anyio's in httpcore's words. `sent_ns`: when the first byte since it was last 0 was given to it.
 
-    __slots__ = ("_now_ns", "connecting", "sent_ns")
+    Whether a byte of a request may have left is read here and nowhere else: all that is written passes through.
+    """
 
-    def __init__(self, now_ns: Callable[[], int]) -> None:
+    def __init__(self, stream: anyio.abc.ByteStream, now_ns: Callable[[], int]) -> None:
+        self._stream = stream
         self._now_ns = now_ns
-        self.connecting = False
+        self._poll = select.poll()
+        self._poll.register(stream.extra(anyio.abc.SocketAttribute.raw_socket).fileno(), select.POLLIN)
         self.sent_ns = 0
 
-    async def __call__(self, event: str, info: Mapping[str, object]) -> None:
-        if event.endswith(".send_request_headers.started"):
-            self.sent_ns = self._now_ns()
-        self.connecting = event in _CONNECTING
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 -- as httpcore has it
+        """What comes next; b"" is the end."""
+        try:
+            return await self._stream.receive(max_bytes)
+        except anyio.EndOfStream:
+            return b""
+        except _LOST as error:
+            raise httpcore.ReadError(type(error).__name__) from error
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 -- as httpcore has it
+        """Send."""
+        if buffer:
+            self.sent_ns = self.sent_ns or self._now_ns()
+            try:
+                await self._stream.send(buffer)
+            except _LOST as error:
+                raise httpcore.WriteError(type(error).__name__) from error
+
+    async def aclose(self) -> None:
+        """End."""
+        with anyio.move_on_after(_CLOSING_S, shield=True):
+            await self._stream.aclose()
+
+    def get_extra_info(self, info: str) -> object:
+        """Whether something came that nobody waits for, the end included; nothing else is known."""
+        return bool(self._poll.poll(0)) if info == "is_readable" else None
+
+
+class _Lane:
+    """Room for one request at a time, and the connection that is kept for the next."""
+
+    __slots__ = ("http", "line")
+
+    def __init__(self) -> None:
+        self.line: _Line | None = None
+        self.http: httpcore.AsyncHTTP11Connection | None = None
+
+    @property
+    def sent_ns(self) -> int:
+        """When the first byte of the present request was written; 0: provably none was."""
+        return self.line.sent_ns if self.line is not None else 0
+
+    def nothing_left(self) -> bool:
+        """Whether its parser holds no bytes beyond the reply: it would take them for the answer to the next request.
+
+        httpcore tells nobody, so this looks inside. Where there is something else inside than was expected, the
+        connection is not used again: dear, and a test goes red, but no order is answered by the reply to another.
+        """
+        inside = getattr(self.http, "_h11_state", None)
+        return isinstance(inside, h11.Connection) and not inside.trailing_data[0]
+
+    async def drop(self) -> None:
+        """Close the connection: nobody knows what state it is in."""
+        line, self.line, self.http = self.line, None, None
+        if line is not None:
+            await line.aclose()
 
 
 class _Waiter:
@@ -75,21 +129,8 @@ class _Waiter:
     __slots__ = ("lane", "woken")
 
     def __init__(self) -> None:
-        self.lane: httpx.AsyncHTTPTransport | None = None
+        self.lane: _Lane | None = None
         self.woken = anyio.Event()
-
-
-def _nothing_left(lane: httpx.AsyncHTTPTransport) -> bool:
-    """Whether the lane's parser holds no bytes beyond the reply: it would take them for the answer to the next request.
-
-    httpcore tells nobody, so this looks inside. Where there is something else inside than was expected, the lane is not
-    used again: dear, and a test goes red, but never an order that is answered by the reply to another.
-    """
-    for held in lane._pool.connections:
-        inside = getattr(getattr(held, "_connection", None), "_h11_state", None)
-        if not isinstance(inside, h11.Connection) or inside.trailing_data[0]:
-            return False
-    return True
 
 
 class HttpxTransport:
@@ -104,23 +145,21 @@ class HttpxTransport:
         settings: HttpxSettings,
         tls: ssl.SSLContext | None,
     ) -> None:
-        url = httpx.URL(base_url)
-        if url.scheme not in {"http", "https"} or not url.host or url.raw_path not in {b"", b"/"} or url.userinfo:
-            raise CallerError(f"a base address is http(s)://host[:port], not one of {url.scheme!r}; nothing was sent")
-        self._url = url
-        self._host = url.netloc
+        name, port, secure, host = base_address(base_url)
+        self._name, self._port, self._host = name, port, host
+        self._scheme = b"https" if secure else b"http"
+        self._origin = httpcore.Origin(self._scheme, name.encode(), port)
         self._now_ns = now_ns
         self._tasks = tasks
         self._settings = settings
-        if tls is None:
-            secure = url.scheme == "https"
-            tls = httpx.create_ssl_context(trust_env=False) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._tls = tls
-        self._idle: list[httpx.AsyncHTTPTransport] = []  # the warmest last
+        if secure and tls is None:
+            tls = httpx.create_ssl_context(trust_env=False)
+            tls.set_alpn_protocols(["http/1.1"])
+        self._tls = tls if secure else None
+        self._idle: list[_Lane] = []  # the warmest last
         self._lanes = 0
         self._waiters: deque[_Waiter] = deque()
         self._pending = 0
-        self._watched = False
         self._open = True
 
     @classmethod
@@ -147,7 +186,7 @@ class HttpxTransport:
                 tasks.cancel_scope.cancel()
                 with anyio.move_on_after(_CLOSING_S, shield=True):
                     for lane in transport._idle:
-                        await lane.aclose()
+                        await lane.drop()
 
     def send(self, request: WireRequest, on_outcome: Callable[[Outcome], None]) -> None:
         """Send a request over the warmest idle connection, a new one, or the next that is free."""
@@ -166,13 +205,12 @@ class HttpxTransport:
 
     async def _carry(self, request: WireRequest, on_outcome: Callable[[Outcome], None]) -> None:
         """See one request through to its outcome, whatever happens."""
-        watch = _Watch(self._now_ns)
         outcome: Outcome | None = None
-        lane: httpx.AsyncHTTPTransport | None = None
+        lane: _Lane | None = None
         try:
             with anyio.move_on_after(max(0.0, (request.deadline_ns - self._now_ns()) / NS)) as scope:
-                lane = await self._lane()
-                outcome = await self._exchange(lane, request, watch)
+                lane = self._idle.pop() if self._idle else await self._lane()
+                outcome = await self._exchange(lane, request)
         finally:
             self._pending -= 1
             if outcome is None:
@@ -182,90 +220,102 @@ class HttpxTransport:
                 if lane is None:
                     outcome = Broken(reach=Reach.NOT_SENT, cause=cause, text="no connection was free")
                 else:
-                    outcome = self._broken(watch, cause, text)
+                    outcome = _broken(lane, cause, text)
             if lane is not None:
-                await self._release(lane, reusable=isinstance(outcome, WireReply) and _nothing_left(lane))
+                if not (isinstance(outcome, WireReply) and lane.nothing_left()):
+                    await lane.drop()
+                self._give(lane)
             on_outcome(outcome)
 
-    async def _exchange(self, lane: httpx.AsyncHTTPTransport, request: WireRequest, watch: _Watch) -> Outcome:
+    async def _exchange(self, lane: _Lane, request: WireRequest) -> Outcome:
         """One round trip; raises only what a cancellation raises."""
+        http = lane.http
+        if http is None or not http.is_idle() or http.has_expired():
+            await lane.drop()
+            try:
+                http = await self._connect(lane)
+            except (*_LOST, anyio.EndOfStream, UnicodeError) as error:
+                return Broken(reach=Reach.NOT_SENT, cause=Cause.UNREACHABLE, text=f"{type(error).__name__}: {error}")
+        assert lane.line is not None
+        lane.line.sent_ns = 0
         body = request.body
         headers = [(b"Host", self._host), *request.headers]
-        if body or request.method not in {"GET", "DELETE", "HEAD"}:
+        if body or request.method not in _BODILESS:
             headers.append((b"Content-Length", b"%d" % len(body)))
-        connect_s = self._settings.connect_timeout_s
+        url = httpcore.URL(scheme=self._scheme, host=self._origin.host, port=self._port, target=request.target)
         try:
-            response = await lane.handle_async_request(
-                httpx.Request(
-                    request.method,
-                    self._url,
-                    headers=headers,
-                    stream=httpx.ByteStream(body),
-                    extensions={"target": request.target, "trace": watch, "timeout": {"connect": connect_s}},
-                )
+            response = await http.handle_async_request(
+                httpcore.Request(request.method.encode(), url, headers=headers, content=body)
             )
             try:
                 received = await self._body(response)
             finally:
                 await response.aclose()
-        except _NEVER_CONNECTED as error:
-            return Broken(reach=Reach.NOT_SENT, cause=Cause.UNREACHABLE, text=f"{type(error).__name__}: {error}")
-        except httpx.RemoteProtocolError as error:
+        except httpcore.RemoteProtocolError as error:
             ended = "disconnected" in str(error) or "closed" in str(error)
-            return self._broken(watch, Cause.CUT_OFF if ended else Cause.GARBLED, type(error).__name__)
-        except (httpx.TransportError, OSError) as error:
+            return _broken(lane, Cause.CUT_OFF if ended else Cause.GARBLED, type(error).__name__)
+        except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
             # Only its name: h11 quotes what it dislikes, which may be a key.
-            return self._broken(watch, Cause.CUT_OFF, type(error).__name__)
+            return _broken(lane, Cause.CUT_OFF, type(error).__name__)
+        bytes_max = self._settings.reply_bytes_max
         if received is None:
-            return self._broken(watch, Cause.GARBLED, f"more than {self._settings.reply_bytes_max} bytes of reply")
-        encoding = response.headers.get("content-encoding")
-        plain = unpacked(
-            received, None if encoding is None else encoding.encode(), bytes_max=self._settings.reply_bytes_max
-        )
+            return _broken(lane, Cause.GARBLED, f"more than {bytes_max} bytes of reply")
+        encoding = _encoding(response.headers)
+        plain = unpacked(received, encoding, bytes_max=bytes_max)
         if plain is None:
-            return self._broken(watch, Cause.GARBLED, f"a body that cannot be unpacked as {encoding!r}")
-        self._watched = self._watched or watch.sent_ns > 0
+            return _broken(lane, Cause.GARBLED, f"a body that cannot be unpacked as {encoding!r}")
         now_ns = self._now_ns()
         return WireReply(
-            status=response.status_code,
-            headers=response.headers.raw,
+            status=response.status,
+            headers=response.headers,
             body=plain,
-            sent_ns=watch.sent_ns or now_ns,
+            sent_ns=lane.sent_ns or now_ns,
             recv_ns=now_ns,
         )
 
-    async def _body(self, response: httpx.Response) -> bytes | None:
+    async def _connect(self, lane: _Lane) -> httpcore.AsyncHTTP11Connection:
+        """Connect a lane. Raises `OSError`, `UnicodeError` or what anyio has for a lost connection."""
+        with anyio.fail_after(self._settings.connect_timeout_s):
+            stream: anyio.abc.ByteStream
+            if self._tls is None:
+                stream = await anyio.connect_tcp(self._name, self._port)
+            else:
+                # Venues end without a TLS goodbye; a reply that counts has its length, or its last chunk.
+                stream = await anyio.connect_tcp(
+                    self._name,
+                    self._port,
+                    ssl_context=self._tls,
+                    tls_hostname=self._name,
+                    tls_standard_compatible=False,
+                )
+        lane.line = _Line(stream, self._now_ns)
+        lane.http = httpcore.AsyncHTTP11Connection(self._origin, lane.line, keepalive_expiry=self._settings.idle_s)
+        return lane.http
+
+    async def _body(self, response: httpcore.Response) -> bytes | None:
         """The packed body, or None when it is too large."""
-        assert isinstance(response.stream, httpx.AsyncByteStream)
         parts: list[bytes] = []
         left = self._settings.reply_bytes_max
         try:
-            async for part in response.stream:
+            async for part in response.aiter_stream():
                 left -= len(part)
                 if left >= 0:
                     parts.append(part)
                 else:
                     # The stream is read on after it was closed, which fails at once: left alone, its generators
                     # would be collected unfinished, which trio forbids.
-                    await response.stream.aclose()
-        except (httpx.TransportError, httpx.StreamError, OSError):
+                    await response.aclose()
+        except (httpcore.NetworkError, httpcore.ProtocolError, OSError):
             if left >= 0:
                 raise
         if left < 0:
             return None
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _broken(self, watch: _Watch, cause: Cause, text: str) -> Broken:
-        """A failure after the connect began: not sent only where httpcore's silence is known to be proof."""
-        not_sent = not watch.sent_ns and (watch.connecting or self._watched)
-        return Broken(reach=Reach.NOT_SENT if not_sent else Reach.IN_DOUBT, cause=cause, text=text)
-
-    async def _lane(self) -> httpx.AsyncHTTPTransport:
-        if self._idle:
-            return self._idle.pop()
+    async def _lane(self) -> _Lane:
         if self._lanes < self._settings.connections_max:
             self._lanes += 1
-            return self._new_lane()
+            return _Lane()
         waiter = _Waiter()
         self._waiters.append(waiter)
         try:
@@ -279,15 +329,8 @@ class HttpxTransport:
         assert waiter.lane is not None
         return waiter.lane
 
-    async def _release(self, lane: httpx.AsyncHTTPTransport, *, reusable: bool) -> None:
-        """Hand a lane to who waits for one; a broken one is replaced, as nobody knows what state it is in."""
-        if not reusable:
-            with anyio.move_on_after(_CLOSING_S, shield=True):
-                await lane.aclose()
-            lane = self._new_lane()
-        self._give(lane)
-
-    def _give(self, lane: httpx.AsyncHTTPTransport) -> None:
+    def _give(self, lane: _Lane) -> None:
+        """Hand a lane to who waits for one, or keep it."""
         if self._waiters:
             waiter = self._waiters.popleft()
             waiter.lane = lane
@@ -295,9 +338,18 @@ class HttpxTransport:
         else:
             self._idle.append(lane)
 
-    def _new_lane(self) -> httpx.AsyncHTTPTransport:
-        return httpx.AsyncHTTPTransport(
-            verify=self._tls,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=self._settings.idle_s),
-        )
+
+def _broken(lane: _Lane, cause: Cause, text: str) -> Broken:
+    """A failure after a lane was had: not sent only where its connection was given no byte."""
+    reach = Reach.IN_DOUBT if lane.sent_ns else Reach.NOT_SENT
+    return Broken(reach=reach, cause=cause, text=text)
+
+
+def _encoding(headers: Sequence[Header]) -> bytes | None:
+    for name, value in headers:
+        if len(name) == len(_ENCODING) and name.lower() == _ENCODING:
+            return value
+    return None
+
+
+_ENCODING = b"content-encoding"

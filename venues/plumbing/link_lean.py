@@ -20,7 +20,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import Enum
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -28,7 +27,7 @@ from sor.adapter import Reach, Scheduler
 from sor.errors import CallerError
 from sor.units import NS
 from venues.plumbing.bytestream import ByteStream, Dialer
-from venues.plumbing.http1 import Answer, Garbled, ReplyReader, request_bytes
+from venues.plumbing.http1 import Answer, Garbled, ReplyReader, base_address, request_bytes
 from venues.plumbing.link_tcp import tcp_net
 from venues.plumbing.transport import Broken, Cause, Outcome, WireReply, WireRequest, sendable
 
@@ -384,20 +383,3 @@ class LeanTransport:
                 self._wake_by(lane.due_ns)
         for pending in self._waiting:
             self._wake_by(pending.request.deadline_ns)
-
-
-def base_address(base_url: str) -> tuple[str, int, bool, bytes]:
-    """Name, port, whether TLS, and what requests call the host, of an http(s) address without path and user.
-
-    Raises `CallerError` for any other.
-    """
-    try:
-        url = urlsplit(base_url)
-        port = url.port
-    except ValueError:
-        raise CallerError("a base address is http(s)://host[:port]; nothing was sent") from None
-    bare = url.path in {"", "/"} and not url.query and not url.fragment and "@" not in url.netloc
-    if url.scheme not in {"http", "https"} or not url.hostname or not bare:
-        raise CallerError(f"a base address is http(s)://host[:port], not one of {url.scheme!r}; nothing was sent")
-    secure = url.scheme == "https"
-    return url.hostname, port or (443 if secure else 80), secure, url.netloc.encode()
