@@ -57,6 +57,7 @@ async def _checked(access: Access, symbol: str, output: Output, interrupts: Inte
     from sor.adapter import Check, CheckState, Diagnosed
     from sor.cli.checks import Checkup
     from sor.cli.live import beside
+    from sor.cli.notes import noted, unsaid
     from sor.clock import LoopScheduler
     from sor.errors import SorError
     from sor.plugins import Plugins
@@ -81,7 +82,8 @@ async def _checked(access: Access, symbol: str, output: Output, interrupts: Inte
             found.append(Check(name="checks", state=CheckState.FAILED, text=str(error)))
         scheduler.stop()
 
-    await beside(collect, scheduler.run)
+    with noted(unsaid):  # each check says it in its own words
+        await beside(collect, scheduler.run)
     return [access.advised(check) for check in found]
 
 

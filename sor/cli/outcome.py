@@ -85,9 +85,15 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         parent, instrument = self.parent, self.parent.instrument
         done = f"{instrument.quantity(parent.ledger.cum_lots)} of {amount(instrument, parent.order.quantity)} filled"
         if self.unconfirmed:
-            again = f"Run the same command with --id {shlex.quote(parent.id)} to settle it, or cancel it at the venue"
             orders = ", ".join(self.unconfirmed)
-            return f"left before it was known what became of {orders}, which may still rest or fill; {done}. {again}"
+            again = f"Run the same command with --id {shlex.quote(parent.id)} to settle it, or cancel it at the venue"
+            forgotten = (
+                f"if the venue knows nothing of it, add --settle {self.unconfirmed[0]}=FILLED with what you see there"
+            )
+            return (
+                f"left before it was known what became of {orders}, which may still rest or fill; {done}. {again}; "
+                f"{forgotten}"
+            )
         if parent.ledger.over_lots:
             over = instrument.quantity(parent.ledger.over_lots)
             return (
@@ -162,7 +168,7 @@ def show(out: Console, outcome: Outcome) -> None:
         places = max(0, -int(instrument.tick_size.normalize().as_tuple().exponent)) + 2
         table.add_row("average price", f"{costs.avg_price:.{places}f}")
     if costs.passive_share is not None:
-        table.add_row("passive", f"{costs.passive_share:.0%}")
+        table.add_row("passive", f"{costs.passive_share:.1%}")
     if costs.filled_lots:
         table.add_row("fees", fees_told(costs))
         table.add_row("slippage", f"{bps(costs.slippage_bps)} bps against the mark when sent")

@@ -18,6 +18,7 @@ from rich.table import Table
 from sor.adapter import AccountState, Capabilities, VenueAdapter
 from sor.cli.common import say_json
 from sor.cli.live import Interrupts
+from sor.cli.notes import noted, unsaid
 from sor.cli.trade import Job
 from sor.cli.venue import listed_on
 from sor.cli.words import seen, wanted, weighed
@@ -71,9 +72,10 @@ async def preview(job: Job, interrupts: Interrupts) -> Seen:
         router = Router(settings, venues=[adapter])
         connected = False
         try:
-            async with router:
-                connected = True
-                return await _look(job, router, adapter)
+            with noted(unsaid):
+                async with router:
+                    connected = True
+                    return await _look(job, router, adapter)
         except NotSent as error:
             raise error if connected else job.access.unreachable(error) from error
 

@@ -30,6 +30,13 @@ from sor.errors import CallerError
 @click.option("--param-set", default="", help="Name of the param-set; default: the router's.")
 @click.option("--params", "param_dirs", multiple=True, type=click.Path(path_type=Path), help=PARAM_DIR_HELP)
 @click.option("--id", "parent_id", help="The order's id: the same id on the same journal is the same order.")
+@click.option(
+    "--settle",
+    "settled",
+    multiple=True,
+    metavar="ORDER=FILLED",
+    help="An order in doubt is over, as you saw at the venue.",
+)
 @click.option("--journal", type=click.Path(path_type=Path), help="Default: .sor/journals/VENUE-ENV.")
 @click.option("--paper", is_flag=True, help="The venue's market, but simulated fills: nothing is sent to it.")
 @click.option("--dry-run", is_flag=True, help="Show market, account and what would be decided; place nothing.")
@@ -56,6 +63,7 @@ def route(
     param_set: str,
     param_dirs: tuple[Path, ...],
     parent_id: str | None,
+    settled: tuple[str, ...],
     journal: Path | None,
     paper: bool,
     dry_run: bool,
@@ -73,7 +81,7 @@ def route(
     from sor.cli.live import run_live
     from sor.cli.outcome import say_document, show
     from sor.cli.preview import preview, say_preview, show_preview
-    from sor.cli.terms import arguments, decimal, seconds
+    from sor.cli.terms import arguments, decimal, orders, seconds
     from sor.cli.trade import Job, trade
     from sor.ids import ParentId
     from sor.orders import ParentOrder, Side
@@ -102,6 +110,7 @@ def route(
         leverage=leverage,
         journal=journal or access.journal,
         param_dirs=param_dirs,
+        settled=orders(settled),
     )
     job.check()
     if dry_run:

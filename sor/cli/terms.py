@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 
 from sor.errors import CallerError
+from sor.ids import ClOrdId
 
 _UNITS = (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0))
 
@@ -41,6 +42,21 @@ def seconds(text: str) -> float:
             if 0 < value < 1e7:
                 return value
     raise CallerError(f"duration {text!r}: write it like 15s, 500ms or 2m, and positive; nothing was done")
+
+
+def orders(pairs: Iterable[str]) -> tuple[tuple[ClOrdId, Decimal], ...]:
+    """`ORDER=FILLED`, each once: ids of orders and a quantity from 0 on. Raises `CallerError` for anything else."""
+    found: dict[ClOrdId, Decimal] = {}
+    for pair in pairs:
+        name, _, number = pair.partition("=")
+        try:
+            filled = Decimal(number)
+        except InvalidOperation:
+            filled = Decimal(-1)
+        if not name or name in found or not filled.is_finite() or filled < 0:
+            raise CallerError(f"--settle {pair!r}: write each once, like ORDER=0.01; nothing was done")
+        found[ClOrdId(name)] = filled
+    return tuple(found.items())
 
 
 def arguments(pairs: Iterable[str]) -> dict[str, float]:

@@ -11,6 +11,7 @@ import msgspec
 from sor.adapter import VenueAdapter
 from sor.cli.common import Output
 from sor.cli.live import Interrupts, beside
+from sor.cli.notes import Notes, noted, unsaid
 from sor.cli.outcome import Outcome
 from sor.cli.venue import Access, listed_on
 from sor.cli.watch import Watcher
@@ -18,6 +19,7 @@ from sor.cli.words import verb
 from sor.engine import Router
 from sor.errors import InDoubt, JournalFault, NotSent
 from sor.handle import ParentHandle
+from sor.ids import ClOrdId
 from sor.instruments import canonical_symbol
 from sor.intake import admit
 from sor.journal import Durability, Environment
@@ -28,17 +30,23 @@ from sor.settings import Settings
 
 FEES_WAIT_S = 1.0
 """How long the venue's own figure of the fees is waited for, once nothing is at the venue any more."""
-FEES_POLL_S = 0.05
+SETTLE_WAIT_S = 10.0
+"""How long the venue is asked for an order before somebody's word counts."""
+POLL_S = 0.05
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for: an order, and where it goes. Its position side is filled in when the account is known."""
+    """What was asked for: an order, and where it goes. Its position side is filled in when the account is known.
+
+    settled    orders of the journal that somebody has looked up at the venue, with what they filled.
+    """
 
     access: Access
     order: ParentOrder
     leverage: int | None
     journal: Path
     param_dirs: tuple[Path, ...]
+    settled: tuple[tuple[ClOrdId, Decimal], ...] = ()
 
     @property
     def headline(self) -> str:
@@ -91,9 +99,10 @@ async def trade(job: Job, output: Output, interrupts: Interrupts) -> Outcome:
     router = Router(job.settings(job.journal), venues=[adapter])
     work = _Work(job, output, router, adapter)
     try:
-        async with router:
-            work.connected = True
-            await work.run(interrupts)
+        with noted(unsaid if output.json else output.err.print) as notes:
+            async with router:
+                work.connected = True
+                await work.run(interrupts, notes)
     except NotSent as error:
         raise error if work.connected else job.access.unreachable(error) from error
     except InDoubt:
@@ -128,9 +137,11 @@ class _Work:
         self._watcher: Watcher | None = None
         self._known = False
 
-    async def run(self, interrupts: Interrupts) -> None:
+    async def run(self, interrupts: Interrupts, notes: Notes) -> None:
         """Submit, watch, and wait until it has ended or nobody wants to wait any more."""
         router, output = self._router, self._output
+        for cl_ord_id, filled in self.job.settled:
+            await self._settle(cl_ord_id, filled)
         order = self.job.order_for(router, self._adapter)
         known = admit(router.core, order)
         if not isinstance(known, Parent):
@@ -140,6 +151,7 @@ class _Work:
         watcher = self._watcher = Watcher(
             output.err, router, handle, where=self.job.access.label, silent=output.json or self._known
         )
+        notes.say = watcher.note
         waiting = anyio.CancelScope()
 
         def stop() -> None:
@@ -155,6 +167,19 @@ class _Work:
         with waiting, watcher.shown():
             await beside(watcher.follow, watcher.refresh)
             await self._fees(handle)
+
+    async def _settle(self, cl_ord_id: ClOrdId, filled: Decimal) -> None:
+        """Take somebody's word for an order that the venue has forgotten, once it has been asked for long enough."""
+        child = self._router.core.desk.children.get(cl_ord_id)
+        with anyio.move_on_after(SETTLE_WAIT_S):
+            while child is not None and not child.closed:  # noqa: ASYNC110 - the venue may know after all
+                await anyio.sleep(POLL_S)
+        if child is None or not child.closed:
+            self._router.settle(cl_ord_id, filled=filled, reason="--settle")
+            self._note(f"{cl_ord_id} is over with {filled} filled, on your word")
+        else:
+            instrument = self._router.core.parents[child.parent_no - 1].instrument
+            self._note(f"{cl_ord_id} is over with {instrument.quantity(child.counted_lots)} filled, the venue says")
 
     async def _set_leverage(self, order: ParentOrder) -> None:
         """As an intent does: only before something may be opened, and before the order is there."""
@@ -172,7 +197,7 @@ class _Work:
         """Give the venue a moment to say what it charged; an estimate stands in until then."""
         with anyio.move_on_after(0.0 if self._known else FEES_WAIT_S):
             while handle.report.fees_settled_share not in (None, 1.0):  # noqa: ASYNC110 - nobody is told of a fee
-                await anyio.sleep(FEES_POLL_S)
+                await anyio.sleep(POLL_S)
 
     def _note(self, text: str) -> None:
         self._output.err.print(text)

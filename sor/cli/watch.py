@@ -25,6 +25,8 @@ from sor.tca import ParentReport
 from sor.units import BPS, NS
 
 REFRESH_S = 0.25
+RESUMED_NS = NS
+"""A parent accepted longer ago than this was not submitted just now."""
 STATUS_S = 5.0
 """How often a log hears that it is still at work when nothing happens."""
 
@@ -80,9 +82,13 @@ class Watcher:
     async def follow(self) -> None:
         """Tell what happens, until the parent has ended. Raises `JournalFault` when the router had to stop."""
         self._line(Text(self.headline, "bold"))
+        if self._told_children or time.time_ns() - self._parent.accepted_ns > RESUMED_NS:
+            self._event(f"goes on where an earlier process left it: {self._state()}")
         async for happening in self._handle:
-            if len(self._parent.children) > self._told_children:  # it speaks of an order that nobody has heard of yet
-                self._news()
+            spoken = happening.report or happening.failed
+            untold = self._parent.children[self._told_children :]
+            if spoken is not None and any(child.order.cl_ord_id == spoken.cl_ord_id for child in untold):
+                self._news()  # of an order that nobody has heard of yet
             self._happening(happening)
             self._news()
 
@@ -108,6 +114,10 @@ class Watcher:
     def say(self, text: str, style: str = "") -> None:
         """One more line."""
         self._line(Text(text, style))
+
+    def note(self, text: str) -> None:
+        """What an adapter told its log."""
+        self._event(text, "yellow")
 
     # --- lines ------------------------------------------------------------------------------------------------------
 
