@@ -33,7 +33,7 @@ def pointed(client: object, venue: Served) -> object:
         if isinstance(address, str):
             api[name] = f"{venue.rest}/openApi"
     if "ws" in api:
-        api["ws"] = dict.fromkeys(api["ws"], venue.socket)
+        api["ws"] = {**api["ws"], "linear": venue.socket}
     return client
 
 
@@ -121,46 +121,79 @@ def test_a_wrong_secret_is_refused(venue: Served) -> None:
         client.fetch_balance({"type": "swap"})
 
 
-async def _watched(venue: Served) -> dict[str, object]:
-    """What the client's socket side sees of a book, a trade and an order of its own, in hedge mode."""
-    keys = {"apiKey": EMULATOR_HEDGE_KEY, "secret": EMULATOR_HEDGE_SECRET}
-    client = pointed(pro.bingx({**keys, "options": {"defaultType": "swap"}}), venue)
-    found: dict[str, object] = {}
-    try:
-        await client.load_markets()  # type: ignore[attr-defined]
-        watch = client.watch_order_book, client.watch_trades, client.watch_orders  # type: ignore[attr-defined]
-        found["book"] = await asyncio.wait_for(watch[0](BTC), WAIT_S)
+def test_changing_several_at_once(venue: Served) -> None:
+    client = blocking(venue)
+    client.load_markets()
 
-        orders = asyncio.ensure_future(watch[2](BTC))
-        trades = asyncio.ensure_future(watch[1](BTC))
-        # Both are subscribed when their sockets have been acknowledged, which the client does not tell: so trade until
-        # something is heard, a bounded number of times.
-        placed: list[str] = []
+    def buy(price: float) -> dict[str, object]:
+        return {"symbol": BTC, "type": "limit", "side": "buy", "amount": 0.01, "price": price}
+
+    first, second = client.create_orders([buy(58_000), buy(57_000)])
+    edited = client.edit_order(first["id"], BTC, "limit", "buy", 0.01, 56_000)
+    opened = {order["price"]: order["id"] for order in client.fetch_open_orders(BTC)}
+    assert set(opened) == {57_000, 56_000}
+    assert edited["id"] == opened[56_000]
+    canceled = client.cancel_orders([second["id"]], BTC)
+    assert [order["id"] for order in canceled] == [second["id"]]
+    client.cancel_all_orders_after(10_000)
+    client.cancel_all_orders_after(0)
+    client.cancel_all_orders(BTC)
+    spent = client.create_market_order_with_cost(BTC, "buy", 500)
+    assert spent["filled"] == pytest.approx(0.0083)
+    client.close_position(BTC)
+    assert client.fetch_positions([BTC]) == []
+
+
+# The client is not typed throughout: what it hands out is looked at as it comes.
+Row = dict[str, object]
+Heard = dict[str, list[Row]]
+
+
+async def _watched(venue: Served) -> Heard:
+    """What the client's socket side sees of a book, of trades and of orders of its own, in hedge mode."""
+    keys = {"apiKey": EMULATOR_HEDGE_KEY, "secret": EMULATOR_HEDGE_SECRET}
+    client = pro.bingx({**keys, "options": {"defaultType": "swap"}})
+    pointed(client, venue)
+    try:
+        await client.load_markets()
+        book = await asyncio.wait_for(client.watch_order_book(BTC), WAIT_S)
+        # The balance first: the client never finishes it behind another watch of the same socket.
+        balance = asyncio.ensure_future(client.watch_balance())
+        watches = {
+            "trades": client.watch_trades(BTC),
+            "orders": client.watch_orders(BTC),
+            "fills": client.watch_my_trades(BTC),
+            "positions": client.watch_positions([BTC]),
+        }
+        heard = {name: asyncio.ensure_future(watch) for name, watch in watches.items()}
+        # Everything is subscribed when its socket has been acknowledged, which the client does not tell: so trade
+        # until all has been heard, a bounded number of times.
+        placed: list[Row] = []
         for _ in range(10):
-            terms = {"hedged": True}
-            order = await client.create_order(BTC, "market", "buy", 0.001, None, terms)  # type: ignore[attr-defined]
-            placed.append(order["id"])
-            done, _ = await asyncio.wait({orders, trades}, timeout=0.5, return_when=asyncio.ALL_COMPLETED)
-            if len(done) == 2:
+            order = await client.create_order(BTC, "market", "buy", 0.001, None, {"hedged": True})
+            placed.append(order)
+            waiting = [*heard.values(), balance]
+            done, _ = await asyncio.wait(waiting, timeout=0.5, return_when=asyncio.ALL_COMPLETED)
+            if len(done) == len(waiting):
                 break
-        found["orders"] = await asyncio.wait_for(orders, WAIT_S)
-        found["trades"] = await asyncio.wait_for(trades, WAIT_S)
-        found["placed"] = placed
+        found = {name: list(await asyncio.wait_for(watch, WAIT_S)) for name, watch in heard.items()}
+        money = await asyncio.wait_for(balance, WAIT_S)
     finally:
-        await client.close()  # type: ignore[attr-defined]
-    return found
+        await client.close()
+    return {**found, "placed": placed, "book": [book], "balance": [money["USDT"]]}
 
 
 def test_watching(venue: Served) -> None:
     found = asyncio.run(_watched(venue))
-    book, orders, trades, placed = found["book"], found["orders"], found["trades"], found["placed"]
-    assert isinstance(book, dict)
-    assert isinstance(orders, list)
-    assert isinstance(trades, list)
-    assert isinstance(placed, list)
-    assert book["bids"][0][0] == 59999.9
-    assert book["bids"][0][0] < book["asks"][0][0]
-    assert orders[-1]["id"] in placed
-    assert orders[-1]["symbol"] == BTC
-    assert trades[-1]["amount"] == 0.001
-    assert trades[-1]["side"] == "buy"
+    ids = [order["id"] for order in found["placed"]]
+    [book] = found["book"]
+    bids, asks = book["bids"], book["asks"]
+    assert isinstance(bids, list)
+    assert isinstance(asks, list)
+    assert bids[0][0] == 59999.9 < asks[0][0]
+    order, trade, fill, position = (found[name][-1] for name in ("orders", "trades", "fills", "positions"))
+    assert (order["id"] in ids, order["symbol"]) == (True, BTC)
+    assert (trade["amount"], trade["side"]) == (0.001, "buy")
+    assert (fill["order"] in ids, fill["amount"], fill["price"]) == (True, 0.001, pytest.approx(60_000, rel=0.001))
+    assert position["side"] == "long"
+    assert found["balance"][0]["free"] == pytest.approx(100_000, abs=10)

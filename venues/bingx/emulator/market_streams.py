@@ -27,6 +27,7 @@ from venues.bingx.emulator.render_market import (
     bars,
     book_ticker_push,
     book_update,
+    day_of,
     depth,
     incr_depth,
     kline_push,
@@ -276,9 +277,14 @@ class MarketStreams:
                 case Feed.MARK_PRICE:
                     data = {"e": "markPriceUpdate", "E": event.at_ms, "s": symbol, "p": fixed(event.mark, digits)}
                 case Feed.LAST_PRICE:
-                    data = {"e": "lastPriceUpdate", "E": event.at_ms, "s": symbol, "c": fixed(event.last, digits)}
+                    data = {
+                        "e": "lastPriceUpdate",
+                        "E": event.at_ms,
+                        "s": symbol,
+                        "c": fixed(event.last or event.mark, digits),
+                    }
                 case Feed.TICKER:
-                    data = ticker_push(pit.day(), pit.book(1), contract, event.at_ms)
+                    data = ticker_push(day_of(pit), pit.book(1), contract, event.at_ms)
                 case Feed.KLINE:
                     data = [kline_push(_running_bar(pit, topic.interval, event), contract)]
                     beside = {"s": symbol}
@@ -351,5 +357,5 @@ def _running_bar(pit: Pit, interval: str, event: MarkMoved) -> Bar:
     found = bars(pit.candles(min(interval_ms // 60_000 + 1, 1_440)), interval_ms)
     if found and found[0].at_ms == at_ms:
         return found[0]
-    last = event.last
+    last = event.last or event.mark
     return Bar(at_ms, last, last, last, last, Decimal(0))

@@ -9,7 +9,7 @@ import msgspec
 
 from venues.bingx.emulator.contracts import Contract
 from venues.bingx.emulator.events import BookChanged, PriceLevels, TradePrinted
-from venues.bingx.emulator.pit import BookRow, Candle, DayRow, PremiumRow
+from venues.bingx.emulator.pit import BookRow, Candle, DayRow, Pit, PremiumRow
 from venues.bingx.emulator.render import Json, fixed, number
 
 HOUR_MS = 3_600_000
@@ -123,6 +123,15 @@ def book_ticker(book: BookRow, contract: Contract, now_ms: int) -> dict[str, Jso
 
 def _best(side: PriceLevels) -> tuple[Decimal, Decimal]:
     return side[0] if side else (Decimal(0), Decimal(0))
+
+
+def day_of(pit: Pit) -> DayRow:
+    """The ticker's figures; before the first trade all prices are the mark, as no market shows a price of 0."""
+    day = pit.day()
+    if day.last:
+        return day
+    mark = pit.premium().mark
+    return msgspec.structs.replace(day, open=mark, high=mark, low=mark, last=mark)
 
 
 def _change(day: DayRow) -> tuple[Decimal, Decimal]:

@@ -12,6 +12,7 @@ from venues.bingx.emulator.render_market import (
     bars,
     book_ticker,
     contract_row,
+    day_of,
     depth,
     kline_row,
     premium_index,
@@ -81,7 +82,7 @@ def quote_book_ticker(call: Market) -> Json:
 def quote_ticker(call: Market) -> Json:
     """GET v2/quote/ticker: an object with `symbol`, else an array."""
     pits, one = call.asked_pits()
-    rows = [ticker(pit.day(), pit.book(1), pit.contract) for pit in pits]
+    rows = [ticker(day_of(pit), pit.book(1), pit.contract) for pit in pits]
     return rows[0] if one else rows
 
 
@@ -91,7 +92,7 @@ def ticker_price(call: Market) -> Json:
     rows: list[dict[str, Json]] = [
         {
             "symbol": pit.contract.symbol,
-            "price": fixed(pit.day().last, pit.contract.price_precision),
+            "price": fixed(day_of(pit).last, pit.contract.price_precision),
             "time": call.now_ms(),
         }
         for pit in pits
@@ -140,14 +141,13 @@ def klines(call: Market) -> Json:
 
 
 def mark_price_klines(call: Market) -> Json:
-    """GET v1/market/markPriceKlines: as klines, with opening and closing times (prices are those of trades)."""
-    interval_ms = INTERVALS_MS.get(call.parameters.text("interval"), 0)
+    """GET v1/market/markPriceKlines: as klines, of trades too. Both times are its beginning, as was recorded."""
     rows = klines(call)
     assert isinstance(rows, list)
     found: list[dict[str, Json]] = []
     for row in rows:
         opened = row.pop("time")
-        found.append({**row, "openTime": opened, "closeTime": opened + interval_ms})
+        found.append({**row, "openTime": opened, "closeTime": opened})
     return found
 
 
