@@ -234,7 +234,9 @@ class OrderDesk:
         def answered(answer: OrderNews | Trouble) -> None:
             self._asking_fees = False
             if not isinstance(answer, Trouble):
-                self._tell(self._reports.told(answer))
+                # Its state is old news to everybody.
+                told = self._reports.told(answer)
+                self._tell([one for one in told if isinstance(one, ExecutionReport) and one.last_lots])
             if self._reports.unsettled(due.ref.cl_ord_id) and due.tries + 1 < len(FEE_AFTER_NS):
                 self._owe_from(due.ref, tries=due.tries + 1)
             self._session.scheduler.call_at(self._session.now_ns() + FEE_SPACING_NS, self._ask_fees)

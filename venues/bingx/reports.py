@@ -356,13 +356,23 @@ class Reports:
             fee -= sum(known)
         return list(_shares(fee, [part * ticks for part, ticks in parts]))
 
-    @staticmethod
-    def _settle(track: _Track, news: OrderNews) -> list[ExecutionReport]:
+    def _covers(self, track: _Track, news: OrderNews) -> bool:
+        """Whether a push's fee is that of all fills so far: by its meaning, or because it tells of one trade for all."""
+        if self._push_fee is PushFee.CUMULATIVE:
+            return True
+        if news.last_lots:
+            return news.last_lots == track.cum_lots
+        value = sum(fill.last_lots * fill.last_ticks for fill in track.fills)
+        return news.last_value > 0 and abs(news.last_value - value) <= news.last_value_slack
+
+    def _settle(self, track: _Track, news: OrderNews) -> list[ExecutionReport]:
         """The order's total fee, once it covers all that was told: what has no fee yet shares what is left of it.
 
         0 is what the venue says before it has settled, so it settles nothing; the estimate of a rate that is 0 is 0.
         """
-        if not news.fee_is_total or not news.fee_atoms or not track.whole or news.cum_lots != track.cum_lots:
+        if not news.fee_atoms or not track.whole or news.cum_lots != track.cum_lots:
+            return []
+        if not news.fee_is_total and not self._covers(track, news):
             return []
         open_at = [at for at, one in enumerate(track.fills) if one.fee_atoms is None]
         left = news.fee_atoms - sum(one.fee_atoms for one in track.fills if one.fee_atoms is not None)
@@ -373,7 +383,7 @@ class Reports:
                 track.fills[at],
                 fee_atoms=fee,
                 fee_asset=news.fee_asset,
-                fee_source=FeeSource.REST_SETTLED,
+                fee_source=FeeSource.REST_SETTLED if news.fee_is_total else FeeSource.WS_SETTLED,
                 recv_ns=news.recv_ns,
             )
             settled.append(track.fills[at])
