@@ -210,7 +210,14 @@ def test_not_carried_out(fault: str, status: int, code: int | None) -> None:
 
 def test_a_paused_contract_shows_it_everywhere() -> None:
     face = Face()
+    before = face.market_socket()
+    before.subscribe("BTC-USDT@depth5")
+    post(face, type="LIMIT", price="59000")
     face.app.switch("symbol-paused=symbol=BTC-USDT")
+    assert [one.get("dataType") for one in before.news()] == [""]
+    face.run(2_000)
+    assert before.news() == []
+    assert face.call("DELETE", "v2/trade/order", symbol="BTC-USDT", clientOrderId="x").code == 0
     assert face.public("v2/quote/contracts", symbol="BTC-USDT").at(0, "status") == 25
     assert face.public("v2/quote/depth", symbol="BTC-USDT").code == 109415
     socket = face.market_socket()

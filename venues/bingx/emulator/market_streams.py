@@ -199,10 +199,13 @@ class MarketStreams:
 
     def _send(self, name: str, message: Json, symbol: str, lines: list[MarketLine]) -> None:
         """A data frame to these sockets, as the faults let it."""
-        if not lines or self._faults.is_on("market-silent", on=name, symbol=symbol):
+        faults = self._faults
+        if not lines or faults.is_on("market-silent", on=name, symbol=symbol):
+            return
+        if faults.is_on("symbol-paused", symbol=symbol):
             return
         frame = packed(encode(message))
-        late = self._faults.is_on("market-late", on=name, symbol=symbol)
+        late = faults.is_on("market-late", on=name, symbol=symbol)
         if late is not None:
             self._after(late.ns(), lambda: _deliver(frame, lines))
         else:
