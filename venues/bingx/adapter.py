@@ -205,7 +205,7 @@ class _On:
     # --- life ---------------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Time, then what the account is, then its socket, then its leverages."""
+        """Time, then what the account is, its leverages, and at last its socket."""
         session, scheduler = self.session, self.session.scheduler
         await session.open()
         rest = session.rest
@@ -221,6 +221,7 @@ class _On:
         self._rules = await self._read_rules()
         await session.server_time_ns()  # over a connection that stands: what orders will take
         self.capabilities = self._capabilities()
+        await self.leverage.compare()  # before anything is pushed, so that what is remembered is what is compared
         stream = self._stream = AccountStream(session, self, hedge=lambda: self._hedge)
         await stream.key.make()
         scheduler.call_at(session.now_ns() + SOCKET_WAIT_NS, lambda: self._stands.set("no account socket came about"))
@@ -228,7 +229,6 @@ class _On:
         why = await self._stands.wait()
         if why:
             raise NotSent(f"BingX: {why}; nothing was sent. Try again later")
-        await self.leverage.compare()
 
     async def close(self) -> None:
         """End sockets and links; nothing is told any more."""

@@ -132,7 +132,9 @@ class AccountLeverage:
                 if stated is None:
                     self._cache.forget(symbol, side)
                 else:
-                    self._cache.pushed(symbol, side, stated)
+                    before = self._cache.pushed(symbol, side, stated)
+                    if before is not None:
+                        _log.warning("the leverage of %s was changed elsewhere from %d to %d", symbol, before, stated)
 
 
 def _of(long: int, short: int, side: PositionSide) -> int | None:

@@ -172,17 +172,19 @@ class LeverageCache:
         if len(waiting) == 1:
             self._next(symbol)
 
-    def pushed(self, symbol: Symbol, side: PositionSide, leverage: int) -> None:
-        """The venue says of its own accord that this is in force."""
+    def pushed(self, symbol: Symbol, side: PositionSide, leverage: int) -> int | None:
+        """The venue says of its own accord that this is in force; returns what was known instead, if it was another."""
         key = (symbol, side)
-        if self._known.get(key) == leverage:
-            return
+        before = self._known.get(key)
+        if before == leverage:
+            return None
         changed_ns = self._changed_ns.get(key)
         young = changed_ns is not None and self._now_ns() - changed_ns < SETTLED_NS
         if young or any(wish.side is side for wish in self._wishes.get(symbol, ())):
             self.forget(symbol, side)
-        else:
-            self._enter(key, leverage)
+            return None
+        self._enter(key, leverage)
+        return before
 
     def found(self, symbol: Symbol, side: PositionSide, leverage: int) -> int | None:
         """What the venue answered when it was asked; returns what was known instead, where that was different (B2)."""
