@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -12,13 +12,14 @@ import pytest
 from sor.errors import CallerError, NotSent
 from tests.fakes.byte_server import ByteServer, Connection, Script, serving, until
 from tests.fakes.loop import Backend, LoopClock, backend
+from tests.fakes.sockets import Ear, Raw
 from tests.fakes.ws import BINARY, CLOSE, CONT, PING, PONG, TEXT, ServerSocket, accept, frame
 from venues.plumbing.backoff import Backoff
 from venues.plumbing.frames import Address
 from venues.plumbing.link_picows import PicowsLink
 from venues.plumbing.link_pipe import StreamPipe
 from venues.plumbing.link_socket import LinkSettings, SocketLink
-from venues.plumbing.socket import Data, Heard, Phase, SocketRules, SocketSession
+from venues.plumbing.socket import Phase, SocketRules, SocketSession
 
 pytestmark = pytest.mark.anyio
 
@@ -61,42 +62,6 @@ def links(way: str) -> Links:
 @pytest.fixture
 def anyio_backend(way: str) -> Backend:
     return backend(way.partition("-")[2])
-
-
-class Raw:
-    """Every message is data of the topic that nobody asks for."""
-
-    def read(self, payload: bytes, recv_ns: int) -> Heard:
-        return Data("", payload)
-
-    def subscribe(self, topics: Sequence[str], no: int) -> bytes:
-        return b"sub " + ",".join(topics).encode()
-
-    def unsubscribe(self, topics: Sequence[str], no: int) -> bytes:
-        return b"unsub " + ",".join(topics).encode()
-
-
-class Ear:
-    """Listener that notes."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-        self.messages: list[object] = []
-
-    def up(self) -> None:
-        self.told.append("up")
-
-    def down(self, why: str, again_ns: int) -> None:
-        self.told.append(why)
-
-    def gap(self, topic: str, why: str) -> None:
-        self.told.append(f"gap {topic}")
-
-    def data(self, topic: str, message: object, recv_ns: int) -> None:
-        self.messages.append(message)
-
-    def denied(self, topic: str, code: str, text: str) -> None:
-        raise AssertionError("nothing is denied here")
 
 
 class Rig:

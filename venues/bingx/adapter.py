@@ -45,7 +45,7 @@ from venues.bingx.holdings import Holdings
 from venues.bingx.leverage import AccountLeverage
 from venues.bingx.listings import VENUE, Listing, TradingRules
 from venues.bingx.market_streams import MarketStreams
-from venues.bingx.options import Settings, read
+from venues.bingx.options import Settings, TransportKind, read
 from venues.bingx.order_desk import OrderDesk
 from venues.bingx.orders import open_order
 from venues.bingx.public import SOCKET_WAIT_NS
@@ -56,6 +56,7 @@ from venues.plumbing.budget import Priority
 from venues.plumbing.client import Trouble
 from venues.plumbing.leverage import LeverageCache, leverage_file
 from venues.plumbing.link_ask import Later
+from venues.plumbing.link_lean_net import LeanLinks
 from venues.plumbing.link_net import NetLinks
 from venues.plumbing.links import Links
 from venues.plumbing.outlet import Outlet
@@ -424,4 +425,5 @@ def open_venue(options: dict[str, str]) -> BingxVenue:
     Raises `CallerError`, naming the option, for bad options: env live without permission is one. Keys are read when it
     connects.
     """
-    return BingxVenue(read(options))
+    settings = read(options)
+    return BingxVenue(settings, LeanLinks if settings.transport is TransportKind.LEAN else NetLinks)

@@ -38,6 +38,7 @@ TABLE: Mapping[str, str] = {
     "reduce_only": "no: orders that close carry no reduce-only flag in one-way mode; yes",
     "newest_limits": "yes: the newest documented rate limits instead of the smallest",
     "push_fee": "what a pushed fee is: first_only, per_fill or cumulative",
+    "transport": "httpx, on asyncio and trio, or lean: quicker, on asyncio and uvloop alone",
 }
 """Every option, and what it means."""
 _NAMES: Mapping[Env, tuple[str, str]] = {
@@ -45,6 +46,13 @@ _NAMES: Mapping[Env, tuple[str, str]] = {
     Env.LIVE: ("BINGX_API_KEY", "BINGX_API_SECRET"),
 }
 """Demo and live have names of their own, so that neither can be taken for the other (B7)."""
+
+
+class TransportKind(StrEnum):
+    """What carries requests and sockets."""
+
+    HTTPX = "httpx"
+    LEAN = "lean"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reduce_only: bool
     newest_limits: bool
     push_fee: PushFee
+    transport: TransportKind = TransportKind.HTTPX
 
     def keys(self) -> Keys:
         """The account's keys. Raises `CallerError`, saying what to set, when there are none."""
@@ -106,6 +115,7 @@ def read(options: Mapping[str, str]) -> Settings:
         reduce_only=_yes(options, "reduce_only", default=True),
         newest_limits=_yes(options, "newest_limits", default=False),
         push_fee=_choice(options, "push_fee", PushFee, PushFee.FIRST_ONLY),
+        transport=_choice(options, "transport", TransportKind, TransportKind.HTTPX),
     )
 
 
