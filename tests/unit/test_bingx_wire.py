@@ -104,14 +104,14 @@ def test_an_order_as_it_goes_out() -> None:
     )
     assert request.method == "POST"
     assert request.target == f"/openApi/swap/v2/trade/order?{S1}&signature={S1_SIGNED}".encode()
-    assert (request.headers, request.body, request.deadline_ns) == ([(b"X-BX-APIKEY", KEY.encode())], b"", 7)
+    assert (request.headers, request.body, request.deadline_ns) == (((b"X-BX-APIKEY", KEY.encode()),), b"", 7)
 
 
 def test_secrets_are_not_shown() -> None:
     assert KEY not in repr(DIALECT)
     assert SECRET not in repr(DIALECT)
     public = DIALECT.request(method="GET", path="/x", params="", signed=False, venue_ms=1, deadline_ns=1)
-    assert (public.headers, public.target) == ([], b"/x")  # the key goes only where it is needed
+    assert (public.headers, public.target) == ((), b"/x")  # the key goes only where it is needed
 
 
 @pytest.mark.parametrize(

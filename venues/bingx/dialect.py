@@ -28,7 +28,7 @@ from venues.bingx.wire import MOMENT, RECV_WINDOW_MS
 from venues.plumbing.budget import Limit
 from venues.plumbing.client import Fate, Trouble, Usage
 from venues.plumbing.keys import HmacSha256, Secret
-from venues.plumbing.transport import WireReply, WireRequest
+from venues.plumbing.transport import Header, WireReply, WireRequest
 from venues.plumbing.verdict import Failure, Kind
 
 _T = TypeVar("_T")
@@ -47,10 +47,10 @@ class BingxDialect:
     recv_window_ms    for how long a request is good, from its timestamp on.
     """
 
-    __slots__ = ("_key", "_signer", "_window")
+    __slots__ = ("_headers", "_signer", "_window")
 
     def __init__(self, *, api_key: Secret, secret: Secret, recv_window_ms: int = RECV_WINDOW_MS) -> None:
-        self._key = api_key
+        self._headers: tuple[Header, ...] = ((KEY_HEADER, api_key.reveal().encode()),)
         self._signer = HmacSha256(secret)
         self._window = "" if recv_window_ms == RECV_WINDOW_MS else f"recvWindow={recv_window_ms}"
 
@@ -72,7 +72,7 @@ class BingxDialect:
     ) -> WireRequest:
         """The request; everything is in its query, whatever the method, and its body is empty."""
         target = self.target(path=path, params=params, signed=signed, venue_ms=venue_ms)
-        headers = [(KEY_HEADER, self._key.reveal().encode())] if signed else []
+        headers = self._headers if signed else ()
         return WireRequest(method=method, target=target.encode(), headers=headers, deadline_ns=deadline_ns)
 
     def usage(self, reply: WireReply) -> Iterable[Usage]:

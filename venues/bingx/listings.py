@@ -73,9 +73,12 @@ class Listing:
 
     def order_ticks(self, text: str, *, limit: bool) -> int:
         """The limit price of an order, 0 for one without: the `price` of a MARKET order is only a reference."""
-        if not limit or not text or not plain(text):
+        if not limit or not text:
             return 0
-        return self.ticks[text]
+        ticks = self.ticks.get(text)  # most prices have been read before
+        if ticks is not None:
+            return ticks
+        return self.ticks[text] if plain(text) else 0
 
 
 def _digits(step: Decimal) -> int:

@@ -271,19 +271,25 @@ class Client:
         endpoint = job.endpoint
         now_ns = job.taken_ns = self._scheduler.now_ns()
         clock = self._clock
-        if endpoint.signed and clock.known and clock.error_ns(now_ns) > self._settings.clock_error_ns_max:
-            self._budget.refund(endpoint.cost, now_ns)
-            self._on_skew()
-            why = f"the venue's clock is known only to {clock.error_ns(now_ns) // MS} ms"
-            job.on_answer(job.last or self._trouble(job, Fate.NOT_SENT, code="", text=why))
-            return
+        venue_ns = now_ns
+        if clock.known:
+            # Looked at once for both, how far off the clock may be and what it says.
+            low_ns, high_ns = clock.bounds_ns(now_ns)
+            venue_ns += (low_ns + high_ns) // 2
+            error_ns = -((low_ns - high_ns) // 2)
+            if endpoint.signed and error_ns > self._settings.clock_error_ns_max:
+                self._budget.refund(endpoint.cost, now_ns)
+                self._on_skew()
+                why = f"the venue's clock is known only to {error_ns // MS} ms"
+                job.on_answer(job.last or self._trouble(job, Fate.NOT_SENT, code="", text=why))
+                return
         job.attempts += 1
         request = self._dialect.request(
             method=endpoint.method,
             path=endpoint.path,
             params=job.params,
             signed=endpoint.signed,
-            venue_ms=clock.venue_ns(now_ns) // MS,
+            venue_ms=venue_ns // MS,
             deadline_ns=now_ns + endpoint.reply_ns,
         )
 

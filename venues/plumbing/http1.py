@@ -243,6 +243,9 @@ _AT_LINE: Final = -1
 _AT_TRAILERS: Final = -2
 
 
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"connection"})
+
+
 class _Head:
     """What a head says of its body and its connection. Raises `Garbled` where it says it twice, or unclearly."""
 
@@ -258,6 +261,8 @@ class _Head:
         for name, padded in fields:
             lower, value = name.lower(), padded.strip(b" \t")
             headers.append((lower, value))
+            if lower not in _FRAMING:
+                continue
             if lower == b"content-length":
                 if self.length >= 0 or not value.isdigit() or len(value) > 15:
                     raise Garbled("a length that is none")
@@ -270,7 +275,7 @@ class _Head:
                 if self.encoding is not None:
                     raise Garbled("two content encodings")
                 self.encoding = value.lower()
-            elif lower == b"connection" and b"close" in value.lower():
+            elif b"close" in value.lower():
                 self.keep = False
         if self.chunked and self.length >= 0:
             raise Garbled("a body with a length and in chunks")

@@ -122,10 +122,10 @@ def sendable(request: WireRequest) -> bool:
     """
     if _NOT_IN_TARGET.search(request.target) or not request.target.startswith(b"/") or not request.method.isalpha():
         return False
-    return not any(
-        _NOT_IN_NAME.search(name) or not name or _NOT_IN_HEADER.search(value) or value != value.strip()
-        for name, value in request.headers
-    )
+    for name, value in request.headers:
+        if not name or _NOT_IN_NAME.search(name) or _NOT_IN_HEADER.search(value) or value != value.strip():
+            return False
+    return True
 
 
 def unpacked(body: bytes, encoding: bytes | None, *, bytes_max: int) -> bytes | None:
