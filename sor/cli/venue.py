@@ -34,6 +34,8 @@ JOURNALS = Path(".sor") / "journals"
 """One journal for each venue and environment: demo and live never mix."""
 _OWN = {"env": "--env", "secrets": "--secrets", "allow_live": "--allow-live"}
 """Options that have a switch of their own, which also checks them."""
+_NOBODY = ("connection refused", "unreachable", "connection attempts failed")
+"""How it is said that nobody listens there."""
 _SECRET_WORDS = ("secret", "password", "passphrase", "api_key", "apikey", "token")
 
 
@@ -79,19 +81,19 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
     def unreachable(self, error: NotSent) -> NotSent:
         """`error`, with what to do about an emulator that does not answer."""
-        return NotSent(f"{str(error).rstrip('.')}. {self._start}") if self._start else error
+        start = self._start(str(error))
+        return NotSent(f"{str(error).rstrip('.')}. {start}") if start else error
 
     def advised(self, check: Check) -> Check:
         """`check`, with the same advice where it is the first that failed for want of an emulator."""
-        if self._start and check.state is CheckState.FAILED and "refused" in check.text:
-            return msgspec.structs.replace(check, advice=self._start)
-        return check
+        start = self._start(check.text) if check.state is CheckState.FAILED else ""
+        return msgspec.structs.replace(check, advice=start) if start else check
 
-    @property
-    def _start(self) -> str:
-        """How its emulator is started, where that is what is meant."""
-        emulated = self.env == EMULATOR and not self.paper and _is_real(self.venue)
-        return f"Is its emulator running? Start it with: sor emulate {self.venue}" if emulated else ""
+    def _start(self, text: str) -> str:
+        """How its emulator is started, where it is one and `text` says that nobody answered."""
+        if self.env != EMULATOR or not _is_real(self.venue) or not any(word in text for word in _NOBODY):
+            return ""
+        return f"Is its emulator running? Start it with: sor emulate {self.venue}"
 
 
 def venue_options(command: Command) -> Command:
