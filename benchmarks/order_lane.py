@@ -27,6 +27,7 @@ from pathlib import Path
 from statistics import median
 
 import anyio
+import anyio.lowlevel
 import httpx
 import msgspec
 
@@ -41,7 +42,7 @@ from sor.commands import Happening
 from sor.decide import decide
 from sor.dispatch import Dispatcher
 from sor.events import AnyFact, CancelAsked, ParamsAdopted, SessionStarted, Submitted
-from sor.ids import ParentId
+from sor.ids import ClOrdId, ParentId
 from sor.intake import admit
 from sor.journal import Environment, Journal, verify
 from sor.orders import ExecType, ExecutionReport, ParentOrder, Side
@@ -249,6 +250,8 @@ class Lane:
     def __init__(self, core: Core, scheduler: LoopScheduler) -> None:
         self.core = core
         self.post: Callable[[AnyFact], None] = _nowhere
+        self.canceled: Callable[[ClOrdId, str], None] = _unheard
+        self.quiet: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
         self.scheduler = scheduler
         self.waiting: dict[int, asyncio.Future[ExecutionReport]] = {}
         self._loop = asyncio.get_running_loop()
@@ -286,16 +289,21 @@ class Lane:
     async def tidy(self) -> None:
         """Withdraw what rests."""
         for parent in self._resting:
-            waiter = self.waiting[parent.no] = self._loop.create_future()
+            order = parent.children[-1].order
             self.post(CancelAsked(now_ns=self.scheduler.now_ns(), parent_no=parent.no))
-            await waiter
+            self.canceled(order.cl_ord_id, parent.children[-1].venue_order_id)
             if not parent.ended:
                 raise WrongWork(f"a parent did not end when it was canceled: {parent.status}")
         self._resting.clear()
+        await self.quiet()
 
 
 def _nowhere(fact: AnyFact) -> None:
     raise WrongWork(f"the lane is not connected yet and cannot take {fact}")
+
+
+def _unheard(cl_ord_id: ClOrdId, order_id: str) -> None:
+    raise WrongWork(f"the lane is not connected yet and cannot end {cl_ord_id} ({order_id})")
 
 
 @asynccontextmanager
@@ -317,12 +325,11 @@ async def lane(port: int, directory: Path, *, lean: bool) -> AsyncIterator[Lane]
             try:
                 await venue.connect(dispatcher.sink(venue), scheduler)
                 dispatcher.connected(venue)
+                ours.canceled, ours.quiet = venue.canceled, venue.quiet
                 yield ours
             finally:
                 await venue.disconnect()
                 scheduler.stop()
-            if venue.troubles:
-                raise WrongWork(f"an order had no answer: {venue.troubles[0]}")
         turns = journal.last_turn
     verified = verify(directory)
     if verified.faults or verified.turns != turns:

@@ -11,6 +11,7 @@ import select
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,12 +29,34 @@ _ORDER = b"/openApi/swap/v2/trade/order"
 FIRST_ID = 2_000_000_000_000_000_001
 
 
+_CONTRACT = (
+    b'[{"symbol":"BTC-USDT","quantityPrecision":4,"pricePrecision":1,"makerFeeRate":0.0002,"takerFeeRate":0.0005,'
+    b'"tradeMinQuantity":0.0001,"tradeMinUSDT":2,"currency":"USDT","asset":"BTC","status":1,"apiStateOpen":"true",'
+    b'"apiStateClose":"true"}]'
+)
+_READS = {
+    b"/openApi/swap/v2/quote/contracts": _CONTRACT,
+    b"/openApi/swap/v2/user/commissionRate": (
+        b'{"commission":{"takerCommissionRate":0.0005,"makerCommissionRate":0.0002}}'
+    ),
+    b"/openApi/swap/v1/positionSide/dual": b'{"dualSidePosition":"false"}',
+    b"/openApi/swap/v1/tradingRules": b'{"marketRatio":"0.05"}',
+    b"/openApi/user/auth/userDataStream": b'{"listenKey":"benchmarklistenkey"}',
+}
+"""What a session asks for when it opens, and is told."""
+
+
 def answer(method: bytes, target: bytes, number: int) -> bytes:
-    """The reply to one order request: an acknowledgement, or what a cancel is answered."""
+    """The reply to one request: an acknowledgement, what a cancel is answered, or what an opening session asks for."""
     path, _, query = target.partition(b"?")
     terms = dict(pair.partition(b"=")[::2] for pair in query.split(b"&"))
     name = terms.get(b"clientOrderId") or terms.get(b"clientOrderID", b"")
-    if path != _ORDER:
+    if path in _READS:
+        body = b'{"code":0,"msg":"","data":%b}' % _READS[path]
+    elif path == b"/openApi/swap/v2/server/time":
+        body = b'{"code":0,"msg":"","data":{"serverTime":%d}}' % (time.time_ns() // 1_000_000)
+    elif path != _ORDER:
+        print(path.decode(), file=sys.stderr)
         body = b'{"code":100400,"msg":"no such path","data":{}}'
     else:
         word = b"CANCELLED" if method == b"DELETE" else b"NEW"
