@@ -37,6 +37,8 @@ KEY_HEADER: Final = b"X-BX-APIKEY"
 _USUAL_WINDOW = f"recvWindow={RECV_WINDOW_MS}"
 _REMAIN = REMAIN_HEADER.lower().encode()
 _EXPIRE = EXPIRE_HEADER.lower().encode()
+_NAME_BYTES = len(_REMAIN)
+assert len(_EXPIRE) == _NAME_BYTES
 _SLACK_NS = 250 * MS
 """How far apart two requests may be delayed on their way: assumed."""
 
@@ -81,10 +83,18 @@ class BingxDialect:
         The headers were seen on public replies, where each endpoint counts for itself; whether signed ones have them is
         unverified. They are held against the budget of the address for market data, which they can only tighten.
         """
-        remain, expire = reply.header(_REMAIN), reply.header(_EXPIRE)
-        if remain is not None and remain.isdigit() and len(remain) <= 6:
-            ends = int(expire) * MS if expire is not None and expire.isdigit() and len(expire) <= 6 else 0
-            yield Usage(limit=group_name(IpGroup.MARKET), remaining=int(remain), ends_in_ns=ends)
+        remain = expire = None
+        for name, value in reply.headers:
+            if len(name) == _NAME_BYTES:  # both; the rest of the headers is not looked at
+                lower = name.lower()
+                if lower == _REMAIN and remain is None:
+                    remain = value
+                elif lower == _EXPIRE and expire is None:
+                    expire = value
+        if remain is None or not remain.isdigit() or len(remain) > 6:
+            return ()
+        ends = int(expire) * MS if expire is not None and expire.isdigit() and len(expire) <= 6 else 0
+        return (Usage(limit=_PUBLIC, remaining=int(remain), ends_in_ns=ends),)
 
     def __repr__(self) -> str:
         return "BingxDialect(<hidden>)"
@@ -137,6 +147,9 @@ def units(endpoint: Endpoint) -> dict[str, int]:
     if endpoint.per_s:
         spent[endpoint_name(endpoint)] = 1
     return spent
+
+
+_PUBLIC = group_name(IpGroup.MARKET)
 
 
 # --- what a reply means to the client ---------------------------------------------------------------------------------
