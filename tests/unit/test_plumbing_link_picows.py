@@ -18,6 +18,7 @@ def test_a_connection_overrides_what_picows_calls() -> None:
     # picows finds its callbacks by name: one that was renamed would never be called, and nobody would be told.
     assert _Connection.on_ws_connected is not WSListener.on_ws_connected
     assert _Connection.on_ws_frame is not WSListener.on_ws_frame
+    assert _Connection.on_ws_disconnected is not WSListener.on_ws_disconnected
 
 
 def test_without_picows_the_link_says_what_it_needs() -> None:

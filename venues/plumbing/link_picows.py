@@ -67,6 +67,7 @@ class _Connection(WSListener):
         self.closing = False
         self.overflow = False
         self.goodbye = ""
+        self.gone = anyio.Event()
         self._settings = settings
         self._session = session
         self._parts: list[bytes] = []
@@ -89,6 +90,11 @@ class _Connection(WSListener):
                 self._session.received(self.no, frame.get_payload_as_bytes())
         else:
             self._rarely(transport, frame, kind)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """It is over."""
+        del transport
+        self.gone.set()
 
     def _rarely(self, transport: WSTransport, frame: WSFrame, kind: WSMsgType) -> None:
         """Everything but a whole message."""
@@ -230,10 +236,15 @@ class PicowsLink:
 
     async def _live(self, connection: _Connection) -> None:
         why = "closed"
-        with connection.scope:
-            why = await self._talk(connection)
-        if connection.transport is not None:
-            connection.transport.disconnect(graceful=False)
+        try:
+            with connection.scope:
+                why = await self._talk(connection)
+        finally:
+            if connection.transport is not None:
+                connection.transport.disconnect(graceful=False)
+                # A loop that is closed with a transport still about to go, uvloop's waits for it for ever.
+                with anyio.move_on_after(CLOSING_S, shield=True):
+                    await connection.gone.wait()
         if connection.overflow:
             why = "the venue does not read what we write"
         if self._present(connection.no) is connection:
