@@ -6,7 +6,17 @@ import msgspec
 import pytest
 
 from benchmarks import __main__ as suite
-from benchmarks import decision, journal_append, maker, order_round, rows, synthetic
+from benchmarks import (
+    book_path,
+    book_server,
+    book_stages,
+    decision,
+    journal_append,
+    maker,
+    order_round,
+    rows,
+    synthetic,
+)
 from benchmarks.rig import WrongWork
 from benchmarks.rows import Bar, Document, Row, Spread
 from sor.events import Looked, Reported
@@ -168,3 +178,34 @@ def test_json_has_the_rows_and_names_what_could_not_be_measured(
     document = msgspec.json.decode(capsys.readouterr().out, type=Document)
     assert [row.name for row in document.rows] == ["g11", "g11-markout", "g11-fill", "g11-decision"]
     assert document.missing == {"g10": "peer is not installed; `make bench` installs every peer"}
+
+
+def test_books_are_of_the_size_that_the_goals_name_and_never_cross() -> None:
+    whole = list(book_server.messages("depth", 50))
+    assert {len(text) for text in whole} == {932}
+    assert len(set(whole)) == 50
+    packed = [len(book_server.framed(text, packed=True)) for text in whole]
+    assert 340 < sum(packed) / len(packed) < 400
+    (last,) = [found[0][0][0] for found in [book_path.last_book(50)]]
+    assert f'"{last}"'.encode() in whole[-1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "packed", "fast"), [("depth", True, False), ("depth", False, True), ("diff", True, True)]
+)
+def test_every_message_is_taken_and_the_book_is_as_it_was_sent(kind: str, packed: bool, fast: bool) -> None:
+    if fast:
+        pytest.importorskip("picows")
+        pytest.importorskip("uvloop")
+    with book_server.serving(kind, packed=packed, count=60) as port:
+        assert len(book_path.ours(port, kind, 60, fast=fast)) == 1
+
+
+def test_a_message_too_many_is_wrong_work() -> None:
+    with book_server.serving("depth", packed=False, count=60) as port, pytest.raises(WrongWork, match="60 of 59"):
+        book_path.ours(port, "depth", 59, fast=False)
+
+
+def test_the_stages_run() -> None:
+    for kind in ("depth", "diff"):
+        assert all(us > 0 for _, us in book_stages.least(book_stages.stages(kind), 1))
