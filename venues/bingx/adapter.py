@@ -97,16 +97,18 @@ class BingxVenue:
     async def connect(self, sink: Sink, scheduler: Scheduler) -> None:
         """Open the session: contracts and fees are known, and the account socket stands, when this returns.
 
-        Raises `CallerError` for missing or refused keys and for contracts that cannot be routed, `NotSent` or `InDoubt`
-        when BingX cannot be reached. Nothing has been ordered.
+        Raises `CallerError` for missing or refused keys and for contracts that cannot be routed, `NotSent` when BingX
+        cannot be reached, `VenueFault` when what it says cannot be read. Nothing has been ordered.
         """
         if self._on is not None:
             raise CallerError("BingX is connected already; nothing was sent")
         on = self._on = _On(self._settings, self._links(), sink, scheduler)
         try:
             await on.open()
-        except BaseException:
+        except BaseException as error:
             await self.disconnect()
+            if isinstance(error, InDoubt):
+                raise NotSent(f"BingX could not be reached; nothing was ordered. Try again later. {error}") from error
             raise
 
     async def disconnect(self) -> None:

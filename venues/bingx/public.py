@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sor.adapter import MarketSink, Scheduler
-from sor.errors import CallerError, NotSent
+from sor.errors import CallerError, InDoubt, NotSent
 from sor.ids import Symbol, VenueName
 from sor.units import NS
 from venues.bingx import wire
@@ -47,7 +47,7 @@ class BingxMarket:
     async def connect(self, sink: MarketSink, scheduler: Scheduler) -> None:
         """Open it: contracts are known to the sink and the link is up when this returns.
 
-        Raises `CallerError` for contracts that cannot be routed, `NotSent` or `InDoubt` when BingX cannot be reached.
+        Raises `CallerError` for contracts that cannot be routed, `NotSent` when BingX cannot be reached.
         """
         if self._session is not None:
             raise CallerError("the market of BingX is open already; nothing was sent")
@@ -76,8 +76,10 @@ class BingxMarket:
             streams.start()
             if await stands.wait():
                 raise NotSent("the market socket of BingX did not come about; nothing was sent. Try again later")
-        except BaseException:
+        except BaseException as error:
             await self.disconnect()
+            if isinstance(error, InDoubt):
+                raise NotSent(f"BingX could not be reached; nothing was ordered. Try again later. {error}") from error
             raise
 
     async def disconnect(self) -> None:

@@ -357,7 +357,7 @@ class Reports:
         return list(_shares(fee, [part * ticks for part, ticks in parts]))
 
     def _covers(self, track: _Track, news: OrderNews) -> bool:
-        """Whether a push's fee is that of all fills so far: by its meaning, or because it tells of one trade for all."""
+        """Whether a push's fee is that of all fills so far: by its meaning, or because one trade was all of them."""
         if self._push_fee is PushFee.CUMULATIVE:
             return True
         if news.last_lots:

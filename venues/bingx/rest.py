@@ -1,7 +1,7 @@
 """Every request of a session, ready to be made: what it costs, how its answer is read, whether it may be repeated.
 
-What may be sent twice is said here: reads, and settings that say what shall be rather than what shall change. Orders,
-their cancels and listen keys are sent once.
+What may be sent twice is said here: reads, settings that say what shall be rather than what shall change, and listen
+keys, of which one too many does no harm. Orders and their cancels are sent once.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Rest:
         self.fill_history = self._of(endpoints.FILL_HISTORY, read, self._fills)
         self.countdown = self._of(endpoints.COUNTDOWN, write, _countdown)
 
-        self.new_listen_key = self._of(endpoints.LISTEN_KEY, write, _listen_key, repeats=False, enveloped=False)
+        self.new_listen_key = self._of(endpoints.LISTEN_KEY, write, _listen_key, enveloped=False)
         self.extend_listen_key = self._of(endpoints.EXTEND_LISTEN_KEY, write, _done, enveloped=False)
 
     def call(
