@@ -88,7 +88,14 @@ def route(
 
     output = ctx.ensure_object(Output)
     access = access_of(
-        venue, env=env, secrets=secrets, pairs=pairs, paper=paper, allow_live=allow_live, orders=not dry_run
+        venue,
+        env=env,
+        secrets=secrets,
+        pairs=pairs,
+        paper=paper,
+        allow_live=allow_live,
+        orders=not dry_run,
+        symbol=symbol,
     )
     order = ParentOrder(
         parent_id=ParentId(parent_id or _new_id()),

@@ -28,7 +28,7 @@ from sor.parent import Parent
 from sor.plugins import Plugins
 from sor.settings import Settings
 
-FEES_WAIT_S = 1.0
+FEES_WAIT_S = 4.0
 """How long the venue's own figure of the fees is waited for, once nothing is at the venue any more."""
 SETTLE_WAIT_S = 10.0
 """How long the venue is asked for an order before somebody's word counts."""
@@ -136,6 +136,7 @@ class _Work:
         self._adapter = adapter
         self._watcher: Watcher | None = None
         self._known = False
+        self._interrupted = False
 
     async def run(self, interrupts: Interrupts, notes: Notes) -> None:
         """Submit, watch, and wait until it has ended or nobody wants to wait any more."""
@@ -155,9 +156,12 @@ class _Work:
         waiting = anyio.CancelScope()
 
         def stop() -> None:
+            if handle.parent.ended:
+                waiting.cancel()  # only a fee is waited for
+                return
+            self._interrupted = True
             watcher.say("Interrupted: withdrawing what rests. Press again to leave without waiting.", "yellow")
-            if not handle.parent.ended:
-                router.cancel(handle.parent_id, "interrupted")
+            router.cancel(handle.parent_id, "interrupted")
 
         def hurry() -> None:
             waiting.cancel()
@@ -166,7 +170,7 @@ class _Work:
         interrupts.mean(stop=stop, hurry=hurry)
         with waiting, watcher.shown():
             await beside(watcher.follow, watcher.refresh)
-            await self._fees(handle)
+            await self._fees(handle, watcher)
 
     async def _settle(self, cl_ord_id: ClOrdId, filled: Decimal) -> None:
         """Take somebody's word for an order that the venue has forgotten, once it has been asked for long enough."""
@@ -193,9 +197,12 @@ class _Work:
         if told.clamped:
             self._note(f"leverage {told.in_force} instead of {asked}: more is not allowed here")
 
-    async def _fees(self, handle: ParentHandle) -> None:
+    async def _fees(self, handle: ParentHandle, watcher: Watcher) -> None:
         """Give the venue a moment to say what it charged; an estimate stands in until then."""
-        with anyio.move_on_after(0.0 if self._known else FEES_WAIT_S):
+        if self._known or self.job.access.paper or handle.report.fees_settled_share in (None, 1.0):
+            return
+        watcher.say("Nothing is at the venue any more. Waiting a moment for its own figure of the fees.", "dim")
+        with anyio.move_on_after(FEES_WAIT_S):
             while handle.report.fees_settled_share not in (None, 1.0):  # noqa: ASYNC110 - nobody is told of a fee
                 await anyio.sleep(POLL_S)
 
@@ -218,7 +225,7 @@ class _Work:
             costs=handle.report,
             access=self.job.access,
             journal=self.job.journal,
-            signal=signal,
+            signal=signal if self._interrupted else 0,
             unconfirmed=self.unconfirmed,
             denials=watcher.denials,
             alarms=self._router.alarms(),

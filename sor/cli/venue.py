@@ -122,9 +122,11 @@ def access_of(
     paper: bool = False,
     allow_live: bool = False,
     orders: bool = False,
+    symbol: str = "",
 ) -> Access:
     """Check what was typed about a venue.
 
+    symbol    what it is about: a venue out there lists a thousand contracts, and says more of one that is named.
     orders    orders may be sent. With env `live` that takes `allow_live` and the environment variable `SOR_ALLOW_LIVE`;
               only looking takes neither, and then nothing here orders anything.
     Raises    `CallerError`; nothing was opened.
@@ -148,6 +150,8 @@ def access_of(
         options["env"] = env
     if secrets is not None:
         options["secrets"] = str(secrets)
+    if symbol and _is_real(venue):
+        options.setdefault("symbols", symbol)
     if env == LIVE:
         if orders and not paper and not (allow_live and os.environ.get(ALLOW_LIVE, "") == "yes"):
             raise CallerError(

@@ -55,7 +55,9 @@ class Watcher:
         self._where = where
         self._silent = silent
         self._live: Live | None = None
-        self._told_children = len(self._parent.children)
+        self._waiting: list[Text] = []
+        self._resumed = time.time_ns() - self._parent.accepted_ns > RESUMED_NS
+        self._told_children = len(self._parent.children) if self._resumed else 0
         self._told_decision: Decided | None = None
         self._told_gist: tuple[object, ...] = ()
         self._told_alarms = len(router.alarms())
@@ -73,6 +75,7 @@ class Watcher:
             live.start()
             yield
         finally:
+            self._flush()
             self._live = None
             try:
                 live.stop()
@@ -82,7 +85,7 @@ class Watcher:
     async def follow(self) -> None:
         """Tell what happens, until the parent has ended. Raises `JournalFault` when the router had to stop."""
         self._line(Text(self.headline, "bold"))
-        if self._told_children or time.time_ns() - self._parent.accepted_ns > RESUMED_NS:
+        if self._resumed:
             self._event(f"goes on where an earlier process left it: {self._state()}")
         async for happening in self._handle:
             spoken = happening.report or happening.failed
@@ -155,7 +158,7 @@ class Watcher:
     def _happening(self, happening: Happening) -> None:
         if happening.report is not None:
             text, style = reported(self._instrument, happening.report)
-            self._event(f"{happening.report.cl_ord_id}: {text}", style)
+            self._event(f"{happening.report.cl_ord_id}: {text}", style, at_ns=happening.report.recv_ns)
         elif happening.failed is not None:
             text, style = unanswered(happening.failed)
             self._event(f"{happening.failed.cl_ord_id}: {text}", style)
@@ -164,22 +167,31 @@ class Watcher:
         elif happening.text:
             self._event(happening.text, "yellow")
 
-    def _event(self, text: str, style: str = "") -> None:
-        since = (time.time_ns() - self._parent.accepted_ns) / NS
+    def _event(self, text: str, style: str = "", *, at_ns: int = 0) -> None:
+        """A line with its time, now unless it is known better."""
+        since = ((at_ns or time.time_ns()) - self._parent.accepted_ns) / NS
         self._line(Text.assemble((f"{since:+9.3f} s  ", "dim"), (text, style)))
 
     def _line(self, text: Text) -> None:
+        """Say it at once, or with the next look at the view: drawing one for each fill would hold the router up."""
         self._said_ns = time.time_ns()
-        if self._silent:
+        self._waiting.append(text)
+        if self._live is None:
+            self._flush()
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if self._silent or not waiting:
             return
         try:
-            self._console.print(text)
+            self._console.print(Text("\n").join(waiting))
         except OSError:
             self._silent = True
 
     # --- the view ---------------------------------------------------------------------------------------------------
 
     def _draw(self) -> None:
+        self._flush()
         if self._live is None or self._silent:
             return
         costs = self._handle.report
