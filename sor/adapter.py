@@ -388,7 +388,11 @@ class Diagnosed(Protocol):
 
 
 OpenVenue = Callable[[dict[str, str]], VenueAdapter]
-"""An entry point of group `sor.venues`: options from the configuration in, an unconnected adapter out."""
+"""An entry point of group `sor.venues`: options from the configuration in, an unconnected adapter out.
+
+Options that every venue with environments knows: `env`, `secrets` (a file with keys), `allow_live` ("yes"), `symbols`
+(what will be traded, with commas between). Raises `CallerError` for one it does not know, or cannot use.
+"""
 
 OpenMarket = Callable[[dict[str, str]], MarketSource]
 """An entry point of group `sor.markets`, with the same options as the venue of that name."""
