@@ -14,10 +14,10 @@ from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
 
-from benchmarks import decision, journal_append, maker, order_round
+from benchmarks import book_path, decision, journal_append, maker, order_lane, order_round
 from benchmarks.rows import Document, Machine, Row, table
 
-PACKAGES = ("msgspec", "nautilus_trader", "numpy")
+PACKAGES = ("ccxt", "httpx", "msgspec", "nautilus_trader", "numpy", "uvloop")
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -28,14 +28,18 @@ class Size(msgspec.Struct, frozen=True):
     maker_events: int
     turns: int
     events: int
+    messages: int
+    lane_orders: int
 
 
-FULL = Size(rounds=9, orders=500, maker_events=20_000, turns=2_000, events=5_000)
-TINY = Size(rounds=1, orders=5, maker_events=1_000, turns=10, events=200)
+FULL = Size(rounds=9, orders=500, maker_events=20_000, turns=2_000, events=5_000, messages=20_000, lane_orders=192)
+TINY = Size(rounds=1, orders=5, maker_events=1_000, turns=10, events=200, messages=200, lane_orders=10)
 """For a look at whether everything runs; its figures mean nothing."""
 
 Progress = Callable[[str], None]
 SUITE: dict[str, Callable[[Size, Progress], list[Row]]] = {
+    "book": lambda size, say: book_path.rows(count=size.messages, rounds=size.rounds, progress=say),
+    "lane": lambda size, say: order_lane.rows(orders=size.lane_orders, rounds=size.rounds, progress=say),
     "g9": lambda size, say: [maker.row(count=size.maker_events, rounds=size.rounds, progress=say)],
     "g10": lambda size, say: [order_round.row(orders=size.orders, rounds=size.rounds, progress=say)],
     "g11": lambda size, say: journal_append.rows(count=size.turns, rounds=size.rounds, progress=say),
