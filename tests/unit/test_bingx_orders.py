@@ -52,9 +52,11 @@ from venues.bingx.push import (
     BalanceChange,
     ConfigPush,
     KeyExpired,
+    Named,
     Noise,
     OrderPush,
     UnlistedOrder,
+    named,
     read_push,
 )
 
@@ -547,6 +549,22 @@ def test_an_order_event(event: str) -> None:
         execution="TRADE",
         trade_id="511000001",
     )
+
+
+def test_whose_order_an_unreadable_event_is_about() -> None:
+    broken = {**PUSH, "z": "much"}
+    assert named(push("ORDER_TRADE_UPDATE", o=broken), SOME) == Named(
+        symbol=BTC.instrument.symbol, cl_ord_id=CLIENT_ID, order_id=ORDER_ID
+    )
+    for nobodys in (
+        {**broken, "s": "DOGE-USDT"},
+        {**broken, "c": "", "i": 0},
+        {**broken, "i": 1.5},
+        {**broken, "c": ["x"]},
+    ):
+        assert named(push("ORDER_TRADE_UPDATE", o=nobodys), SOME) is None
+    assert named(b"nonsense", SOME) is None
+    assert named(push("ACCOUNT_UPDATE"), SOME) is None
 
 
 def test_an_order_event_in_other_spellings() -> None:

@@ -461,3 +461,63 @@ def test_contradictions_do_not_break_it(statements: list[tuple[Provenance, int, 
     assert sum(lots) == max([0, *[cum for _, cum, _ in statements]])
     assert [report.exec_type for report in one.told].count(ExecType.NEW) <= 1
     assert [report.exec_type for report in one.told].count(ExecType.CANCELED) <= 1
+
+
+def test_f2_a_push_of_one_trade_that_is_all_of_it_settles_what_the_answer_told() -> None:
+    desk = Desk()
+    desk.reports.sent(order())
+    assert not desk.reports.unsettled(ID)
+    desk.hear(said(ACK, FULL, 30, "1000"))
+    assert desk.reports.ended(ID)
+    assert desk.reports.unsettled(ID)
+    told = desk.reports.told(said(PUSH, FULL, 30, "1000", last_lots=30, last_ticks=1000, fee_atoms=7, fee_asset="USDT"))
+    (settled,) = told
+    assert isinstance(settled, ExecutionReport)
+    assert (settled.fee_atoms, settled.fee_source, settled.last_lots) == (7, FeeSource.WS_SETTLED, 30)
+    assert not desk.reports.unsettled(ID)
+
+
+def test_f2_a_push_of_one_trade_of_several_settles_nothing_it_may_not_speak_of() -> None:
+    desk = Desk()
+    desk.reports.sent(order())
+    desk.hear(said(ACK, FULL, 30, "1000"))
+    last = said(PUSH, FULL, 30, "1000", last_lots=10, last_ticks=1000, fee_atoms=7, fee_asset="USDT")
+    assert desk.reports.told(last) == []
+    assert desk.reports.unsettled(ID)
+    total = Desk(Reports(push_fee=PushFee.CUMULATIVE))
+    total.reports.sent(order())
+    total.hear(said(ACK, FULL, 30, "1000"))
+    assert len(total.reports.told(last)) == 1
+
+
+def test_f2_the_value_of_a_trade_says_as_well_whether_it_was_all_of_it() -> None:
+    for value, settles in ((30_000.0, True), (10_000.0, False)):
+        desk = Desk()
+        desk.reports.sent(order())
+        desk.hear(said(ACK, FULL, 30, "1000"))
+        push = said(PUSH, FULL, 30, "1000", fee_atoms=7, fee_asset="USDT", last_value=value, last_value_slack=50.0)
+        assert bool(desk.reports.told(push)) is settles
+
+
+def test_an_order_has_ended_when_nothing_more_is_to_be_told_of_it() -> None:
+    desk = Desk()
+    assert desk.reports.ended(ID)  # never heard of
+    assert desk.reports.ref(cl_ord_id=ID, order_id=VENUE_ID) is None
+    desk.reports.sent(order())
+    desk.hear(said(ACK, NEW, 0))
+    assert not desk.reports.ended(ID)
+    ref = desk.reports.ref(cl_ord_id=ClOrdId(""), order_id=VENUE_ID)
+    assert ref is not None
+    assert (ref.cl_ord_id, ref.symbol, ref.venue_order_id) == (ID, SYMBOL, VENUE_ID)
+    desk.hear(said(PUSH, FULL, 30))  # filled, at a price that nobody has said yet
+    assert not desk.reports.ended(ID)
+    desk.hear(said(QUERY, FULL, 30, "1000"))
+    assert desk.reports.ended(ID)
+
+
+def test_an_order_that_was_refused_has_ended() -> None:
+    desk = Desk()
+    desk.reports.sent(order())
+    verdict = judge_code(code=101204, text="no margin", asked=Asked.PLACE)
+    desk.reports.refused(verdict, Request.PLACE, cl_ord_id=ID, symbol=SYMBOL, recv_ns=RECV_NS)
+    assert desk.reports.ended(ID)

@@ -20,7 +20,7 @@ from venues.bingx.errors import Asked, Cause, Outcome, judge_answer, judge_code
 from venues.bingx.wire import Call, OrderWire
 from venues.plumbing.budget import Budget, Priority
 from venues.plumbing.client import Fate, Trouble, Usage
-from venues.plumbing.keys import Secret
+from venues.plumbing.keys import HmacSha256, Secret
 from venues.plumbing.transport import WireReply
 from venues.plumbing.verdict import Failure, Kind
 
@@ -92,6 +92,14 @@ def test_signature_vectors(signed: str, signature: str) -> None:
     sent = DIALECT.target(path="/x", params=params, signed=True, venue_ms=NOW_MS)
     assert sent.endswith(f"&signature={signature}")
     assert unquote(sent) == f"/x?{signed}&signature={signature}"
+
+
+def test_b4_another_receive_window_is_signed_and_sent() -> None:
+    dialect = BingxDialect(api_key=Secret(KEY), secret=Secret(SECRET), recv_window_ms=3_000)
+    sent = dialect.target(path="/x", params="a=1&recvWindow=5000&timestamp=", signed=True, venue_ms=NOW_MS)
+    signed, _, signature = sent.removeprefix("/x?").partition("&signature=")
+    assert signed == f"a=1&recvWindow=3000&timestamp={NOW_MS}"
+    assert signature == HmacSha256(Secret(SECRET)).hex(signed.encode())
 
 
 def test_an_order_as_it_goes_out() -> None:

@@ -498,3 +498,18 @@ def test_bad_use_is_refused() -> None:
         desk.session.start()
     with pytest.raises(CallerError, match="at least one topic"):
         SocketRules(topics_max=0)
+
+
+def test_a_connection_is_given_up_when_somebody_knows_better() -> None:
+    desk = Desk()
+    desk.session.subscribe("")
+    desk.session.reconnect("too soon: nothing stands")
+    desk.session.start()
+    desk.session.opened(1)
+    desk.session.reconnect("its key is no longer good")
+    assert [text for _, text in desk.log if text.startswith(("gap", "down"))] == [
+        "gap '' (its key is no longer good)",
+        "down (its key is no longer good) until 500",
+    ]
+    desk.time.run_until(T + 2 * NS)
+    assert desk.session.phase is Phase.CONNECTING

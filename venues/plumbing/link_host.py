@@ -62,14 +62,21 @@ class Host(Generic[T]):
                 self._opened.set()
                 await self._stop.wait()
         except Exception as error:  # noqa: BLE001 - there is nobody above; whoever opened it is told
-            self._failure = error
+            self._failure = _alone(error)
             if self._inside:
                 _log.critical("links ended of themselves: %s", type(error).__name__, exc_info=error)
                 if not self._stop.is_set():
-                    self._lost(f"the links ended of themselves: {type(error).__name__}")
+                    self._lost(f"the links ended of themselves: {type(self._failure).__name__}")
         finally:
             self._opened.set()
             self._ended.set()
+
+
+def _alone(error: Exception) -> Exception:
+    """What went wrong, without the groups that task groups put around it."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def _spawn(live: Callable[[], Coroutine[object, object, None]]) -> object:
