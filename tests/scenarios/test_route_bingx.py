@@ -200,6 +200,19 @@ def test_an_order_leaves_its_story_and_no_secret(sor: Sor, served: Emulated, tmp
     assert all(hush.encode() not in path.read_bytes() for path in written for hush in (PUBLIC_KEY, PUBLIC_SECRET))
 
 
+def test_in_hedge_mode_each_side_is_opened_and_closed(sor: Sor, served: Emulated, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("BINGX_EMULATOR_API_KEY=emulator-hedge-key\nBINGX_EMULATOR_API_SECRET=emulator-hedge-secret\n")
+    keys.chmod(0o600)
+    for side, only in (("sell", ()), ("buy", ("--reduce-only",))):
+        terms = ("--side", side, "--qty", "0.01", "--policy", "cross", "--secrets", str(keys))
+        ended, _, err = sor(*route(served, *terms, *only))
+        assert (ended, "filled 0.0" in err) == (0, True), err
+    look = sor(*route(served, "--side", "buy", "--qty", "0.01", "--secrets", str(keys)), "--dry-run", "--json")[1]
+    document = json.loads(look)
+    assert (document["hedge_mode"], document["position"], document["open_orders"]) == (True, "0.0000", 0)
+
+
 def test_ctrl_c_leaves_nothing_at_the_venue(
     sor: Sor, served: Emulated, tmp_path: Path, processes: list[subprocess.Popen[str]]
 ) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from sor.adapter import LeverageSet, NewOrder
 from sor.cli.common import Printer
 from sor.cli.main import run
 from sor.cli.watch import Watcher
@@ -25,6 +26,7 @@ from sor.orders import ParentStatus
 from sor.settings import Settings
 from tests.fakes import acme
 from tests.unit.test_engine import ladder, order, resting
+from venues.simulated.adapter import SimulatedVenue
 
 REPO = Path(__file__).resolve().parents[2]
 ORDER = ("--symbol", "BTC-USDT", "--side", "buy", "--qty", "0.02")
@@ -173,6 +175,25 @@ def test_real_money_is_asked_about_and_has_a_journal_of_its_own(
     assert verify(home / "acme-demo").environment == Environment.DEMO
 
 
+def test_without_keys_nothing_is_opened(sor: Sor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --env a venue is its demo, which wants keys of its own: the live ones are not taken for them (B7)."""
+
+    def outside(host: str, *_: object) -> None:
+        raise AssertionError(f"it looked for {host}")
+
+    monkeypatch.setattr("socket.getaddrinfo", outside)
+    monkeypatch.setenv("BINGX_API_KEY", "hush-hush-live-key")
+    monkeypatch.setenv("BINGX_API_SECRET", "hush-hush-live-secret")
+    for name in ("BINGX_VST_API_KEY", "BINGX_VST_API_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    ended, out, err = sor("route", "--venue", "bingx", *ORDER)
+    assert (ended, out) == (1, "")
+    assert err.startswith(
+        "sor: BINGX_VST_API_KEY and BINGX_VST_API_SECRET are not in the environment; nothing was sent"
+    )
+    assert "hush" not in err
+
+
 def test_to_look_at_live_takes_no_permission_and_orders_nothing(sor: Sor, tmp_path: Path) -> None:
     ended, out, _ = sor(*LIVE, "--dry-run")
     assert ended == 0
@@ -278,8 +299,25 @@ def test_a_dry_run_shows_what_would_be_decided_and_places_nothing(sor: Sor, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_leverage_is_set_before_what_may_open_a_position(sor: Sor) -> None:
-    assert sor(*CROSS, "--leverage", "5")[0] == 0
+def test_leverage_is_set_before_what_may_open_a_position(sor: Sor, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    submit = SimulatedVenue.submit
+
+    async def capped(venue: SimulatedVenue, symbol: str, leverage: Decimal) -> LeverageSet:
+        done.append(f"leverage {leverage} of {symbol}")
+        return LeverageSet(asked=leverage, in_force=3, sent=True)
+
+    def noted(venue: SimulatedVenue, sent: NewOrder) -> None:
+        done.append("submit")
+        submit(venue, sent)
+
+    monkeypatch.setattr(SimulatedVenue, "set_leverage", capped)
+    monkeypatch.setattr(SimulatedVenue, "submit", noted)
+    ended, _, err = sor(*CROSS, "--leverage", "5", "--id", "one")
+    assert (ended, done) == (0, ["leverage 5 of BTCUSDT", "submit"])
+    assert err.startswith("leverage 3 instead of 5: more is not allowed here\n")
+    assert sor(*CROSS, "--leverage", "5", "--id", "one")[0] == 0  # it is there already: nothing is to be set for it
+    assert len(done) == 2
 
 
 def test_secrets_are_never_repeated(sor: Sor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
