@@ -52,7 +52,7 @@ class HttpxSettings(msgspec.Struct, frozen=True, kw_only=True):
     reply_bytes_max: int = 16 * 1024 * 1024
 
 
-class _Line(httpcore.AsyncNetworkStream):
+class Line(httpcore.AsyncNetworkStream):
     """One connection, anyio's in httpcore's words. `sent_ns`: when the first byte since it was last 0 was given to it.
 
     Whether a byte of a request may have left is read here and nowhere else: all that is written passes through.
@@ -99,7 +99,7 @@ class _Lane:
     __slots__ = ("http", "line")
 
     def __init__(self) -> None:
-        self.line: _Line | None = None
+        self.line: Line | None = None
         self.http: httpcore.AsyncHTTP11Connection | None = None
 
     @property
@@ -288,7 +288,7 @@ class HttpxTransport:
                     tls_hostname=self._name,
                     tls_standard_compatible=False,
                 )
-        lane.line = _Line(stream, self._now_ns)
+        lane.line = Line(stream, self._now_ns)
         lane.http = httpcore.AsyncHTTP11Connection(self._origin, lane.line, keepalive_expiry=self._settings.idle_s)
         return lane.http
 

@@ -58,7 +58,7 @@ class TcpNet:
         self.outgoing_bytes_max = outgoing_bytes_max
         self._tls = tls
         self._dials: dict[asyncio.Task[None], None] = {}
-        self._streams: dict[_TcpStream, None] = {}
+        self._streams: dict[TcpStream, None] = {}
         self._failure: asyncio.Future[None] = self.loop.create_future()
         self._fewer = asyncio.Event()
 
@@ -101,11 +101,11 @@ class TcpNet:
         self._dials[task] = None
         task.add_done_callback(self._dialed)
 
-    def opened(self, stream: _TcpStream) -> None:
+    def opened(self, stream: TcpStream) -> None:
         """One more."""
         self._streams[stream] = None
 
-    def gone(self, stream: _TcpStream) -> None:
+    def gone(self, stream: TcpStream) -> None:
         """One less."""
         self._streams.pop(stream, None)
         self._fewer.set()
@@ -139,7 +139,7 @@ class TcpDialer:
         try:
             async with asyncio.timeout(self._net.timeout_s):
                 await self._net.loop.create_connection(
-                    lambda: _TcpStream(listener, self._net),
+                    lambda: TcpStream(listener, self._net),
                     self._host,
                     self._port,
                     ssl=self._tls,
@@ -149,7 +149,7 @@ class TcpDialer:
             listener.ended(f"{type(error).__name__}: {error}", never_connected=True)
 
 
-class _TcpStream(asyncio.Protocol):
+class TcpStream(asyncio.Protocol):
     """One TCP connection, from asyncio's words into those of a `ByteListener`."""
 
     __slots__ = ("_listener", "_net", "_transport", "_why", "closing")
