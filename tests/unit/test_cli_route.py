@@ -165,7 +165,7 @@ def test_real_money_is_asked_about_and_has_a_journal_of_its_own(
     assert err.startswith("Real money: buy 0.02 BTC-USDT on acme (live), policy cross. Go on?")
     assert "not confirmed; nothing was opened and nothing was sent" in err
     assert sor(*LIVE, "--allow-live", "--yes")[0] == 0
-    assert acme.opened == [{"env": "live", "allow_live": "yes"}]
+    assert acme.opened == [{"env": "live", "symbols": "BTC-USDT", "allow_live": "yes"}]
     home = tmp_path / ".sor" / "journals"
     assert verify(home / "acme-live").environment == Environment.LIVE
     ended, out, err = sor("route", "--venue", "acme", *ORDER, "--journal", str(home / "acme-live"))
