@@ -11,7 +11,7 @@ from sor.errors import CallerError, InDoubt, NotSent
 from sor.ids import ClOrdId
 from sor.orders import ExecutionReport, FeeSource, OrdType, PositionSide, RejectKind, Side, Tif
 from sor.units import MS, NS
-from tests.fakes.bingx_rig import BTC, LONG, PLACE, SECRETS, SHORT, WAY_NS, Rig, brief
+from tests.fakes.bingx_rig import BTC, CODEC, LONG, PLACE, SECRETS, SHORT, WAY_NS, Rig, brief
 
 pytestmark = pytest.mark.anyio
 POST, DELETE, GET = f"POST {PLACE}", f"DELETE {PLACE}", f"GET {PLACE}"
@@ -362,6 +362,19 @@ async def test_r6_a_barred_account_opens_nothing_for_a_minute_and_still_closes(r
     rig.venue.submit(rig.order())
     rig.run(50)
     assert rig.told()[0] == "ack trade 20@600001"
+
+
+async def test_r6_where_no_flag_is_used_our_own_mark_tells_what_closes(tmp_path: Path) -> None:
+    rig = await Rig(tmp_path, settings={"reduce_only": "no"}).connect()
+    rig.venue.submit(rig.order())
+    rig.run(1_500)
+    rig.switch("risk-control=count=1,on=POST")
+    rig.venue.submit(rig.order())
+    rig.run(50)
+    rig.told()
+    rig.venue.submit(rig.order(cl_ord_id=CODEC.encode(7, 2, 1, closing=True), side=Side.SELL, qty_lots=5))
+    rig.run(50)
+    assert rig.told()[0] == "ack trade 5@599999"
 
 
 async def test_what_bingx_has_no_words_for_never_leaves(rig: Rig) -> None:

@@ -1,5 +1,6 @@
 """The adapter against its emulator in virtual time: connecting, the account socket, and leaving."""
 
+import json
 import logging
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,7 @@ from sor.adapter import CheckState, RequestFailed, Sink
 from sor.errors import CallerError, JournalFault, NotSent, SorError
 from sor.orders import ExecutionReport
 from sor.units import NS
+from tests.fakes.bingx import contract
 from tests.fakes.bingx_rig import BTC, CODEC, PLACE, Ear, Meddler, Rig, brief
 from venues.bingx.adapter import open_venue
 from venues.bingx.emulator.settings import ONE_WAY
@@ -184,7 +186,7 @@ async def test_a_listen_key_that_cannot_be_had_is_asked_for_until_it_can(rig: Ri
     rig.switch("expire-listen-keys")
     rig.run(19_000)
     assert rig.ear.links[-1][0] is False
-    assert 3 <= rig.requests().count(KEY) <= 12
+    assert 3 <= rig.requests().count(KEY) <= 20  # three attempts, two seconds, and again
     rig.run(15_000)
     assert rig.ear.links[-1] == (True, "")
 
@@ -252,6 +254,48 @@ async def test_a_push_of_somebody_else_that_cannot_be_read_is_no_gap(tmp_path: P
     meddler.push(order_event("web-17", 12, z="not a number", ap="1", status="NEW"))
     rig.run(100)
     assert rig.ear.links == [(True, "")]
+
+
+async def test_settings_that_cannot_be_read_are_no_gap_however_many(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    meddler = Meddler()
+    rig = await Rig(tmp_path, wrap=meddler).connect()
+    for _ in range(300):
+        meddler.push({"e": "ACCOUNT_CONFIG_UPDATE", "E": 1, "ac": "of another shape"})
+    rig.run(1_000)
+    assert rig.ear.links == [(True, "")]
+    assert caplog.text.count("is passed over") == 1
+
+
+async def test_many_gaps_are_one_a_second(tmp_path: Path) -> None:
+    meddler = Meddler()
+    rig = await Rig(tmp_path, wrap=meddler).connect()
+    for number in range(50):
+        meddler.push(order_event("", number + 1, z="not a number", ap="1", status="NEW"))
+    rig.run(900)
+    assert [up for up, _ in rig.ear.links] == [True, False, True]
+    rig.run(5_000)
+    assert [up for up, _ in rig.ear.links] == [True, False, True, False, True]
+
+
+async def test_an_order_in_a_contract_that_is_no_longer_listed_can_still_be_cancelled(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = await Rig(tmp_path).connect()
+    order = rig.resting()
+    rig.venue.submit(order)
+    rig.venue.subscribe(BTC)
+    rig.run(61_000)
+    rig.told()
+    body = json.dumps({"code": 0, "msg": "", "data": [contract("ETH-USDT")]}).encode()
+    on = rig.venue._on
+    assert on is not None
+    on.session.adopt(body)
+    assert "BTC-USDT can no longer be traded: gone" in caplog.text
+    rig.venue.cancel(rig.ref(order))
+    rig.run(50)
+    assert rig.told() == ["push canceled 0"]
 
 
 async def test_a_frame_that_does_not_even_inflate_is_a_gap(tmp_path: Path) -> None:

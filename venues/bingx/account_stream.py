@@ -6,6 +6,7 @@ been missed is told as a gap, and whoever hears of it looks everything up.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -17,7 +18,7 @@ from venues.bingx import wire
 from venues.bingx.codec import inflate
 from venues.bingx.listen_key import ListenKey
 from venues.bingx.market import SILENCE_MAX_NS, Ping
-from venues.bingx.push import AccountEvent, KeyExpired, Named, named, read_push
+from venues.bingx.push import AccountEvent, KeyExpired, Named, about_orders, named, read_push
 from venues.bingx.session import Session
 from venues.plumbing.backoff import Backoff
 from venues.plumbing.socket import Data, Expired, Heard, Pinged, SocketRules, SocketSession
@@ -27,6 +28,7 @@ RULES: Final = SocketRules(
     silence_ns=SILENCE_MAX_NS,
     backoff=Backoff(first_ns=200 * MS, most_ns=10 * NS),
 )
+_log = logging.getLogger(__name__)
 _PONG: Final = wire.PONG.encode()
 
 
@@ -60,6 +62,7 @@ class AccountDialect:
         self._session = session
         self._hedge = hedge
         self._expired = expired
+        self._warned = False
 
     def read(self, payload: bytes, recv_ns: int) -> Heard:
         """What a frame says. Raises `ValueError` for one that does not even inflate."""
@@ -72,6 +75,10 @@ class AccountDialect:
         try:
             event = read_push(message, listings, hedge=self._hedge(), recv_ns=recv_ns)
         except VenueFault as error:
+            if not about_orders(message):
+                # Money and settings are read when they are needed; hundreds of these may come at once.
+                self._passed_over(str(error))
+                return None
             event = Unread(str(error), named(message, listings))
         if isinstance(event, Ping):
             return Pinged(_PONG)
@@ -79,6 +86,13 @@ class AccountDialect:
             self._expired()
             return Expired("the listen key has expired")
         return Data("", event)
+
+    def _passed_over(self, why: str) -> None:
+        if not self._warned:
+            self._warned = True
+            _log.warning(
+                "an account event of BingX could not be read, and is passed over like all of its kind: %s", why
+            )
 
     def subscribe(self, topics: Sequence[str], no: int) -> bytes:
         """Never wanted: any frame but Pong is refused here (80014)."""

@@ -63,6 +63,8 @@ from venues.plumbing.outlet import Outlet
 
 MODE_AGAIN_NS: Final = 10 * NS
 """The account's mode is not read more often than this."""
+GAP_EVERY_NS: Final = NS
+"""Every gap has all open orders looked up, five a second."""
 HISTORY_NS: Final = 7 * 24 * 3_600 * NS
 """How far back BingX's fill history goes."""
 PAGES_MAX: Final = 20
@@ -203,6 +205,8 @@ class _On:
         self._rules: TradingRules | None = None
         self._up = False
         self._mode_ns = 0
+        self._gap_ns = 0
+        self._gap_waits = False
         self._concerned: dict[Symbol, None] = dict.fromkeys(settings.symbols)
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -356,10 +360,23 @@ class _On:
         self.outlet.link(False, why)
 
     def stream_gap(self, why: str) -> None:
-        """Pushes may have been missed: whoever sees the link come up looks everything up."""
-        if self._up:
-            self.outlet.link(False, why)
-            self.outlet.link(True, "")
+        """Pushes may have been missed: whoever sees the link come up looks everything up, at most once a second."""
+        now_ns = self.session.now_ns()
+        if not self._up:
+            return
+        if now_ns < self._gap_ns:
+            if not self._gap_waits:
+                self._gap_waits = True
+                self.session.scheduler.call_at(self._gap_ns, lambda: self._gap_again(why))
+            return
+        self._gap_ns = now_ns + GAP_EVERY_NS
+        self.outlet.link(False, why)
+        self.outlet.link(True, "")
+
+    def _gap_again(self, why: str) -> None:
+        self._gap_waits = False
+        if not self.session.closed:
+            self.stream_gap(why)
 
     def pushed(self, event: AccountEvent | Unread, recv_ns: int) -> None:
         """One push; those that nothing is done about end here."""

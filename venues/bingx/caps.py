@@ -38,8 +38,8 @@ def capabilities(
     """What a session can do.
 
     hedge           the account's position mode (`account.read_position_mode`): it decides how a position is reduced.
-    rules           of the contracts that are traded, the strictest `market_ratio`; None: no bound is known, and a
-                    taking order is an IOC at its collar.
+    rules           of the contract that is traded; of several, those with the loosest `market_ratio`, as it must hold
+                    for each. None: no bound is known, and a taking order is an IOC at its collar.
     orders_per_s    5 is the smallest figure documented (2025-10), 10 the newest (2026-04).
     rtt_ns          to be measured; the origin is in Singapore.
     order_wait_ns   how long an order may wait here before it leaves with a timestamp of its own: by so much later may

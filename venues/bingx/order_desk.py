@@ -94,7 +94,10 @@ class OrderDesk:
         session = self._session
         now_ns = session.now_ns()
         call = self._wire(order.symbol).place(order)
-        reduces = order.reduce_only or _CLOSES.get(order.position_side) is order.side
+        # Its flag, its side or our own mark say so: where the flag is not used, the mark is all there is.
+        owned = CLIENT_IDS.decode(order.cl_ord_id)
+        closes = order.reduce_only or _CLOSES.get(order.position_side) is order.side
+        reduces = closes or (owned is not None and owned.closing)
         self._reports.sent(order)
         if not reduces and now_ns < self._barred_until_ns:
             held = Verdict(

@@ -155,6 +155,8 @@ class _ConfigFrame(msgspec.Struct, frozen=True, gc=False):
     ac: _Config
 
 
+_ORDER_EVENTS = frozenset({"ORDER_TRADE_UPDATE", "TRADE_UPDATE"})
+"""One page of 2026 has the short one."""
 _KIND = msgspec.json.Decoder(_Kind)
 _ORDER = msgspec.json.Decoder(_OrderFrame)
 _ACCOUNT = msgspec.json.Decoder(_AccountFrame)
@@ -170,7 +172,7 @@ def read_push(message: bytes, listings: Listings, *, hedge: bool, recv_ns: int) 
         return Ping()
     event = decoded(_KIND, message, "an account frame").e
     match event:
-        case "ORDER_TRADE_UPDATE" | "TRADE_UPDATE":  # one page of 2026 has the short one
+        case "ORDER_TRADE_UPDATE" | "TRADE_UPDATE":
             return _order(message, listings, recv_ns)
         case "ACCOUNT_UPDATE":
             return _account(message, listings, hedge=hedge)
@@ -207,6 +209,15 @@ class _NameFrame(msgspec.Struct, frozen=True, gc=False):
 
 
 _NAME = msgspec.json.Decoder(_NameFrame)
+
+
+def about_orders(message: bytes) -> bool:
+    """Whether a frame that `read_push` could not read may have been an order event."""
+    try:
+        event = decoded(_KIND, message, "an account frame").e
+    except VenueFault:
+        return True
+    return event in _ORDER_EVENTS
 
 
 def named(message: bytes, listings: Listings) -> Named | None:

@@ -160,10 +160,16 @@ class Session:
     def adopt(self, contracts: bytes) -> None:
         """Take in a reading of all contracts, with the account's own fees where they are known, and tell the sink.
 
+        A contract that the sink knows of and that can no longer be routed keeps its name: orders may still rest there,
+        and what cannot be named cannot be cancelled.
         Raises `CallerError` for a contract that is wanted and cannot be routed, `VenueFault` for an unreadable answer.
         """
         self._contracts_ns = self.now_ns()
-        self.listings = read_listings(contracts, fees=self.fees, before=self.listings)
+        new = read_listings(contracts, fees=self.fees, before=self.listings)
+        gone = [one for symbol in self._told if new.find(symbol) is None and (one := self.listings.find(symbol))]
+        for one in gone:
+            _log.warning("%s can no longer be traded: %s", one.venue_symbol, new.refused.get(one.venue_symbol, "gone"))
+        self.listings = Listings([*new.all(), *gone], new.refused)
         for symbol in self.settings.symbols:
             self.tell(self.listings.of(symbol))
         for listing in self.listings.all():
