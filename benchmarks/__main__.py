@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
 
-from benchmarks import book_path, decision, journal_append, maker, order_lane, order_round
+from benchmarks import book_path, decision, journal_append, maker, order_lane, order_round, reaction
 from benchmarks.rows import Document, Machine, Row, table
 
 PACKAGES = ("ccxt", "httpx", "msgspec", "nautilus_trader", "numpy", "uvloop")
@@ -30,16 +30,27 @@ class Size(msgspec.Struct, frozen=True):
     events: int
     messages: int
     lane_orders: int
+    reactions: int
 
 
-FULL = Size(rounds=9, orders=500, maker_events=20_000, turns=2_000, events=5_000, messages=20_000, lane_orders=192)
-TINY = Size(rounds=1, orders=5, maker_events=1_000, turns=10, events=200, messages=200, lane_orders=10)
+FULL = Size(
+    rounds=9,
+    orders=500,
+    maker_events=20_000,
+    turns=2_000,
+    events=5_000,
+    messages=20_000,
+    lane_orders=192,
+    reactions=60,
+)
+TINY = Size(rounds=1, orders=5, maker_events=1_000, turns=10, events=200, messages=200, lane_orders=10, reactions=5)
 """For a look at whether everything runs; its figures mean nothing."""
 
 Progress = Callable[[str], None]
 SUITE: dict[str, Callable[[Size, Progress], list[Row]]] = {
     "book": lambda size, say: book_path.rows(count=size.messages, rounds=size.rounds, progress=say),
     "lane": lambda size, say: order_lane.rows(orders=size.lane_orders, rounds=size.rounds, progress=say),
+    "g6": lambda size, say: reaction.rows(count=size.reactions, rounds=size.rounds, progress=say),
     "g9": lambda size, say: [maker.row(count=size.maker_events, rounds=size.rounds, progress=say)],
     "g10": lambda size, say: [order_round.row(orders=size.orders, rounds=size.rounds, progress=say)],
     "g11": lambda size, say: journal_append.rows(count=size.turns, rounds=size.rounds, progress=say),

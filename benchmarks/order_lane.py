@@ -45,6 +45,7 @@ from sor.events import AnyFact, CancelAsked, ParamsAdopted, SessionStarted, Subm
 from sor.ids import ClOrdId, ParentId
 from sor.intake import admit
 from sor.journal import Environment, Journal, verify
+from sor.market import MarketView, Trust
 from sor.orders import ExecType, ExecutionReport, ParentOrder, Side
 from sor.params import parse
 from sor.parent import Parent
@@ -193,7 +194,7 @@ async def by_ccxt(port: int) -> AsyncIterator[Hand]:
     exchange = ccxt.bingx({"apiKey": KEY, "secret": SECRET, "enableRateLimit": False})
     url = f"http://127.0.0.1:{port}/openApi"
     exchange.urls["api"] = dict.fromkeys(exchange.urls["api"], url)
-    exchange.set_markets([_CCXT_MARKET])
+    exchange.set_markets([CCXT_MARKET])
     numbers = count()
 
     async def send() -> None:
@@ -215,7 +216,7 @@ async def by_ccxt(port: int) -> AsyncIterator[Hand]:
         await exchange.close()
 
 
-_CCXT_MARKET = {
+CCXT_MARKET = {
     "id": "BTC-USDT",
     "symbol": "BTC/USDT:USDT",
     "base": "BTC",
@@ -251,6 +252,7 @@ class Lane:
         self.core = core
         self.post: Callable[[AnyFact], None] = _nowhere
         self.canceled: Callable[[ClOrdId, str], None] = _unheard
+        self.untrusted: Callable[[], bool] = bool
         self.quiet: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
         self.scheduler = scheduler
         self.waiting: dict[int, asyncio.Future[ExecutionReport]] = {}
@@ -265,8 +267,8 @@ class Lane:
             if waiter is not None:
                 waiter.set_result(happening.report)
 
-    async def send(self) -> None:
-        """Route one parent and come back when its order is acknowledged."""
+    def submit(self, *, may_rest: bool = True) -> asyncio.Future[ExecutionReport]:
+        """Route one parent; its first report comes to the future."""
         order = ParentOrder(
             parent_id=ParentId(f"lane-{next(self._numbers)}"),
             symbol="BTC-USDT",
@@ -275,16 +277,19 @@ class Lane:
             limit=LIMIT,
             policy="plain_limit",
             deadline_s=600.0,
+            may_rest=may_rest,
         )
         venue = admit(self.core, order)
         assert not isinstance(venue, Parent)
         no = len(self.core.parents) + 1
         waiter = self.waiting[no] = self._loop.create_future()
         self.post(Submitted(now_ns=self.scheduler.now_ns(), order=order, venue=venue))
-        report = await waiter
-        if report.exec_type is not ExecType.NEW:
-            raise WrongWork(f"an order was answered with {report}")
         self._resting.append(self.core.parents[no - 1])
+        return waiter
+
+    async def send(self) -> None:
+        """Route one parent and come back when its order is acknowledged."""
+        acknowledged(await self.submit())
 
     async def tidy(self) -> None:
         """Withdraw what rests."""
@@ -306,8 +311,18 @@ def _unheard(cl_ord_id: ClOrdId, order_id: str) -> None:
     raise WrongWork(f"the lane is not connected yet and cannot end {cl_ord_id} ({order_id})")
 
 
+def _sound(market: MarketView) -> bool:
+    return market.trust is Trust.OK and bool(market.asks) and market.mark_ticks is not None
+
+
+def acknowledged(report: ExecutionReport) -> None:
+    """Raise unless it is the acknowledgement of an order."""
+    if report.exec_type is not ExecType.NEW:
+        raise WrongWork(f"an order was answered with {report}")
+
+
 @asynccontextmanager
-async def lane(port: int, directory: Path, *, lean: bool) -> AsyncIterator[Lane]:
+async def lane(port: int, directory: Path, *, lean: bool, market: bool = False) -> AsyncIterator[Lane]:
     """A lane that journals into the new directory `directory`."""
     core = Core(policies={"plain_limit": PlainLimit()}, schedules={"immediate": Immediate()}, decider=decide)
     params = parse(param_text(), where=PARAM_SET)
@@ -321,11 +336,12 @@ async def lane(port: int, directory: Path, *, lean: bool) -> AsyncIterator[Lane]
             now_ns = scheduler.now_ns()
             dispatcher.post(SessionStarted(now_ns=now_ns, epoch=EPOCH, version="benchmark", default_set=PARAM_SET))
             dispatcher.post(ParamsAdopted(now_ns=now_ns, name=PARAM_SET, digest=params.digest, text=params.text))
-            venue = LaneVenue(f"http://127.0.0.1:{port}", lean=lean)
+            venue = LaneVenue(f"http://127.0.0.1:{port}", lean=lean, market=market)
             try:
                 await venue.connect(dispatcher.sink(venue), scheduler)
                 dispatcher.connected(venue)
                 ours.canceled, ours.quiet = venue.canceled, venue.quiet
+                ours.untrusted = lambda: not _sound(dispatcher.look(venue.name, "BTC-USDT"))
                 yield ours
             finally:
                 await venue.disconnect()
@@ -376,7 +392,7 @@ def one_by_one(opened: Opened, port: int, orders: int) -> Taken:
                 await hand.tidy()
         return Taken(cpu[WARM_ORDERS:], wall[WARM_ORDERS:])
 
-    return _on_uvloop(run)
+    return on_uvloop(run)
 
 
 def in_batches(opened: Opened, port: int, orders: int, *, in_flight: int) -> Taken:
@@ -404,10 +420,11 @@ def in_batches(opened: Opened, port: int, orders: int, *, in_flight: int) -> Tak
                     wall.clear()
         return Taken(cpu, wall)
 
-    return _on_uvloop(run)
+    return on_uvloop(run)
 
 
-def _on_uvloop(run: Callable[[], Coroutine[object, object, Taken]]) -> Taken:
+def on_uvloop(run: Callable[[], Coroutine[object, object, Taken]]) -> Taken:
+    """Run one repetition on a loop of its own."""
     import uvloop
 
     async def bounded() -> Taken:
@@ -452,21 +469,18 @@ class Runs:
     def row(self, name: str, ours: str, theirs: str, *, what: str, baseline: str, bar: Bar | None = None) -> Row:
         """One arm's processor time against another's."""
         mine, other = self.taken[ours], self.taken[theirs]
-        figures = [(median(a.cpu), median(b.cpu)) for a, b in zip(mine, other, strict=True)]
-        return Row(
-            name=name,
-            what=what,
-            baseline=baseline,
-            unit="us of processor an order",
-            rounds=len(figures),
-            ratio=spread([a / b for a, b in figures]),
-            ours=spread([a for a, _ in figures]),
-            theirs=spread([b for _, b in figures]),
-            bar=bar,
-            ours_p99=p99([one for taken in mine for one in taken.cpu], len(figures)),
-            theirs_p99=p99([one for taken in other for one in taken.cpu], len(figures)),
-            checked=f"every acknowledgement; wall time {_wall(mine)} against {_wall(other)}",
-        )
+        checked = f"every acknowledgement; wall time {_wall(mine)} against {_wall(other)}"
+        cpu = [taken.cpu for taken in mine], [taken.cpu for taken in other]
+        unit = "us of processor an order"
+        return _row(name, *cpu, what=what, baseline=baseline, bar=bar, unit=unit, checked=checked)
+
+    def wall(self, name: str, ours: str, theirs: str, *, what: str, baseline: str, bar: Bar | None = None) -> Row:
+        """One arm's wall time against another's."""
+        mine, other = self.taken[ours], self.taken[theirs]
+        spent = [figure(median([one for taken in arm for one in taken.cpu])) for arm in (mine, other)]
+        checked = f"every acknowledgement; processor time {spent[0]} us against {spent[1]}"
+        wall = [taken.wall for taken in mine], [taken.wall for taken in other]
+        return _row(name, *wall, what=what, baseline=baseline, bar=bar, unit="us", checked=checked)
 
     def tail(self, name: str, arm: str, *, what: str, bar: Bar) -> Row:
         """99th percentile of an arm's wall time against its median."""
@@ -484,6 +498,34 @@ class Runs:
             bar=bar,
             checked="every acknowledgement",
         )
+
+
+def _row(
+    name: str,
+    mine: Sequence[Sequence[float]],
+    other: Sequence[Sequence[float]],
+    *,
+    what: str,
+    baseline: str,
+    bar: Bar | None,
+    unit: str,
+    checked: str,
+) -> Row:
+    figures = [(median(a), median(b)) for a, b in zip(mine, other, strict=True)]
+    return Row(
+        name=name,
+        what=what,
+        baseline=baseline,
+        unit=unit,
+        rounds=len(figures),
+        ratio=spread([a / b for a, b in figures]),
+        ours=spread([a for a, _ in figures]),
+        theirs=spread([b for _, b in figures]),
+        bar=bar,
+        ours_p99=p99([one for taken in mine for one in taken], len(figures)),
+        theirs_p99=p99([one for taken in other for one in taken], len(figures)),
+        checked=checked,
+    )
 
 
 def percentile(values: Sequence[float]) -> float:

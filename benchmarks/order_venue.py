@@ -22,7 +22,7 @@ from venues.bingx.adapter import BingxVenue
 from venues.bingx.options import read
 from venues.plumbing.link_lean_net import LeanLinks
 from venues.plumbing.link_net import NetLinks
-from venues.plumbing.links import Locate
+from venues.plumbing.links import Carrier, Locate
 from venues.plumbing.socket import SocketSession
 from venues.plumbing.transport import Outcome, Transport, WireRequest
 
@@ -87,9 +87,10 @@ class Counted:
 
 
 class OrderLinks:
-    """The `Links` of a session whose requests travel and whose sockets do not."""
+    """The `Links` of a session whose requests travel. Its first socket, the account's, does not; others if `market`."""
 
-    def __init__(self, *, lean: bool) -> None:
+    def __init__(self, *, lean: bool, market: bool = False) -> None:
+        self._market = market
         self._links = LeanLinks() if lean else NetLinks()
         self._scheduler: Scheduler | None = None
         self.requests: Counted | None = None
@@ -101,9 +102,10 @@ class OrderLinks:
         self.requests = Counted(await self._links.open(base_url, scheduler=scheduler, lost=lost))
         return self.requests
 
-    def carrier(self, locate: Locate) -> SilentSocket:
-        """Over nothing."""
-        del locate
+    def carrier(self, locate: Locate) -> Carrier:
+        """Over nothing, but for the market's."""
+        if self.sockets and self._market:
+            return self._links.carrier(locate)
         assert self._scheduler is not None
         self.sockets.append(SilentSocket(self._scheduler))
         return self.sockets[-1]
@@ -114,12 +116,17 @@ class OrderLinks:
 
 
 class LaneVenue(BingxVenue):
-    """BingX's adapter, pointed at `order_server`. lean: over the lean transport, else httpx's."""
+    """BingX's adapter, pointed at `order_server`.
 
-    def __init__(self, url: str, *, lean: bool) -> None:
+    lean      over the lean transport, else httpx's.
+    market    the market is that of the server's socket, and moves.
+    """
+
+    def __init__(self, url: str, *, lean: bool, market: bool = False) -> None:
         self._folder = tempfile.TemporaryDirectory()
         options = {"env": "emulator", "url": url, "symbols": "BTC-USDT", "leverage_cache": self._folder.name}
-        self._order_links = OrderLinks(lean=lean)
+        self._order_links = OrderLinks(lean=lean, market=market)
+        self._live = market
         super().__init__(read(options), lambda: self._order_links)
         self._sink: Sink | None = None
         self._now_ns: Callable[[], int] = int
@@ -151,7 +158,10 @@ class LaneVenue(BingxVenue):
         self._folder.cleanup()
 
     def subscribe(self, symbol: Symbol) -> None:
-        """One book and one mark that do not move."""
+        """One book and one mark that do not move, or the server's."""
+        if self._live:
+            super().subscribe(symbol)
+            return
         assert self._sink is not None
         now_ns = self._now_ns()
         self._sink.market(

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from benchmarks import order_lane, order_server
+from benchmarks import order_lane, order_server, reaction
 from benchmarks.order_lane import Runs, Taken
 from benchmarks.rig import WrongWork
 from benchmarks.rows import Bar
@@ -35,6 +35,13 @@ def test_orders_are_routed_acknowledged_and_withdrawn(port: int, *, lean: bool) 
 @pytest.mark.parametrize("arm", [order_lane.by_socket, order_lane.by_protocol, order_lane.by_httpx])
 def test_orders_by_hand_are_acknowledged(port: int, arm: order_lane.Opened) -> None:
     assert len(order_lane.one_by_one(arm, port, 5).cpu) == 5
+
+
+@pytest.mark.parametrize("arm", [reaction.by_hand, partial(reaction.by_us, lean=True)])
+def test_a_book_in_reach_causes_one_order(port: int, arm: reaction.Opened) -> None:
+    taken = reaction.reactions(arm, port, 3)
+    assert (len(taken.cpu), len(taken.wall)) == (3, 3)
+    assert min(taken.wall) > 0
 
 
 def test_an_answer_to_another_order_is_wrong_work() -> None:
