@@ -29,10 +29,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self, scheduler: Scheduler) -> None:
         super().__init__()
         self._scheduler = scheduler
+        self._began_ns = scheduler.now_ns()
 
     def time(self) -> float:
-        """Virtual time in seconds."""
-        return self._scheduler.now_ns() / NS
+        """Seconds since it was made. Since the epoch they would be a float of steps of 238 ns, too coarse to wait."""
+        return (self._scheduler.now_ns() - self._began_ns) / NS
 
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
@@ -45,9 +46,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """A call at `when` seconds of virtual time."""
+        """A call at `when`, and never before it."""
         handle = asyncio.TimerHandle(when, callback, args, self, context)
-        self._carry_out_at(round(when * NS), handle, lambda: callback(*args), context)
+        after_ns = round(when * NS)
+        if after_ns / NS < when:
+            after_ns += 1
+        self._carry_out_at(self._began_ns + after_ns, handle, lambda: callback(*args), context)
         return handle
 
     def _carry_out_at(
