@@ -16,7 +16,7 @@ from sor.adapter import AccountState, DeadMan, OpenOrder, OrderRef, VenueAdapter
 from sor.child import Child
 from sor.commands import Alarm
 from sor.dispatch import Dispatcher
-from sor.errors import CallerError, InDoubt, NotSent, VenueFault
+from sor.errors import CallerError, InDoubt, NotSent, SorError, VenueFault
 from sor.events import PositionKnown
 from sor.ids import ClOrdId, StrategyId, Symbol, VenueName
 from sor.instruments import canonical_symbol
@@ -32,6 +32,9 @@ POSITION_QUIET_NS = 5 * NS
 """A venue's word on a position counts where no fill of ours is younger than this: account reads lag behind fills."""
 POSITION_RETRY_S = 1.0
 """Positions that could not be read at all are asked for again after this."""
+_UNANSWERED = (CallerError, NotSent, InDoubt, VenueFault)
+"""What a question may end with instead of an answer. A refusal is one of them: a venue that refuses a question now (a
+clock that was set, a setting in progress, a key without a right) is asked again later, and nobody is stopped by it."""
 
 
 class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,27 +53,27 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
 
     account: AccountState | None
     open_orders: tuple[OpenOrder, ...] | None
-    failures: tuple[NotSent | InDoubt | VenueFault, ...] = ()
+    failures: tuple[SorError, ...] = ()
 
 
 async def read_books(adapter: VenueAdapter, *, orders: bool = True) -> Books:
     """Ask for account and, if `orders`, for open orders at the same time; one that cannot be had fails no other."""
     account: AccountState | None = None
     open_orders: tuple[OpenOrder, ...] | None = None
-    failures: list[NotSent | InDoubt | VenueFault] = []
+    failures: list[SorError] = []
 
     async def read_account() -> None:
         nonlocal account
         try:
             account = await adapter.account()
-        except (NotSent, InDoubt, VenueFault) as error:
+        except _UNANSWERED as error:
             failures.append(error)
 
     async def read_orders() -> None:
         nonlocal open_orders
         try:
             open_orders = await adapter.open_orders()
-        except (NotSent, InDoubt, VenueFault) as error:
+        except _UNANSWERED as error:
             failures.append(error)
 
     async with anyio.create_task_group() as tasks:
@@ -156,7 +159,7 @@ class Caretaker:
                 return
             try:
                 found = await self.reconcile()
-            except (NotSent, InDoubt) as error:
+            except _UNANSWERED as error:
                 self._alarm(Alarm(0, VenueName(""), f"open orders were not reconciled: {error}", halts=False))
                 continue
             if found.strays:
@@ -188,14 +191,14 @@ class Caretaker:
                 return  # let it fire
             try:
                 await adapter.arm_dead_man(self._settings.dead_man_s)
-            except (NotSent, InDoubt) as error:
+            except _UNANSWERED as error:
                 self._alarm(Alarm(0, adapter.name, f"the dead-man's switch was not renewed: {error}", halts=False))
 
     async def disarm_dead_man(self, adapter: VenueAdapter) -> None:
         """Nothing of ours rests: an armed switch would only cancel what is placed by hand later."""
         try:
             await adapter.arm_dead_man(0)
-        except (NotSent, InDoubt):
+        except _UNANSWERED:
             return  # it fires on an empty account
 
     # --- positions ----------------------------------------------------------------------------------------------
