@@ -16,7 +16,7 @@ from typing import Annotated, Final
 import msgspec
 
 from sor.errors import VenueFault
-from sor.market import BookUpdate, LateLevels, Level, Levels, MarketEvent, MarkUpdate, TradePrint, whole_lots
+from sor.market import BookUpdate, LateLevels, Levels, MarketEvent, MarkUpdate, TradePrint
 from sor.orders import Side
 from sor.units import MS
 from venues.bingx.codec import ABSENT, data_of, decoded, ms_to_ns, whole_of
@@ -298,29 +298,31 @@ def _late_depth(push: TopicData, listing: Listing, recv_ns: int) -> BookUpdate |
         return None
     bids.sort(key=_first_price, reverse=True)
     asks.sort(key=_first_price)
+    ticks = listing.float_ticks
+    steps = listing.qty_steps
+    (bid, bid_qty), (ask, ask_qty) = bids[0], asks[0]
     try:
-        best_bid, best_ask = _best(listing, bids), _best(listing, asks)
-        listing.float_ticks[asks[-1][0]]  # the largest
+        best_bid, best_ask, _ = ticks[bid], ticks[ask], ticks[asks[-1][0]]  # the last is the largest
     except VenueFault:
         return None
-    if not (best_bid[1] and best_ask[1]):
+    # As `whole_lots` has it, without the call.
+    bid_lots = lots if (lots := round(bid_qty * steps)) / steps <= bid_qty else lots - 1
+    ask_lots = lots if (lots := round(ask_qty * steps)) / steps <= ask_qty else lots - 1
+    if not (bid_lots and ask_lots) or _again(bids, bid) or _again(asks, ask):
         return None
-    price_steps, qty_steps = listing.float_ticks.steps, listing.qty_steps
     return BookUpdate(
         symbol=listing.instrument.symbol,
-        bids=LateLevels(best_bid, bids, price_steps, qty_steps),
-        asks=LateLevels(best_ask, asks, price_steps, qty_steps),
+        bids=LateLevels((best_bid, bid_lots), bids, ticks.steps, steps),
+        asks=LateLevels((best_ask, ask_lots), asks, ticks.steps, steps),
         venue_ns=frame.ts * MS,
         recv_ns=recv_ns,
         snapshot=True,
     )
 
 
-def _best(listing: Listing, rows: _LateRows) -> Level:
-    """The first level; of 0 lots where it holds less than a lot or its price is named again, as then it is not best."""
-    price, qty = rows[0]
-    again = len(rows) > 1 and rows[1][0] == price
-    return listing.float_ticks[price], 0 if again else whole_lots(qty, listing.qty_steps)
+def _again(rows: _LateRows, price: float) -> bool:
+    """Whether the second level has the first one's price."""
+    return len(rows) > 1 and rows[1][0] == price
 
 
 def _snapshot(listing: Listing, bids: _Rows, asks: _Rows, venue_ns: int, recv_ns: int) -> BookUpdate:
