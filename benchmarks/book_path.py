@@ -16,6 +16,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from decimal import Decimal
+from functools import cache
 from itertools import islice
 from time import process_time_ns
 from typing import TYPE_CHECKING
@@ -178,6 +179,7 @@ class _Sent(msgspec.Struct):
     data: _Side
 
 
+@cache
 def last_book(count: int) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
     """Both sides of the last whole book that is sent, best first."""
     (text,) = islice(messages("depth", count), count - 1, count)
