@@ -8,7 +8,7 @@ import logging
 import random
 import time as wall
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -26,7 +26,7 @@ from venues.plumbing.clock import VenueClock
 from venues.plumbing.keys import HmacSha256, Secret, Secrets
 from venues.plumbing.link_ask import ask, demand
 from venues.plumbing.link_httpx import HttpxTransport
-from venues.plumbing.transport import Broken, WireReply
+from venues.plumbing.transport import Broken, Outcome, WireReply, WireRequest
 from venues.plumbing.verdict import Failure, Kind, by_status
 
 T = 1_760_000_000_000 * MS
@@ -66,9 +66,16 @@ Entry = bytes | tuple[int, bytes] | tuple[int, bytes, Mapping[str, str]] | Broke
 class Bench:
     """A client in virtual time."""
 
-    def __init__(self, *script: Entry, settings: ClientSettings | None = None, **limits: int) -> None:
-        self.time = VirtualScheduler(T)
-        self.transport = ScriptedTransport(self.time, *script)
+    def __init__(
+        self,
+        *script: Entry,
+        settings: ClientSettings | None = None,
+        time: VirtualScheduler | None = None,
+        transport: ScriptedTransport | None = None,
+        **limits: int,
+    ) -> None:
+        self.time = time or VirtualScheduler(T)
+        self.transport = transport or ScriptedTransport(self.time, *script)
         self.budget = Budget([Limit(name="weight", capacity=limits.get("weight", 100), window_ns=NS)])
         self.clock = VenueClock(rounding_ns=0)
         self.skews = 0
@@ -414,3 +421,53 @@ async def test_over_a_real_connection_and_awaited(caplog: pytest.LogCaptureFixtu
         assert all(KEY.encode() in each for each in server.requests)
     assert errors
     assert not any(hidden in text for hidden in (KEY, SECRET) for text in ("".join(errors), caplog.text))
+
+
+# --- requests that wait for a connection ------------------------------------------------------------------------------
+
+
+class Bottleneck(ScriptedTransport):
+    """A transport whose connections are all busy until somebody opens it; then everybody leaves at once who may."""
+
+    def __init__(self, time: VirtualScheduler) -> None:
+        super().__init__(time, b'{"code":0,"data":5}')
+        self.waiting: list[tuple[WireRequest, Callable[[Outcome], None]]] = []
+
+    def send(self, request: WireRequest, on_outcome: Callable[[Outcome], None]) -> None:
+        self.waiting.append((request, on_outcome))
+
+    def open(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for request, on_outcome in waiting:
+            if self.time.now_ns() < request.leave_by_ns and request.may_leave():
+                super().send(request, on_outcome)
+            else:
+                on_outcome(NOT_SENT)
+
+
+def test_requests_that_waited_together_do_not_leave_together_past_the_budget() -> None:
+    """Two a second are granted; six wait until the third second, when but two may leave."""
+    time = VirtualScheduler(T)
+    transport = Bottleneck(time)
+    bench = Bench(weight=2, time=time, transport=transport)
+    for _ in range(6):
+        bench.call(bench.order)
+    bench.time.run_until(T + 2_900 * MS)
+    assert len(transport.waiting) == 6
+    transport.open()
+    bench.time.run_until(T + 2_950 * MS)
+    fates = [each.fate if isinstance(each, Trouble) else each for _, each in bench.answers]
+    assert fates == [Fate.NOT_SENT] * 4 + [5, 5]
+    assert bench.budget.used("weight", bench.time.now_ns()) == 2
+    # What did not leave has left its place to others.
+    bench.time.run_until(T + 4_000 * MS)
+    assert bench.budget.used("weight", bench.time.now_ns()) == 0
+
+
+def test_an_order_does_not_wait_for_a_connection_longer_than_it_may() -> None:
+    time = VirtualScheduler(T)
+    transport = Bottleneck(time)
+    bench = Bench(time=time, transport=transport)
+    bench.call(bench.order, within_ns=400 * MS)
+    bench.call(bench.order, within_ns=10 * NS)
+    assert [request.leave_by_ns - T for request, _ in transport.waiting] == [400 * MS, 5 * NS]

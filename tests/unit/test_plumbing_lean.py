@@ -306,3 +306,19 @@ def test_reaches_are_what_the_router_knows() -> None:
     rig.transport.close()
     rig.transport.send(order(), outcomes.append)
     assert outcomes == [Broken(reach=Reach.NOT_SENT, cause=Cause.CLOSED, text="the transport is closed")]
+
+
+def test_who_cannot_leave_in_time_is_told_so_before_its_deadline() -> None:
+    """An order that waits for a connection is not sent late, and its sender hears of it while that still matters."""
+    rig = Rig(connections_max=1)
+    busy = rig.kept()
+    rig.send("busy")
+    late = order("late")
+    late.leave_by_ns = rig.time.now_ns() + 400 * MS
+    rig.transport.send(late, lambda outcome: rig.outcomes.append(("late", f"{outcome}")))
+    rig.time.run_until(rig.time.now_ns() + 399 * MS)
+    assert rig.outcomes == []
+    rig.time.run_until(rig.time.now_ns() + 1 * MS)
+    assert [name for name, _ in rig.outcomes] == ["late"]
+    busy.says(OK)
+    assert names(busy) == ["busy"]

@@ -10,7 +10,7 @@ import logging
 import socket
 import time
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 
 import anyio
@@ -395,6 +395,26 @@ async def test_who_waits_for_a_connection_has_not_been_sent(link: Link) -> None:
             (Reach.IN_DOUBT, Cause.TIMEOUT),
         ]
         assert len(server.requests) == 1
+
+
+async def test_who_waited_may_no_longer_leave(link: Link) -> None:
+    """Neither after its time to leave, nor where it is told so: the connection is the next one's, and no byte left."""
+    async with link.talking(answering(OK), connections_max=1) as (server, transport):
+        outcomes: dict[bytes, Outcome] = {}
+
+        def note(name: bytes) -> Callable[[Outcome], None]:
+            return lambda outcome: outcomes.update({name: outcome})
+
+        requests = [order(target=b"/%d" % number) for number in range(4)]
+        requests[1].leave_by_ns = time.monotonic_ns()
+        requests[2].may_leave = lambda: False
+        for request in requests:
+            transport.send(request, note(request.target))
+        await until(lambda: len(outcomes) == 4)
+        assert reply(outcomes[b"/0"]) == reply(outcomes[b"/3"]) == (200, b'{"code":0}')
+        not_sent = (Reach.NOT_SENT, Cause.TIMEOUT)
+        assert broken(outcomes[b"/1"]) == broken(outcomes[b"/2"]) == not_sent
+        assert sorted(each.split()[1] for each in server.requests) == [b"/0", b"/3"]
 
 
 async def test_who_waits_gets_the_next_free_connection_in_turn(link: Link) -> None:

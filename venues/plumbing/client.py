@@ -7,6 +7,7 @@ Rules
   takes twice as once. A bounded number of times, with back-off, while it may still leave. A request that may have
   arrived and is not idempotent is in doubt, and stays so.
 - The timestamp is that of the moment of leaving, in venue time: a request that waited for the budget is signed after.
+- Requests that waited for a connection together do not leave together past the budget: it is asked again then.
 - The venue's throttling stops everybody who shares the limit, not just the one who heard of it.
 - Rate limited, refused, never sent and in doubt are four outcomes, each with the venue's code and text where it gave
   one; no text holds a secret.
@@ -32,6 +33,9 @@ from venues.plumbing.turnstile import Ticket, Turn, Turnstile
 from venues.plumbing.verdict import Failure, Kind
 
 T = TypeVar("T")
+_WAIT_NS = 100 * MS
+"""A request that waits longer than this for a connection is charged to the rate budget when it leaves, not before."""
+_NOT_TAKEN = -1
 
 
 class Endpoint(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -293,13 +297,30 @@ class Client:
             deadline_ns=now_ns + endpoint.reply_ns,
         )
 
+        def may_leave() -> bool:
+            return self._still_fits(job)
+
         def on_outcome(outcome: Outcome) -> None:
             if isinstance(outcome, WireReply):
                 self._read(job, outcome)
             else:
                 self._broken(job, outcome)
 
+        request.leave_by_ns = min(request.leave_by_ns, max(job.leave_by_ns, now_ns + _WAIT_NS))
+        request.may_leave = may_leave
         self._transport.send(request, on_outcome)
+
+    def _still_fits(self, job: Job[T]) -> bool:
+        """Whether a request that has waited for a connection fits the rate budget now; it is charged anew."""
+        now_ns = self._scheduler.now_ns()
+        if now_ns - job.taken_ns > _WAIT_NS:
+            cost = job.endpoint.cost
+            self._budget.refund(cost, job.taken_ns)
+            job.taken_ns = _NOT_TAKEN
+            if self._budget.take(cost, job.priority, now_ns):
+                return False
+            job.taken_ns = now_ns
+        return True
 
     def _read(self, job: Job[T], reply: WireReply) -> None:
         self._observe(reply)
@@ -331,7 +352,8 @@ class Client:
         fate = Fate.IN_DOUBT
         if broken.reach is Reach.NOT_SENT:
             fate = Fate.NOT_SENT
-            self._budget.refund(job.endpoint.cost, job.taken_ns)
+            if job.taken_ns != _NOT_TAKEN:
+                self._budget.refund(job.endpoint.cost, job.taken_ns)
         self._again_or(job, self._trouble(job, fate, code=broken.cause.value, text=broken.text))
 
     def _again_or(self, job: Job[T], trouble: Trouble) -> None:

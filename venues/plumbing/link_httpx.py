@@ -209,8 +209,13 @@ class HttpxTransport:
         lane: _Lane | None = None
         try:
             with anyio.move_on_after(max(0.0, (request.deadline_ns - self._now_ns()) / NS)) as scope:
-                lane = self._idle.pop() if self._idle else await self._lane()
-                outcome = await self._exchange(lane, request)
+                waited = not self._idle
+                if waited:
+                    with anyio.move_on_after(max(0.0, (request.leave_by_ns - self._now_ns()) / NS)):
+                        lane = await self._lane()
+                else:
+                    lane = self._idle.pop()
+                outcome = _NOT_FREE if lane is None else await self._exchange(lane, request, waited=waited)
         finally:
             self._pending -= 1
             if outcome is None:
@@ -218,7 +223,7 @@ class HttpxTransport:
                 cause = Cause.TIMEOUT if late else Cause.CLOSED
                 text = "no whole reply before the deadline" if late else "the transport was closed"
                 if lane is None:
-                    outcome = Broken(reach=Reach.NOT_SENT, cause=cause, text="no connection was free")
+                    outcome = msgspec.structs.replace(_NOT_FREE, cause=cause)
                 else:
                     outcome = _broken(lane, cause, text)
             if lane is not None:
@@ -227,15 +232,18 @@ class HttpxTransport:
                 self._give(lane)
             on_outcome(outcome)
 
-    async def _exchange(self, lane: _Lane, request: WireRequest) -> Outcome:
-        """One round trip; raises only what a cancellation raises."""
+    async def _exchange(self, lane: _Lane, request: WireRequest, *, waited: bool) -> Outcome:
+        """One round trip; raises only what a cancellation raises. waited: for its lane."""
         http = lane.http
         if http is None or not http.is_idle() or http.has_expired():
+            waited = True
             await lane.drop()
             try:
                 http = await self._connect(lane)
             except (*_LOST, anyio.EndOfStream, UnicodeError) as error:
                 return Broken(reach=Reach.NOT_SENT, cause=Cause.UNREACHABLE, text=f"{type(error).__name__}: {error}")
+        if waited and not (self._now_ns() < request.leave_by_ns and request.may_leave()):
+            return _NOT_FREE
         assert lane.line is not None
         lane.line.sent_ns = 0
         body = request.body
@@ -337,6 +345,9 @@ class HttpxTransport:
             waiter.woken.set()
         else:
             self._idle.append(lane)
+
+
+_NOT_FREE = Broken(reach=Reach.NOT_SENT, cause=Cause.TIMEOUT, text="no connection was free")
 
 
 def _broken(lane: _Lane, cause: Cause, text: str) -> Broken:

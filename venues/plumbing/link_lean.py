@@ -179,7 +179,7 @@ class LeanTransport:
             on_outcome(Broken(reach=Reach.NOT_SENT, cause=Cause.CROWDED, text=text))
             return
         self._waiting.append(pending)
-        self._wake_by(request.deadline_ns)
+        self._wake_by(request.leave_by_ns)
         self._dial_for_waiting()
 
     def close(self) -> None:
@@ -297,12 +297,19 @@ class LeanTransport:
 
     def _rest(self, lane: _Lane, now_ns: int) -> None:
         """A lane is free: for who waits longest, else to be kept."""
-        if self._waiting:
-            self._write(lane, self._waiting.popleft(), now_ns)
-            return
-        lane.state = _State.IDLE
-        lane.due_ns = now_ns + self._idle_ns
-        self._idle.append(lane)
+        refused: list[_Pending] = []
+        while self._waiting:
+            pending = self._waiting.popleft()
+            if now_ns < pending.request.leave_by_ns and pending.request.may_leave():
+                self._write(lane, pending, now_ns)
+                break
+            refused.append(pending)
+        else:
+            lane.state = _State.IDLE
+            lane.due_ns = now_ns + self._idle_ns
+            self._idle.append(lane)
+        for pending in refused:  # last: whoever hears of it may send at once
+            pending.on_outcome(_waited_in_vain())
 
     def _discard(self, lane: _Lane) -> None:
         """Forget a lane and its connection; what it carried is still to be answered."""
@@ -371,15 +378,18 @@ class LeanTransport:
                 self._unreachable("connecting took too long")
             elif lane.state is _State.IDLE:
                 self._drop_idle(lane)
-        late = [each for each in self._waiting if each.request.deadline_ns <= now_ns]
+        late = [each for each in self._waiting if each.request.leave_by_ns <= now_ns]
         for pending in late:
             if pending in self._waiting:
                 self._waiting.remove(pending)
-                text = "no connection was free"
-                pending.on_outcome(Broken(reach=Reach.NOT_SENT, cause=Cause.TIMEOUT, text=text))
+                pending.on_outcome(_waited_in_vain())
         self._keep_warm()
         for lane in self._lanes:
             if lane.state is not _State.IDLE:
                 self._wake_by(lane.due_ns)
         for pending in self._waiting:
             self._wake_by(pending.request.deadline_ns)
+
+
+def _waited_in_vain() -> Broken:
+    return Broken(reach=Reach.NOT_SENT, cause=Cause.TIMEOUT, text="no connection was free")

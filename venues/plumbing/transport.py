@@ -26,15 +26,22 @@ from sor.adapter import Reach
 Header = tuple[bytes, bytes]
 
 
+def _at_any_time() -> bool:
+    return True
+
+
 class WireRequest:
     """One HTTP request, ready to be written.
 
     target       path and query exactly as signed.
     headers      without Host and Content-Length, which are the transport's.
     deadline_ns  when the caller stops waiting, on the scheduler's clock.
+    leave_by_ns  when it is no longer to be sent; until set, the deadline. It matters where it waits for a connection.
+    may_leave    asked, where it had to wait for one, right before its first byte: False and it is not sent. Requests
+                 that waited together would otherwise leave together, past any rate limit.
     """
 
-    __slots__ = ("body", "deadline_ns", "headers", "method", "target")
+    __slots__ = ("body", "deadline_ns", "headers", "leave_by_ns", "may_leave", "method", "target")
 
     def __init__(
         self, *, method: str, target: bytes, headers: Sequence[Header] = (), body: bytes = b"", deadline_ns: int
@@ -44,6 +51,8 @@ class WireRequest:
         self.headers = headers
         self.body = body
         self.deadline_ns = deadline_ns
+        self.leave_by_ns = deadline_ns
+        self.may_leave: Callable[[], bool] = _at_any_time
 
     def __repr__(self) -> str:
         path, _, query = self.target.partition(b"?")
@@ -81,7 +90,7 @@ class Cause(StrEnum):
     CROWDED = "crowded"
     """Too many requests of ours wait for a connection."""
     TIMEOUT = "timeout"
-    """The deadline passed."""
+    """The deadline passed; or, where it was not sent, the time to leave."""
     CUT_OFF = "cut_off"
     """The connection ended before the reply did."""
     GARBLED = "garbled"
