@@ -19,6 +19,7 @@ from sor.orders import ExecType, ExecutionReport, OrdType, PositionSide, Side, T
 from sor.sim.world import VirtualScheduler
 from sor.units import MS, NS
 from venues.bingx.adapter import BingxVenue
+from venues.bingx.emulator.contracts import DEFAULTS, Contract
 from venues.bingx.emulator.emulator import BingxEmulator, EmulatorSettings
 from venues.bingx.emulator.market import start_quiet
 from venues.bingx.emulator.settings import HEDGE, ONE_WAY, AccountSettings, Settings
@@ -160,11 +161,13 @@ class Rig:
         hedge: bool = False,
         wrap: Meddler | None = None,
         account: AccountSettings | None = None,
+        contracts: tuple[Contract, ...] = DEFAULTS,
     ) -> None:
         account = account or (HEDGE if hedge else ONE_WAY)
         others = [one for one in (ONE_WAY, HEDGE) if one.name != account.name]
+        exchange = Settings(accounts=(account, *others), contracts=contracts)
         self.time = VirtualScheduler(START_NS)
-        self.app = BingxEmulator(self.time, EmulatorSettings(exchange=Settings(accounts=(account, *others))))
+        self.app = BingxEmulator(self.time, EmulatorSettings(exchange=exchange))
         start_quiet(self.app.exchange)
         app: App = self.app
         if wrap is not None:

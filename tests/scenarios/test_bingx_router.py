@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 
 from sor.adapter import AccountState, Sink, VenueOrder
@@ -22,7 +23,7 @@ from sor.errors import InDoubt, NotSent
 from sor.events import AnyFact, PositionKnown
 from sor.ids import AccountId, ClOrdId, ExecId, ParentId
 from sor.journal import Environment, verify
-from sor.orders import ParentOrder, ParentStatus, PositionSide, Side
+from sor.orders import OrdType, ParentOrder, ParentStatus, PositionSide, Side
 from sor.params import ParamStore
 from sor.parent import Parent
 from sor.plugins import Plugins
@@ -35,6 +36,7 @@ from tests.fakes.bingx_rig import BTC, PLACE, Rig
 from tests.fakes.bingx_server import serving
 from venues.bingx.adapter import BingxVenue, open_venue
 from venues.bingx.emulator.audit import audit
+from venues.bingx.emulator.contracts import DEFAULTS, Contract, Rules
 
 pytestmark = pytest.mark.anyio
 TRIO_TOO = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
@@ -75,8 +77,8 @@ class Life:
 class Desk(Rig):
     """A router in front of the adapter."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, *, contracts: tuple[Contract, ...] = DEFAULTS) -> None:
+        super().__init__(folder, contracts=contracts)
         self.tape = Tape()
         self.alarms: list[Alarm] = []
         plugins = Plugins.installed()
@@ -215,11 +217,19 @@ class Desk(Rig):
 # --- the good way -----------------------------------------------------------------------------------------------------
 
 
-async def test_b5_b6_a_cross_is_one_request_and_nothing_waits_after_it(tmp_path: Path) -> None:
-    desk = await Desk(tmp_path).start()
+BOUNDED = tuple(msgspec.structs.replace(one, rules=Rules(market_ratio=Decimal("0.001"))) for one in DEFAULTS)
+"""Contracts whose MARKET orders trade within 10 bps of the mark, which is inside the collar."""
+
+
+@pytest.mark.parametrize(("contracts", "kind"), [(BOUNDED, OrdType.MARKET), (DEFAULTS, OrdType.LIMIT)])
+async def test_b5_b6_a_cross_is_one_request_and_nothing_waits_after_it(
+    tmp_path: Path, contracts: tuple[Contract, ...], kind: OrdType
+) -> None:
+    desk = await Desk(tmp_path, contracts=contracts).start()
     parent = desk.submit()
     desk.run(10)
     assert (parent.status, parent.ledger.cum_lots) == (ParentStatus.FILLED, 20)
+    assert [child.order.ord_type for child in parent.children] == [kind]
     assert desk.requests() == [POST]
     desk.run(30_000)
     assert desk.requests() == []
