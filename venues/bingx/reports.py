@@ -349,6 +349,8 @@ class Reports:
             not news.last_lots and news.last_value and abs(news.last_value - value) > news.last_value_slack
         ):
             return nothing  # earlier pushes were lost: this figure is that of the last trade only, or of more
+        if self._push_fee is not PushFee.CUMULATIVE and not news.last_lots and not news.last_value:
+            return nothing  # whether they were does not show: the shape of 2023 names neither the trade nor its value
         if track.cum_lots and self._push_fee is not PushFee.PER_FILL:
             known = [one.fee_atoms for one in track.fills if one.fee_atoms is not None]
             if self._push_fee is PushFee.FIRST_ONLY or len(known) < len(track.fills):
