@@ -35,7 +35,7 @@ from venues.bingx.rest import BACKGROUND_WAIT_NS, CANCEL_WAIT_NS, ORDER_WAIT_NS,
 from venues.bingx.session import Session
 from venues.bingx.wire import OrderWire
 from venues.plumbing.budget import Priority
-from venues.plumbing.client import Trouble
+from venues.plumbing.client import Fate, Trouble
 from venues.plumbing.outlet import Outlet
 
 CONFIRM_NS: Final = 1 * NS
@@ -219,8 +219,8 @@ class OrderDesk:
             self._owed.popleft()  # its estimate stands
         self._owe_from(ref, tries=0)
 
-    def _owe_from(self, ref: OrderRef, *, tries: int) -> None:
-        at_ns = self._session.now_ns() + FEE_AFTER_NS[tries]
+    def _owe_from(self, ref: OrderRef, *, tries: int, not_before_ns: int = 0) -> None:
+        at_ns = max(self._session.now_ns() + FEE_AFTER_NS[tries], not_before_ns)
         self._owed.append(_Owed(ref, at_ns, tries))
         self._session.scheduler.call_at(at_ns, self._ask_fees)
 
@@ -240,7 +240,9 @@ class OrderDesk:
                 # Its state is old news to everybody.
                 told = self._reports.told(answer)
                 self._tell([one for one in told if isinstance(one, ExecutionReport) and one.last_lots])
-            if self._reports.unsettled(due.ref.cl_ord_id) and due.tries + 1 < len(FEE_AFTER_NS):
+            if isinstance(answer, Trouble) and answer.fate is Fate.RATE_LIMITED:
+                self._owe_from(due.ref, tries=due.tries, not_before_ns=answer.until_ns)  # nobody was asked
+            elif self._reports.unsettled(due.ref.cl_ord_id) and due.tries + 1 < len(FEE_AFTER_NS):
                 self._owe_from(due.ref, tries=due.tries + 1)
             self._session.scheduler.call_at(self._session.now_ns() + FEE_SPACING_NS, self._ask_fees)
 
