@@ -5,7 +5,7 @@ put together from fragments, sizes bounded, and everything that can go wrong tur
 bytes: whoever decodes JSON checks the text anyway.
 
 Nearly everything that a venue sends is one whole unmasked frame of under 64 KiB, and cutting that out of what was read
-is six times as quick as the library. So such frames are cut out here, and the library is given every other byte:
+is five times as quick as the library. So such frames are cut out here, and the library is given every other byte:
 handshake, control frames, fragments and what comes between them, larger frames; and from the first frame that looks
 wrong on everything, so that it alone says what is wrong. It is given frames whole, so it stands between two of them
 when one passes it by. tests/property/test_plumbing_frames.py holds this against the library alone.

@@ -356,7 +356,7 @@ class SocketSession:
         except (msgspec.MsgspecError, ValueError):
             self._unreadable()
             return
-        if isinstance(heard, Data):  # nearly always, and a pattern takes three times as long
+        if isinstance(heard, Data):  # nearly always, and a pattern takes four times as long
             topic = heard.topic
             found = self._topics.get(topic)
             if found is None or found.step is not _LIVE:
