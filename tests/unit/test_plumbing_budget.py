@@ -233,6 +233,30 @@ def test_requests_on_other_limits_do_not_queue() -> None:
     assert turns == [Turn.GO]
 
 
+def test_who_waits_for_one_limit_holds_up_nobody_in_another_with_room_for_both() -> None:
+    gate = Gate(per_second(1))
+    gate.budget.add(Limit(name="address", capacity=4, window_ns=10 * NS))
+    gate.budget.add(Limit(name="cancels", capacity=1, window_ns=NS))
+    log: list[tuple[str, Turn, int]] = []
+
+    def ask(name: str, priority: Priority, units: dict[str, int]) -> None:
+        gate.turnstile.enter(
+            gate.budget.cost({**units, "address": 1}),
+            priority,
+            expires_ns=T + 2 * NS,
+            on_turn=lambda turn: log.append((name, turn, gate.time.now_ns() - T)),
+        )
+
+    ask("c1", CANCEL, {"cancels": 1})
+    ask("c2", CANCEL, {"cancels": 1})
+    ask("exit", REDUCE, {"orders": 1})
+    assert log == [("c1", Turn.GO, 0), ("exit", Turn.GO, 0)]
+    ask("c3", CANCEL, {"cancels": 1})
+    ask("read", READ, {})  # both that are left of the address are for the cancels before it
+    gate.time.run_until(T + 3 * NS)
+    assert log[2:] == [("c2", Turn.GO, NS), ("c3", Turn.GO, 2 * NS), ("read", Turn.TOO_LATE, 2 * NS)]
+
+
 def test_what_cannot_leave_in_time_is_told_at_once() -> None:
     gate = Gate(per_second(1))
     gate.ask("a", OPEN)

@@ -247,6 +247,15 @@ class Budget:
             opens_ns = max(opens_ns, bucket.opens_ns(units, priority, now_ns))
         return opens_ns if opens_ns > now_ns else 0
 
+    def leaves(self, claimed: Mapping[Bucket, int], cost: Cost, priority: Priority, now_ns: int) -> bool:
+        """Whether this request would leave what others have claimed: `claimed` units of each of those limits."""
+        now_ns = self._clamped(now_ns)
+        for bucket, units in cost:
+            held = claimed.get(bucket, 0)
+            if units and held and bucket.used(now_ns) + held + units > bucket.ceilings[priority]:
+                return False
+        return True
+
     def check(self, cost: Cost, priority: Priority) -> None:
         """Raise `CallerError` when a request can never fit, however long it waits."""
         for bucket, units in cost:

@@ -3,8 +3,9 @@
 Rules
 - Plain calls and `Scheduler.call_at`: `enter` calls back at once when the request may leave or can never leave in
   time, else later. No tasks, no clock, so it runs in virtual time too.
-- Whoever waits is never overtaken by a request of equal or lower priority that spends from the same limit; a better
-  one overtakes. Requests on different limits do not hear of each other.
+- What whoever waits still needs of a limit is not given to a request of equal or lower priority; a better one may have
+  it. Where there is enough for both, nobody waits for another: cancels that wait for the limit of their own endpoint
+  hold up no exit, although both count in the limit of the address.
 - A request that the budget cannot admit before its deadline is refused at once, not kept in vain.
 - The number of waiting requests is bounded. When it is full, a better newcomer pushes out the newest of the lowest
   priority, and everybody else is refused.
@@ -115,7 +116,7 @@ class Turnstile:
     def _serve(self, now_ns: int) -> list[tuple[Ticket, Turn]]:
         """Take out everybody whose turn has come, best first, and see to it that we come back for the rest."""
         turns: list[tuple[Ticket, Turn]] = []
-        claimed: dict[Bucket, None] = {}
+        claimed: dict[Bucket, int] = {}
         next_ns = 0
         for queue in self._queues:
             stay: list[Ticket] = []
@@ -124,7 +125,7 @@ class Turnstile:
                 if ticket.expires_ns < now_ns:
                     turns.append((ticket, Turn.TOO_LATE))
                     continue
-                if not any(units and bucket in claimed for bucket, units in ticket.cost):
+                if not claimed or self._budget.leaves(claimed, ticket.cost, ticket.priority, now_ns):
                     opens_ns = self._budget.take(ticket.cost, ticket.priority, now_ns)
                     if not opens_ns:
                         turns.append((ticket, Turn.GO))
@@ -133,7 +134,8 @@ class Turnstile:
                     turns.append((ticket, Turn.TOO_LATE))
                     continue
                 stay.append(ticket)
-                claimed.update((bucket, None) for bucket, units in ticket.cost if units)
+                for bucket, units in ticket.cost:
+                    claimed[bucket] = claimed.get(bucket, 0) + units
                 due_ns = min(opens_ns or ticket.expires_ns, ticket.expires_ns)
                 next_ns = min(next_ns or due_ns, due_ns)
             queue[:] = stay
