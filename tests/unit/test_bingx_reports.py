@@ -214,6 +214,16 @@ def test_after_a_restart_the_first_push_is_a_total_too() -> None:
     assert one.hear(said(PUSH, CANCELED, 10, "1000")) == ["canceled 10", "status canceled 10"]
 
 
+def test_after_a_restart_old_pushes_that_come_late_are_no_fills() -> None:
+    """All 30 lots were counted from the acknowledgement, by the process before; its pushes reach this one."""
+    one = Desk()
+    assert one.hear(said(PUSH, NEW, 0)) == ["new"]
+    assert one.hear(said(PUSH, PART, 10, "1000", **trade(10))) == ["status partially_filled 10"]
+    assert one.hear(said(PUSH, PART, 20, "1000", **trade(10))) == ["status partially_filled 20"]
+    assert one.hear(said(QUERY, FULL, 30, "1000")) == ["status filled 30"]
+    assert one.hear(said(PUSH, FULL, 30, "1000", **trade(10))) == []
+
+
 def test_after_a_restart_an_order_without_fills_is_as_our_own() -> None:
     one = Desk()
     assert one.hear(said(QUERY, NEW, 0)) == ["status new 0"]

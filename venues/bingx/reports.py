@@ -9,15 +9,16 @@ is held against what has been told of its order, and what is new becomes reports
   lot-tick.
 - The price of a fill is the trade's own where the push has it, else what the change of (quantity x average) leaves for
   it. Averages are rounded by the venue, so of the prices they allow the one nearest to the average is taken, and never
-  one beyond the order's limit. The money told is then right to less than a tick for each lot.
+  one beyond the order's limit. The money told is then right to less than two ticks for each lot.
 - An end is told once, and only by a push or a lookup: the answers to a cancel or a new order are evidence (B10).
 - A lookup is always answered with STATUS, after the fills it brought to light.
 - Fees: a push's fee is taken where it can only be that of the fill (see `PushFee`), as WS_SETTLED. The order's total,
   from a lookup, settles what is left, as REST_SETTLED: the fill is told again with its fee (F2).
 
 An order that was not sent by this process (`sent` was not called: a restart, or a hand) begins with what it has filled
-by the time it is first seen. That part is told as a total by STATUS, never as fills, because which fills of it were
-counted before is not known here; and each later fill is followed by a STATUS for the same reason.
+by the time it is first looked up. That part is told as a total by STATUS, never as fills, because which fills of it
+were counted before is not known here; and each later fill is followed by a STATUS for the same reason. Until then a
+push is a total too: it may be an old one that comes late, and what seems new after it was counted before the restart.
 
 Nothing here waits or forgets to be told: what an answer means that never came is `refused` with `errors.judge_failure`.
 """
@@ -74,7 +75,7 @@ class PushFee(StrEnum):
 class _Track:
     """What has been told of one order.
 
-    based      what it had filled when it was first seen is known; always so for an order that was sent from here.
+    based      what it had filled when it was first looked up is known; always so for an order that was sent from here.
     whole      that was nothing: every lot was told as a fill.
     end        how it ended, once that is known; refused: it was, as far as the answer goes.
     value      lots x ticks of the fills told, or of the first total where not whole.
@@ -270,14 +271,15 @@ class Reports:
         asked = news.source is Provenance.QUERY
         if news.order_lots and not asked and not track.order_lots:
             track.order_lots = news.order_lots
-        if not track.based and news.cum_lots >= 0:
+        if asked and not track.based and news.cum_lots >= 0:
             track.based = True
             track.whole = news.cum_lots == 0
             track.cum_lots = track.rounded = news.cum_lots
             track.value = news.avg_ticks * news.cum_lots
         status, ended_before = news.status, track.end is not None
         is_open = status in _OPEN or (status is None and news.source is Provenance.ACK)
-        if is_open and not asked and not track.opened and not ended_before and track.cum_lots == 0:
+        unfilled = track.cum_lots == 0 and (track.based or news.cum_lots <= 0)
+        if is_open and not asked and not track.opened and not ended_before and unfilled:
             out.append(_report(track, news, ExecType.NEW))
         track.opened = track.opened or status is not None or news.source is Provenance.ACK
         fills = self._fill(track, news) if track.based else []
