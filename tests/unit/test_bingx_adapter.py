@@ -415,6 +415,18 @@ async def test_r6_a_clock_that_jumps_is_read_again(rig: Rig) -> None:
     assert rig.told()[0] == "ack trade 20@600001"
 
 
+async def test_r1_an_order_is_dated_by_a_clock_no_worse_than_is_declared(rig: Rig) -> None:
+    rig.switch("clock-skew=ms=30000")
+    rig.switch("read-late=ms=4000,on=server/time")
+    rig.venue.submit(rig.order())  # refused, and the clock is begun anew, from one sample of four seconds
+    rig.run(6_000)
+    rig.told()
+    rig.venue.submit(rig.order())  # so its date may be two seconds off either way
+    rig.run(200)
+    assert rig.told()[0] == "ack trade 20@600001"
+    assert rig.venue.capabilities.clock_error_ns >= 2 * NS
+
+
 async def test_hedge_mode_names_the_side_of_the_position(tmp_path: Path) -> None:
     rig = await Rig(tmp_path, hedge=True).connect()
     capabilities = rig.venue.capabilities

@@ -10,6 +10,7 @@ from sor.orders import PositionSide, Tif
 from sor.units import MS, NS
 from venues.bingx import endpoints, wire
 from venues.bingx.listings import TradingRules
+from venues.plumbing.client import ClientSettings
 
 CLIENT_IDS: Final = ClOrdIdCodec(prefix="sor", separator="-", max_len=wire.CLIENT_ID_MAX)
 """1 to 40 characters. The server lower-cases them since 2024-07-22; one page says alphanumeric, ids with hyphens are
@@ -18,9 +19,9 @@ accepted live and on the demo. Ours are 22 characters, `sor` + epoch, `-`, paren
 LOOKUP_LAG_NS: Final = 5 * NS
 """How soon after placement "does not exist" may be a lie is nowhere quantified; "a few seconds" is the advice."""
 
-CLOCK_ERROR_NS: Final = 500 * MS
-"""Assumed: half the round trip of a slow measurement, and drift until the next. BingX's own clock was within 5 ms of
-world time whenever it was measured."""
+CLOCK_ERROR_NS: Final = ClientSettings().clock_error_ns_max
+"""The client's own bound: signed with a clock that is known less well, nothing leaves. Usually it is far smaller, but
+after a clock was set, the first sample alone says how large, and by so much later may an order still be accepted."""
 
 
 def capabilities(
