@@ -194,6 +194,20 @@ def test_a_file_that_cannot_be_written_is_in_nobodys_way(tmp_path: Path, caplog:
     assert "are not kept in" in caplog.text
 
 
+def test_a_directory_that_others_may_write_to_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "sor-1000"
+    bench = Bench(folder / "cache.json")
+    bench.wish(3)
+    bench.answer()
+    folder.chmod(0o777)  # whose it is then, is no longer certain: /tmp has room for anybody's links
+    assert LeverageFile(bench.path, boot="boot-1").load() == {}
+    bench.path.unlink()
+    bench.wish(2)
+    bench.answer()
+    assert list(folder.iterdir()) == []
+    assert "others may write to that directory" in caplog.text
+
+
 def test_without_a_boot_to_belong_to_nothing_is_kept(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "cache.json", boot="")
     bench.wish(3)

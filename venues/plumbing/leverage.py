@@ -66,7 +66,7 @@ class LeverageFile:
         """What was kept since this boot."""
         try:
             about = self._path.stat()
-            if not self._boot or about.st_uid != os.getuid() or about.st_mode & 0o022:
+            if not self._boot or about.st_uid != os.getuid() or about.st_mode & 0o022 or not self._folder_is_ours():
                 return {}
             kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
         except (OSError, msgspec.MsgspecError):
@@ -88,6 +88,9 @@ class LeverageFile:
         beside = self._path.with_suffix(f".{os.getpid()}")
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._folder_is_ours():
+                _log.warning("leverages are not kept in %s: others may write to that directory", self._path.parent)
+                return
             with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
                 file.write(msgspec.json.encode(kept))
             beside.replace(self._path)
@@ -95,6 +98,11 @@ class LeverageFile:
             _log.warning("leverages are not kept in %s: %s", self._path, error.strerror)
             with contextlib.suppress(OSError):
                 beside.unlink()
+
+    def _folder_is_ours(self) -> bool:
+        """Whether nobody else can put files, or links to files of ours, in its place: the default may be in /tmp."""
+        about = self._path.parent.stat()
+        return about.st_uid == os.getuid() and not about.st_mode & 0o002
 
 
 def leverage_file(*, venue: str, environment: str, key: Secret, folder: Path | None = None) -> LeverageFile:
