@@ -387,6 +387,14 @@ class Diagnosed(Protocol):
         """
 
 
+@runtime_checkable
+class Selective(Protocol):
+    """An adapter whose venue lists more than can be traded, and that can say why."""
+
+    def why_not(self, symbol: Symbol) -> str:
+        """Why nothing of that symbol can be ordered now, in words; "" when it knows of none. Valid once connected."""
+
+
 OpenVenue = Callable[[dict[str, str]], VenueAdapter]
 """An entry point of group `sor.venues`: options from the configuration in, an unconnected adapter out.
 

@@ -169,6 +169,12 @@ class Dispatcher:
                 adapter.subscribe(symbol)
         return feed
 
+    def listen(self, adapter: VenueAdapter) -> None:
+        """Ask `adapter`, which has a session, for the market data that is wanted; nothing else goes on yet."""
+        wanted = self._unheard[adapter.name]
+        while wanted:
+            adapter.subscribe(wanted.pop(0))
+
     def connected(self, adapter: VenueAdapter) -> None:
         """`adapter` has a session for the first time: from now on orders may be sent, and market data be asked for."""
         for symbol in self._unheard.pop(adapter.name, []):

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from secrets import randbelow
 from types import TracebackType
 from weakref import WeakValueDictionary
@@ -23,7 +24,7 @@ import anyio.abc
 import msgspec
 
 from sor import __version__
-from sor.adapter import AccountState, VenueAdapter
+from sor.adapter import AccountState, Selective, VenueAdapter
 from sor.caretaker import Caretaker, Listener, open_children
 from sor.caretaker import Reconciled as Reconciled
 from sor.child import Life
@@ -52,7 +53,7 @@ from sor.ids import EPOCH_BOUND, ClOrdId, ParentId, VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.intake import admit, as_recorded, check_amend, listed, parent_of, preview
 from sor.journal import Journal, turns
-from sor.market import MarketView
+from sor.market import MarketView, Trust
 from sor.orders import (
     Action,
     ExecType,
@@ -73,6 +74,9 @@ from sor.units import NS
 
 CLOCK_BEHIND_S = 1.0
 """A wall clock this far behind the journal is an alarm: it was set back, or was wrong before."""
+BOOK_WAIT_S = 3.0
+"""How long a start waits for the books of what rests."""
+BOOK_POLL_S = 0.01
 ENDED_HANDLES_MAX = 1_000
 """Handles of ended parents that are kept, with all their happenings, when nobody holds them; then the oldest go."""
 
@@ -99,6 +103,7 @@ class Router:
         self._dispatcher: Dispatcher | None = None
         self._caretaker: Caretaker | None = None
         self._patience: anyio.CancelScope | None = None
+        self._caring: list[tuple[anyio.CancelScope, anyio.Event]] = []
         self.core = Core(policies={}, schedules={}, decider=decide)
         self.recovered: Reconciled | None = None
         """What was found at the venues at the start."""
@@ -116,6 +121,7 @@ class Router:
             self._dispatcher = None
             try:
                 with anyio.CancelScope(shield=True):
+                    await self._stop_caring()
                     for adapter in reversed(self._connected):
                         await adapter.disconnect()
             finally:
@@ -188,18 +194,19 @@ class Router:
             self._connected.append(adapter)
             if settings.dead_man_s:
                 await care.arm_dead_man(adapter)
-                tasks.start_soon(care.keep_dead_man, adapter)
+                self._care_by(tasks, partial(care.keep_dead_man, adapter))
             learned[adapter.name] = await care.learn_positions(adapter)
         for spelling in settings.watch:
             instrument = self._watched(spelling)
             dispatcher.feed(instrument.venue, instrument.symbol)
         self.recovered = await care.reconcile()
+        await self._see_what_rests(dispatcher)
         for adapter in self._adapters:
             dispatcher.connected(adapter)
-            tasks.start_soon(care.keep_refreshed, adapter)
-            tasks.start_soon(care.keep_positions, adapter, learned[adapter.name])
+            self._care_by(tasks, partial(care.keep_refreshed, adapter))
+            self._care_by(tasks, partial(care.keep_positions, adapter, learned[adapter.name]))
         if settings.reconcile_s:
-            tasks.start_soon(care.keep_reconciled)
+            self._care_by(tasks, care.keep_reconciled)
         if settings.params_poll_s:
             tasks.start_soon(self._watch_params)
 
@@ -221,6 +228,7 @@ class Router:
             with anyio.CancelScope(shield=True):
                 await self._withdraw_everything(dispatcher)
                 left = [child.order.cl_ord_id for child in open_children(self.core)]
+                await self._stop_caring()
                 # Backwards: what was opened last, tasks included, must be closed first.
                 for adapter in reversed(self._adapters):
                     if self._settings.dead_man_s and not left:
@@ -251,6 +259,43 @@ class Router:
         with self._patience, anyio.move_on_after(self._settings.shutdown_s):
             for parent in parents:
                 await self._handle(parent).ended()
+
+    async def _see_what_rests(self, dispatcher: Dispatcher) -> None:
+        """Give the books of resting orders a moment to come: who sees none withdraws them, and loses their place."""
+        for adapter in self._adapters:
+            resting = [
+                dispatcher.feed(adapter.name, parent.instrument.symbol)
+                for parent in self.core.at_work.values()
+                if parent.venue == adapter.name and parent.active and parent.open_children
+            ]
+            if resting:
+                dispatcher.listen(adapter)
+            with anyio.move_on_after(BOOK_WAIT_S):
+                for feed in resting:
+                    while feed.view(self._now()).trust is not Trust.OK:  # noqa: ASYNC110 - nobody is told of a book
+                        await anyio.sleep(BOOK_POLL_S)
+
+    def _care_by(self, tasks: anyio.abc.TaskGroup, keep: Callable[[], Awaitable[None]]) -> None:
+        """Run something that goes on asking venues, until they are left."""
+        scope, ended = anyio.CancelScope(), anyio.Event()
+        self._caring.append((scope, ended))
+
+        async def run() -> None:
+            try:
+                with scope:
+                    await keep()
+            finally:
+                ended.set()
+
+        tasks.start_soon(run)
+
+    async def _stop_caring(self) -> None:
+        """Nobody asks a venue anything any more: one that is closed would answer with an error."""
+        caring, self._caring = self._caring, []
+        for scope, _ in caring:
+            scope.cancel()
+        for _, ended in caring:
+            await ended.wait()
 
     def _stop_tasks(self, tasks: anyio.abc.TaskGroup) -> None:
         tasks.cancel_scope.cancel()
@@ -296,6 +341,8 @@ class Router:
         A plain limit order that an intent asks for is answered once it rests; everything else once it has ended. Its
         leverage is set before anything is sent, on entering only; where that fails, nothing is sent.
         """
+        self._running()
+        self._check_tradable(intent.asset)
         order = parent_of(self.core, intent, policy=self._settings.intent_policy)
         leverage: int | None = None
         if intent.leverage is None or intent.action is Action.EXIT or order.parent_id in self.core.by_id:
@@ -505,7 +552,18 @@ class Router:
         mine = self._settings.account
         if order.account != mine:
             raise CallerError(f"account {order.account!r} is not traded here; nothing was sent. This is {mine!r}")
+        self._check_tradable(order.symbol)
         return admit(self.core, order)
+
+    def _check_tradable(self, spelling: str) -> None:
+        """Raises `CallerError`, with the reason, for a symbol that a venue lists and does not let be traded now."""
+        symbol = canonical_symbol(spelling)
+        if any((adapter.name, symbol) in self.core.instruments for adapter in self._adapters):
+            return
+        for adapter in self._adapters:
+            why = adapter.why_not(symbol) if isinstance(adapter, Selective) else ""
+            if why:
+                raise CallerError(f"{spelling!r} cannot be traded on {adapter.name} now: {why}; nothing was sent")
 
     def _watched(self, spelling: str) -> Instrument:
         """The instrument to watch: on the first venue that lists it. Raises `CallerError` where none does."""

@@ -33,6 +33,8 @@ GTC_DEADLINE_S = 30 * 86_400.0
 """A plain limit order that an intent asks for rests this long at most."""
 STEPS_MAX = 2**53
 """Lots or ticks of an order: far beyond what any venue takes, and what a journal can hold with room to spare."""
+NAMED_MAX = 10
+"""Instruments that are named to whoever asks for one that is not there; venues list a thousand."""
 _METADATA = ("order_type", "limit_price", "may_rest", "deadline_s", "policy", "param_set")
 
 
@@ -103,8 +105,12 @@ def listed(core: Core, spelling: str, venues: tuple[VenueName, ...]) -> Instrume
         found = core.instruments.get((venue, symbol))
         if found is not None:
             return found
-    names = ", ".join(f"{symbol} ({venue})" for venue, symbol in core.instruments) or "none"
-    raise CallerError(f"{spelling!r} is not listed on any allowed venue; nothing was sent. Listed: {names}")
+    names = [f"{name} ({venue})" for venue, name in core.instruments]
+    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
+    raise CallerError(
+        f"{spelling!r} is not listed on any allowed venue; nothing was sent. "
+        f"Listed: {', '.join(names[:NAMED_MAX]) or 'none'}{more}"
+    )
 
 
 def parent_of(core: Core, intent: Intent, *, policy: str) -> ParentOrder:

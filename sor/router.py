@@ -204,8 +204,7 @@ class Core:
             for child in parent.open_children:
                 self.desk.session_lost(parent, child, fact.now_ns)
                 child.early_queries = 0  # their answers died with the process that asked
-            if parent.active:
-                self._ask(parent, _REVISIT)
+            # Nothing is decided before its venue is up: without a book what rests would lose its place for nothing.
             self._settle(parent, fact.now_ns)
 
     def _instrument(self, fact: InstrumentAdopted) -> None:

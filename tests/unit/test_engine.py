@@ -229,10 +229,36 @@ async def test_a_restart_goes_on_where_the_journal_stops(tmp_path: Path) -> None
     async with Router(Settings(journal=tmp_path / "killed"), venues=[venue]) as router:
         again = {one.parent_id: one for one in router.parents()}
         assert again[ParentId("done")].status is ParentStatus.FILLED
+        await until(lambda: live_orders(venue) == [500])
         await resting(router, again[ParentId("rest")])
-        assert live_orders(venue) == [500]
         assert await router.submit(order("done")) is again[ParentId("done")]
     assert live_orders(venue) == []
+
+
+class Closing(SimulatedVenue):
+    """Takes a while to close, and notes whether it is asked for the account meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__(read({"market": "ladder", "latency": "near", "ladder.spread_ticks": "5"}))
+        self.closing = False
+        self.asked_too_late = 0
+
+    async def account(self) -> AccountState:
+        self.asked_too_late += self.closing
+        return await super().account()
+
+    async def disconnect(self) -> None:
+        self.closing = True
+        await anyio.sleep(0.05)
+        await super().disconnect()
+
+
+async def test_a_venue_that_is_left_is_asked_nothing_any_more(tmp_path: Path) -> None:
+    """Its account is read after a fill, and the fill was just before."""
+    venue = Closing()
+    async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
+        await (await router.submit(order("one"))).result()
+    assert venue.asked_too_late == 0
 
 
 async def killed(journal: Path, venue: VenueAdapter) -> None:
