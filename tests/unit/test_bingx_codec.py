@@ -231,7 +231,7 @@ def test_asking_for_a_contract() -> None:
     some = listings(contract(), contract("ABC-USDT", status=25))
     assert some.of(Symbol("BTCUSDT")) is some.known("BTC-USDT")
     assert some.known("ABC-USDT") is None
-    with pytest.raises(CallerError, match="ABC-USDT is not online: status 25; nothing was sent"):
+    with pytest.raises(CallerError, match="ABC-USDT is not online: status 25, paused; nothing was sent"):
         some.of(Symbol("ABCUSDT"))
     with pytest.raises(CallerError, match="lists no XYZUSDT"):
         some.of(Symbol("XYZUSDT"))

@@ -484,7 +484,7 @@ def test_a_ban_stops_everything_and_a_public_limit_its_group() -> None:
         (Fate.IN_DOUBT, "timeout", Outcome.IN_DOUBT, RejectKind.OTHER, Cause.TRANSPORT),
         (Fate.IN_DOUBT, "109500", Outcome.IN_DOUBT, RejectKind.OTHER, Cause.TRANSPORT),
         (Fate.RATE_LIMITED, "", Outcome.RETRY_LATER, RejectKind.RATE_LIMITED, Cause.RATE),
-        (Fate.RATE_LIMITED, "http 418", Outcome.RETRY_LATER, RejectKind.RATE_LIMITED, Cause.RATE),
+        (Fate.RATE_LIMITED, "http 418", Outcome.RETRY_LATER, RejectKind.RATE_LIMITED, Cause.BAN),
         (Fate.RATE_LIMITED, "100410", Outcome.RETRY_LATER, RejectKind.RATE_LIMITED, Cause.RATE),
         (Fate.REFUSED, "101204", Outcome.REFUSED, RejectKind.NO_MARGIN, Cause.FUNDS),
         (Fate.REFUSED, "http 404", Outcome.REFUSED, RejectKind.BAD_TERMS, Cause.TERMS),
@@ -494,7 +494,8 @@ def test_what_the_client_ended_with_as_a_verdict(
     fate: Fate, code: str, outcome: Outcome, reject: RejectKind, cause: Cause
 ) -> None:
     verdict = verdict_of(Trouble(fate=fate, name="order", code=code, text="words"), Asked.PLACE)
-    assert (verdict.outcome, verdict.reject, verdict.cause, verdict.text) == (outcome, reject, cause, "words")
+    text = "words" if code else "not sent: words"  # our own budget held it back
+    assert (verdict.outcome, verdict.reject, verdict.cause, verdict.text) == (outcome, reject, cause, text)
     if fate is not Fate.NOT_SENT:
         assert verdict.code == (code or "rate_limited")
 

@@ -75,7 +75,7 @@ _log = logging.getLogger(__name__)
 
 
 class BingxVenue:
-    """A `VenueAdapter` and `Diagnosed`. Made by `open_venue`.
+    """A `VenueAdapter`, `Diagnosed` and `Selective`. Made by `open_venue`.
 
     links    makes the links of a session: over TCP unless somebody brings others.
     """
@@ -110,7 +110,7 @@ class BingxVenue:
         except BaseException as error:
             await self.disconnect()
             if isinstance(error, InDoubt):
-                raise NotSent(f"BingX could not be reached; nothing was ordered. Try again later. {error}") from error
+                raise NotSent(str(error)) from error
             raise
 
     async def disconnect(self) -> None:
@@ -176,6 +176,10 @@ class BingxVenue:
     def checks(self, symbol: str, scheduler: Scheduler) -> AsyncIterator[Check]:
         """Look at keys, clock, permissions, account, instrument and sockets; nothing is ordered, nothing changed."""
         return check_all(self._settings, self._links, symbol, scheduler)
+
+    def why_not(self, symbol: Symbol) -> str:
+        """Why a contract that BingX lists cannot be traded: paused, closed to the API, without known steps."""
+        return self._connected.session.listings.why_not(symbol)
 
     @property
     def _connected(self) -> _On:
@@ -357,6 +361,7 @@ class _On:
     def stream_down(self, why: str) -> None:
         """Pushes do not come any more."""
         self._up = False
+        _log.warning("BingX: %s", why)
         self.outlet.link(False, why)
 
     def stream_gap(self, why: str) -> None:

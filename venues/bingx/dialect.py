@@ -6,15 +6,19 @@ last and outside what is signed. Where a value is JSON, the values are percent-e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar, assert_never
 from urllib.parse import quote
 
-from sor.errors import VenueFault
+import msgspec
+
+from sor.errors import CallerError, InDoubt, NotSent, SorError, VenueFault
 from sor.orders import RejectKind
 from sor.units import MS, NS
 from venues.bingx.endpoints import ALL, EXPIRE_HEADER, IP_LIMITS, REMAIN_HEADER, Endpoint, IpGroup
 from venues.bingx.errors import (
+    BANS,
+    STAY_AWAY,
     Asked,
     Cause,
     Outcome,
@@ -208,12 +212,46 @@ def verdict_of(trouble: Trouble, asked: Asked) -> Verdict:
         case Fate.RATE_LIMITED:
             if trouble.code.isdigit():
                 return judge_code(code=int(trouble.code), text=trouble.text, asked=asked)
-            # Our own budget held it back, or the address is banned: nothing was carried out.
-            return _plain(trouble, Outcome.RETRY_LATER, RejectKind.RATE_LIMITED, Cause.RATE)
+            # The address is banned, or our own budget held it back: nothing was carried out.
+            held = _plain(trouble, Outcome.RETRY_LATER, RejectKind.RATE_LIMITED, Cause.RATE)
+            if trouble.code in BANS:
+                return msgspec.structs.replace(held, cause=Cause.BAN, advice=STAY_AWAY)
+            return held if trouble.code else msgspec.structs.replace(held, text=f"not sent: {trouble.text}")
         case Fate.REFUSED:
             if trouble.code.lstrip("-").isdigit():
                 return judge_code(code=int(trouble.code), text=trouble.text, asked=asked)
             return _plain(trouble, Outcome.REFUSED, RejectKind.BAD_TERMS, Cause.TERMS)
+        case _:
+            assert_never(trouble.fate)
+
+
+_SAID: Mapping[Cause, str] = {
+    Cause.AUTH: "BingX does not accept these keys",
+    Cause.CLOCK: "BingX does not accept our timestamps",
+    Cause.RATE: "BingX limits how often it is asked",
+    Cause.BAN: "BingX shuts this address out",
+    Cause.RISK: "BingX bars this account",
+    Cause.BUSY: "BingX is busy",
+    Cause.TRANSPORT: "BingX did not answer",
+}
+"""What has happened, by what it was about; anything else was refused."""
+
+
+def read_error(trouble: Trouble) -> SorError:
+    """What to raise where something was asked for that changes nothing: never a reason to look anything up."""
+    verdict = verdict_of(trouble, Asked.READ)
+    said = f"{_SAID.get(verdict.cause, 'BingX refused')}: {verdict.code} {verdict.text} ({trouble.name})"
+    advice = verdict.advice or "try again later"
+    text = f"{said}; nothing was ordered. {advice[0].upper()}{advice[1:]}"
+    match trouble.fate:
+        case Fate.NOT_SENT:
+            return trouble.error()
+        case Fate.RATE_LIMITED:
+            return NotSent(text)
+        case Fate.REFUSED:
+            return CallerError(text)
+        case Fate.IN_DOUBT:
+            return InDoubt(text)
         case _:
             assert_never(trouble.fate)
 

@@ -120,14 +120,16 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
 
 
 _NO, _LATER, _DOUBT = Outcome.REFUSED, Outcome.RETRY_LATER, Outcome.IN_DOUBT
-_KEYS = "check BINGX_API_KEY and BINGX_API_SECRET, and that both belong to this environment"
-_AUTH = Meaning(_NO, RejectKind.OTHER, Cause.AUTH, _KEYS)
+_AUTH = Meaning(
+    _NO, RejectKind.OTHER, Cause.AUTH, "check the key, and that it is one of this environment; each has its own"
+)
+_SIGNED = Meaning(_NO, RejectKind.OTHER, Cause.AUTH, "check the secret: it is not the one of this key")
 _RIGHTS = Meaning(
     _NO, RejectKind.OTHER, Cause.AUTH, "allow perpetual futures trading for this key, and this address in its whitelist"
 )
-_CLOCK = Meaning(_NO, RejectKind.OTHER, Cause.CLOCK, "measure the venue's clock again")
+_CLOCK = Meaning(_NO, RejectKind.OTHER, Cause.CLOCK, "let this machine's clock be set over the network (NTP)")
 _ROUTE = Meaning(_NO, RejectKind.OTHER, Cause.ROUTE)
-_RATE = Meaning(_LATER, RejectKind.RATE_LIMITED, Cause.RATE, "", RATE_PAUSE_NS)
+_RATE = Meaning(_LATER, RejectKind.RATE_LIMITED, Cause.RATE, "stay away until then: going on is a ban", RATE_PAUSE_NS)
 _RISK = Meaning(_NO, RejectKind.OTHER, Cause.RISK, "send fewer cancels for each fill", RISK_PAUSE_NS)
 # The same id came twice within a second. Of an order: a copy of the request arrived, and a lookup says what of it
 # counts. Of a cancel: an earlier one is being worked on, which says nothing about the order.
@@ -166,7 +168,7 @@ RENUMBERED: Mapping[int, int] = {
 """Numbers of before 2025-10-16, all still seen, and what they are now."""
 
 MEANINGS: Mapping[int, Meaning] = {
-    100001: _AUTH,
+    100001: _SIGNED,
     100412: _AUTH,
     100413: _AUTH,
     100004: _RIGHTS,
@@ -300,15 +302,19 @@ def judge_code(*, code: int, text: str, asked: Asked) -> Verdict:
 
 _HARMLESS = frozenset({Asked.QUERY, Asked.READ})
 """What changes nothing can be asked again."""
+STAY_AWAY = "stay away for five minutes at least: going on makes it longer"
+"""What to do about an address that is shut out."""
 _BY_STATUS: Mapping[int, Meaning] = {
     400: _TERMS,
     401: _AUTH,
-    403: Meaning(_LATER, RejectKind.RATE_LIMITED, Cause.BAN, "the firewall refuses this address", WAF_PAUSE_NS),
+    403: Meaning(_LATER, RejectKind.RATE_LIMITED, Cause.BAN, STAY_AWAY, WAF_PAUSE_NS),
     404: _ROUTE,
-    418: Meaning(_LATER, RejectKind.RATE_LIMITED, Cause.BAN, "this address is banned", RATE_PAUSE_NS),
+    418: Meaning(_LATER, RejectKind.RATE_LIMITED, Cause.BAN, STAY_AWAY, RATE_PAUSE_NS),
     429: _RATE,
 }
 _ABOUT_THE_ADDRESS = frozenset({403, 418})
+BANS = frozenset({f"http {status}" for status in _ABOUT_THE_ADDRESS})
+"""Codes of answers that shut the whole address out."""
 
 
 def judge_answer(*, status: int, body: bytes, asked: Asked, enveloped: bool = True) -> Verdict | None:
@@ -329,7 +335,7 @@ def judge_answer(*, status: int, body: bytes, asked: Asked, enveloped: bool = Tr
             return _verdict(_SILENCE, "http 200", unreadable, asked) if enveloped else None
         return judge_code(code=opened.code, text=opened.text, asked=asked) if opened.code else None
     code = f"http {status}"
-    text = unreadable if opened is None else f"{opened.code} {opened.text}".rstrip()
+    text = "a page, not JSON" if opened is None else f"{opened.code} {opened.text}".rstrip()
     meaning = _BY_STATUS.get(status)
     if meaning is None:
         return _verdict(_BUSY if status >= 500 else _SILENCE, code, text, asked)

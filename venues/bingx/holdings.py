@@ -14,6 +14,7 @@ import msgspec
 from sor.adapter import AccountState
 from venues.bingx import wire
 from venues.bingx.account import Balance, account_state
+from venues.bingx.dialect import read_error
 from venues.bingx.push import AccountPush
 from venues.bingx.rest import READ_WAIT_NS, answer_of
 from venues.bingx.session import Session
@@ -44,7 +45,7 @@ class Holdings:
             self._balances = balances
             self._at_ns = session.clock.venue_ns(session.now_ns())
         elif not self._at_ns or balances.fate is Fate.REFUSED:
-            raise balances.error()
+            raise read_error(balances)
         else:
             _log.warning("the balance could not be read, the last one stands in: %s %s", balances.code, balances.text)
         for name in positions.unlisted:

@@ -24,6 +24,7 @@ from venues.bingx.steps import DIGITS_MAX, FloatSteps, Steps, decimal_text, plai
 
 VENUE: Final = VenueName("bingx")
 _ONLINE = 1
+_STATES: Mapping[int | None, str] = {0: ", offline", 5: ", not opened yet", 25: ", paused"}
 _TRADFI = "NC"
 
 
@@ -125,10 +126,15 @@ class Listings:
         listing = self._by_symbol.get(symbol)
         if listing is not None:
             return listing
-        for venue_symbol, reason in self.refused.items():
-            if canonical_symbol(venue_symbol) == symbol:
-                raise CallerError(f"{symbol} on BingX: {reason}; nothing was sent")
+        reason = self.why_not(symbol)
+        if reason:
+            raise CallerError(f"{symbol} on BingX: {reason}; nothing was sent")
         raise CallerError(f"BingX lists no {symbol}; nothing was sent. Name one that it lists, like BTCUSDT")
+
+    def why_not(self, symbol: Symbol) -> str:
+        """Why a row was refused; "" for a symbol of none that was."""
+        reasons = (why for venue_symbol, why in self.refused.items() if canonical_symbol(venue_symbol) == symbol)
+        return next(reasons, "")
 
 
 class Fees(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -200,7 +206,7 @@ def _listing(row: _Row, fees: Fees | None, before: Listings | None) -> Listing:
         raise CallerError(f"{name} is a contract on something else than crypto, with fees and hours of its own")
     status = whole_of(row.status) if text_of(row.status) else None
     if status != _ONLINE:
-        raise CallerError(f"{name} is not online: status {status}")
+        raise CallerError(f"{name} is not online: status {status}{_STATES.get(status, '')}")
     if not (flag_of(row.api_state_open) and flag_of(row.api_state_close)):
         raise CallerError(f"{name} is closed to API orders")
     instrument = Instrument(

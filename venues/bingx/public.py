@@ -79,7 +79,7 @@ class BingxMarket:
         except BaseException as error:
             await self.disconnect()
             if isinstance(error, InDoubt):
-                raise NotSent(f"BingX could not be reached; nothing was ordered. Try again later. {error}") from error
+                raise NotSent(str(error)) from error
             raise
 
     async def disconnect(self) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from sor.units import MS, NS
 from venues.bingx import account, endpoints, fills, listings, orders
-from venues.bingx.dialect import endpoint_name, reading, units
+from venues.bingx.dialect import endpoint_name, read_error, reading, units
 from venues.bingx.errors import Asked
 from venues.bingx.listings import Fees, Listings, TradingRules
 from venues.bingx.orders import Many, OrderNews
@@ -36,6 +36,8 @@ SETTING_WAIT_NS: Final = 3 * NS
 BACKGROUND_WAIT_NS: Final = 15 * NS
 """For what nobody waits for."""
 ORDER_REPLY_NS: Final = 5 * NS
+_CHANGES: Final = frozenset({endpoint_name(endpoints.COUNTDOWN)})
+"""What is demanded and changes something; a listen key that nobody uses changes nothing."""
 
 
 class Moment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -95,7 +97,10 @@ class Rest:
         self, endpoint: Endpoint[T], call: Call, *, leave_by_ns: int, priority: Priority = Priority.READ
     ) -> T:
         """Make a request and await its answer; raises `NotSent`, `InDoubt` or `CallerError` when there is none."""
-        return answer_of(await self.begin(endpoint, call, leave_by_ns=leave_by_ns, priority=priority).wait())
+        answer = await self.begin(endpoint, call, leave_by_ns=leave_by_ns, priority=priority).wait()
+        if endpoint.name in _CHANGES and isinstance(answer, Trouble):
+            raise answer.error()
+        return answer_of(answer)
 
     def _of(
         self,
@@ -145,9 +150,9 @@ class Rest:
 
 
 def answer_of(answer: T | Trouble) -> T:
-    """An answer; raises what there is instead of it."""
+    """An answer of what changes nothing; raises what there is instead of it."""
     if isinstance(answer, Trouble):
-        raise answer.error()
+        raise read_error(answer)
     return answer
 
 
