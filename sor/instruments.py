@@ -164,8 +164,10 @@ def _whole(value: Decimal, step: Decimal, *, what: str, unit: str, symbol: str) 
     count = Fraction(value) / Fraction(step)
     if count.denominator != 1:
         below = int(count) * step
+        above = f"{(below + step).normalize():f}"
+        near = f"nearest are {below.normalize():f} and {above}" if below else f"least is {above}"
         raise CallerError(
             f"{symbol}: {what} {value} is off the step of {step}{' ' + unit if unit else ''}; nothing was sent. "
-            f"The nearest are {below.normalize():f} and {(below + step).normalize():f}"
+            f"The {near}"
         )
     return int(count)

@@ -36,9 +36,10 @@ ADVICE = {
     RejectKind.NO_MARGIN: "Add margin, or order less",
     RejectKind.RATE_LIMITED: "Wait before the next order: going on may end in a ban",
     RejectKind.NOTHING_TO_REDUCE: "There is no position that it could reduce",
-    RejectKind.BAD_TERMS: "Compare quantity and price with what `sor doctor` says of the instrument",
+    RejectKind.BAD_TERMS: "Compare it with what `sor doctor` says of the instrument and of the position mode",
     RejectKind.VENUE_CLOSED: "Try again once it trades",
     RejectKind.WOULD_TAKE: "The market moved; try again, or cross",
+    RejectKind.OTHER: "See what `sor doctor` says of keys, rights, clock and account",
 }
 """What to do about a refusal of the venue."""
 
@@ -101,12 +102,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             )
         if parent.status is ParentStatus.FILLED:
             return ""
-        return f"{done} and nothing of it rests at the venue: {self._why}{self._advice}"
+        left = "nothing of it rests at the venue" if parent.children else "nothing was sent"
+        return f"{done} and {left}: {self._why}{self._advice}"
 
     @property
     def _why(self) -> str:
         """Why it ended without having completed."""
-        parent = self.parent
+        parent, instrument = self.parent, self.parent.instrument
         text = f" ({parent.end_text})" if parent.end_text else ""
         match parent.end_reason:
             case EndReason.CALLER | EndReason.SHUTDOWN:
@@ -122,7 +124,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             case EndReason.NOTHING_LEFT_TO_REDUCE:
                 return f"there was no position left to reduce{text}"
             case EndReason.BELOW_MINIMUM:
-                return f"what was left is less than {parent.venue} takes{text}"
+                what = "what was left" if parent.children else "that"
+                least = instrument.quantity(instrument.min_qty_lots)
+                value = f"{instrument.min_notional:f} {instrument.quote}"
+                return f"{what} is less than {parent.venue} takes, which is at least {least} and {value}"
             case EndReason.HALTED:
                 return f"{parent.instrument.symbol} was halted{text}"
             case EndReason.DENIED | EndReason.POLICY_FAULT | EndReason.KILL_SWITCH | EndReason.COMPLETE | None:
@@ -134,7 +139,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         refused = self._refused
         if refused is not None and refused.reject is not None:
             said = f"{refused.reject.code} {refused.reject.text}".strip() or plain(refused.reject.reject)
-            return f", and {self.parent.venue} had refused its last order ({said})"
+            return f", and its last order had been refused ({said})"
         if self.denials:
             return f", and the risk gate had refused its orders: {self.denials}"
         return ""

@@ -142,8 +142,12 @@ def test_what_the_page_says_without_a_network(tmp_path: Path) -> None:
 
 
 MISTAKES: Mapping[str, tuple[tuple[str, ...], int, str]] = {
-    "unknown symbol": (("--symbol", "DOGE-USDT"), 1, "bingx does not list 'DOGE-USDT'; nothing was sent. It lists 3,"),
-    "paused symbol": (("--symbol", "PAUSED-USDT"), 1, "bingx does not list 'PAUSED-USDT'; nothing was sent"),
+    "unknown symbol": (
+        ("--symbol", "DOGE-USDT"),
+        1,
+        "BingX lists no DOGEUSDT; nothing was sent. Name one that it lists",
+    ),
+    "paused symbol": (("--symbol", "PAUSED-USDT"), 1, "PAUSED-USDT is not online: status 25, paused; nothing was sent"),
     "off the step": (("--qty", "0.01234567"), 1, "is off the step of 0.0001; nothing was sent. The nearest are 0.0123"),
     "below the least value": (("--qty", "0.00001"), 1, "is off the step of 0.0001; nothing was sent"),
     "no emulator": (

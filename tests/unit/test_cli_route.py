@@ -270,7 +270,7 @@ OBSTACLES: Mapping[str, tuple[tuple[str, ...], str]] = {
     ),
     "rate limit": (
         ("--option", "fault.rate_limit=1"),
-        "had refused its last order (rate_limited too many requests). Wait before the next order",
+        "its last order had been refused (rate_limited too many requests). Wait before the next order",
     ),
 }
 
@@ -414,7 +414,7 @@ def test_ctrl_c_withdraws_and_says_what_was_done(
     out, err = process.communicate(timeout=60)
     told = json.loads(out)
     assert (process.returncode, told["status"], told["unconfirmed"]) == (128 + number, "canceled", [])
-    assert "nothing of it rests at the venue: it was interrupted" in err
+    assert re.search("nothing (of it rests at the venue|was sent): it was interrupted", err)  # it may have been quick
     assert "Traceback" not in err
     assert verify(journal).faults == ()
 
