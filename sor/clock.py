@@ -1,25 +1,38 @@
-"""Real time for the live router: a wall clock that never goes back, and calls made when they are due."""
+"""Real time for the live router: a wall clock that never goes back, and calls made when they are due.
+
+Time goes on while the machine is suspended, where its system counts that (Linux does): what comes to itself three hours
+later is past its deadlines, and does not trade on as if nothing had been.
+"""
 
 from __future__ import annotations
 
 import heapq
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 import anyio
 
 from sor.units import NS
+
+_PASSED_NS: Final[Callable[[], int]] = (
+    partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic_ns
+)
+"""A count that never goes back, and counts suspended time too where there is one that does."""
 
 
 class LoopScheduler:
     """Real time: a heap of calls and one task that runs them when they are due.
 
     not_before_ns    time begins here if the wall clock is behind it.
+    passed_ns        carries it on: a count that never goes back.
     """
 
-    def __init__(self, *, not_before_ns: int = 0) -> None:
-        # Wall time that never goes back: the wall clock is read once, the monotonic one carries it on.
-        self._base_ns = max(time.time_ns(), not_before_ns) - time.monotonic_ns()
+    def __init__(self, *, not_before_ns: int = 0, passed_ns: Callable[[], int] = _PASSED_NS) -> None:
+        # Wall time that never goes back: the wall clock is read once.
+        self._passed_ns = passed_ns
+        self._base_ns = max(time.time_ns(), not_before_ns) - passed_ns()
         self._heap: list[tuple[int, int, Callable[[], object]]] = []
         self._no = 0
         self._poke = anyio.Event()
@@ -27,7 +40,7 @@ class LoopScheduler:
 
     def now_ns(self) -> int:
         """Nanoseconds since the epoch."""
-        return self._base_ns + time.monotonic_ns()
+        return self._base_ns + self._passed_ns()
 
     def call_at(self, at_ns: int, action: Callable[[], object]) -> None:
         """Run `action` at `at_ns` in the router's own task."""
