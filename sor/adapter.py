@@ -395,6 +395,15 @@ class Selective(Protocol):
         """Why nothing of that symbol can be ordered now, in words; "" when it knows of none. Valid once connected."""
 
 
+@runtime_checkable
+class Situated(Protocol):
+    """An adapter of a venue that has environments."""
+
+    @property
+    def environment(self) -> str:
+        """What its orders are: `simulated`, `demo` or `live`, the words of `journal.Environment` (B7)."""
+
+
 OpenVenue = Callable[[dict[str, str]], VenueAdapter]
 """An entry point of group `sor.venues`: options from the configuration in, an unconnected adapter out.
 

@@ -24,7 +24,7 @@ import anyio.abc
 import msgspec
 
 from sor import __version__
-from sor.adapter import AccountState, Selective, VenueAdapter
+from sor.adapter import AccountState, Selective, Situated, VenueAdapter
 from sor.caretaker import Caretaker, Listener, open_children
 from sor.caretaker import Reconciled as Reconciled
 from sor.child import Life
@@ -112,6 +112,7 @@ class Router:
 
     async def __aenter__(self) -> Router:
         settings = self._settings
+        self._check_environment()
         journal = _open_journal(settings)
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
@@ -534,6 +535,16 @@ class Router:
                 return adapter
         known = ", ".join(adapter.name for adapter in self._adapters)
         raise CallerError(f"venue {venue!r} is not configured. Configured: {known}")
+
+    def _check_environment(self) -> None:
+        """Raises `CallerError` for a venue that is not in the environment of the journal (B7)."""
+        said = self._settings.environment.value
+        for adapter in self._adapters:
+            if isinstance(adapter, Situated) and adapter.environment != said:
+                raise CallerError(
+                    f"orders on {adapter.name} would be {adapter.environment}, and this router's are to be {said}; "
+                    "nothing was started. Say in its settings which environment is meant: demo and live never mix"
+                )
 
     def _check_venues(self) -> None:
         """Raises `CallerError` when the journal has parents at work where this router does not trade."""

@@ -19,7 +19,7 @@ from sor.commands import Alarm, Recorded
 from sor.decide import Recorded as RecordedDecisions
 from sor.decide import decide
 from sor.engine import Router, Settings
-from sor.errors import InDoubt, NotSent
+from sor.errors import CallerError, InDoubt, NotSent
 from sor.events import AnyFact, PositionKnown
 from sor.ids import AccountId, ClOrdId, ExecId, ParentId
 from sor.journal import Environment, verify
@@ -335,6 +335,25 @@ async def test_an_exit_never_opens(tmp_path: Path) -> None:
     account = await desk.wait(desk.venue.account())
     assert account.positions == ()
     assert desk.disagreements() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "environment"),
+    [
+        ({"env": "vst"}, Environment.SIMULATED),
+        ({"env": "live", "allow_live": "yes"}, Environment.DEMO),
+        ({}, Environment.LIVE),
+        ({"env": "emulator"}, Environment.DEMO),
+    ],
+)
+async def test_b7_a_journal_of_another_environment_is_not_even_opened(
+    tmp_path: Path, options: dict[str, str], environment: Environment
+) -> None:
+    router = Router(Settings(journal=tmp_path / "j", environment=environment), venues=[open_venue(options)])
+    with pytest.raises(CallerError, match=f"router's are to be {environment.value}; nothing was started"):
+        async with router:
+            pass
+    assert not (tmp_path / "j").exists()
 
 
 # --- over TCP, in real time -------------------------------------------------------------------------------------------

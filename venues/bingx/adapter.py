@@ -39,6 +39,7 @@ from venues.bingx.account_stream import AccountStream, Unread
 from venues.bingx.caps import CLOCK_ERROR_NS, capabilities
 from venues.bingx.checks import check_all
 from venues.bingx.endpoints import PLACE
+from venues.bingx.environments import Env
 from venues.bingx.errors import Cause, Verdict
 from venues.bingx.fills import FillPage
 from venues.bingx.holdings import Holdings
@@ -70,12 +71,13 @@ HISTORY_NS: Final = 7 * 24 * 3_600 * NS
 PAGES_MAX: Final = 20
 RULES_MAX: Final = 10
 """Contracts whose trading rules are read; with more of them no bound of MARKET orders is claimed."""
+_ENVIRONMENTS: Final = {Env.EMULATOR: "simulated", Env.VST: "demo", Env.LIVE: "live"}
 _UNCONNECTED: Final = "BingX is not connected; nothing was sent. Connect it first"
 _log = logging.getLogger(__name__)
 
 
 class BingxVenue:
-    """A `VenueAdapter`, `Diagnosed` and `Selective`. Made by `open_venue`.
+    """A `VenueAdapter`, `Diagnosed`, `Selective` and `Situated`. Made by `open_venue`.
 
     links    makes the links of a session: over TCP unless somebody brings others.
     """
@@ -89,6 +91,11 @@ class BingxVenue:
     def name(self) -> VenueName:
         """The venue's name."""
         return VENUE
+
+    @property
+    def environment(self) -> str:
+        """What its orders are, for the journal (B7)."""
+        return _ENVIRONMENTS[self._settings.env]
 
     @property
     def capabilities(self) -> Capabilities:
