@@ -6,7 +6,7 @@ true. After each message the best levels are ticks and lots, held to the tick, a
 whole numbers it becomes when something reads it. ccxt's is `watch_order_book` on the same frames, in its own dialect,
 by its own client; it makes floats of all levels and takes every message, also those that nobody waits for.
 
-Each of ours has two forms: pure is asyncio, anyio and zlib; fast is uvloop, picows and isal, the extra `fast`. ccxt
+Each of ours has two forms: pure is asyncio, anyio and zlib; fast is uvloop, the lean pipe and isal (extra `fast`). ccxt
 runs on the same event loop in each.
 """
 
@@ -19,7 +19,6 @@ from decimal import Decimal
 from functools import cache
 from itertools import islice
 from time import process_time_ns
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -38,11 +37,9 @@ from venues.bingx.market import BookChain, Step, TopicData, read_topic
 from venues.bingx.market_streams import RULES, MarketDialect
 from venues.plumbing.frames import Address
 from venues.plumbing.inflate import by_zlib
+from venues.plumbing.link_pipe import StreamPipe
 from venues.plumbing.link_socket import SocketLink
 from venues.plumbing.socket import Heard, SocketSession
-
-if TYPE_CHECKING:
-    from venues.plumbing.link_picows import PicowsLink
 
 G4 = Bar(6.0, at_least=True)
 G4_FAST = Bar(10.0, at_least=True)
@@ -132,11 +129,7 @@ async def _ours(port: int, topic: str, count: int, *, fast: bool) -> float:
     async def locate() -> Address:
         return Address(f"ws://127.0.0.1:{port}/swap-market")
 
-    pipe: type[SocketLink | PicowsLink] = SocketLink
-    if fast:
-        from venues.plumbing import link_picows
-
-        pipe = link_picows.PicowsLink
+    pipe: type[SocketLink | StreamPipe] = StreamPipe if fast else SocketLink
     clock = Clock()
     taker = Taker(clock, (FIRST_MS + (count - 1) * STEP_MS) * MS)
     begun_ns = process_time_ns()
@@ -280,7 +273,7 @@ def _row(plan: _Plan, *, count: int, rounds: int, progress: Callable[[str], None
     ):
         form = "gzip members" if plan.packed else "plain text"
         what = "depth-20 snapshots" if plan.kind == "depth" else "incrDepth updates of 20 levels a side"
-        means = "uvloop, picows, isal" if plan.fast else "asyncio, anyio, zlib"
+        means = "uvloop, lean pipe, isal" if plan.fast else "asyncio, anyio, zlib"
         return measured(
             name=plan.name,
             what=f"{what}, {form}: link, session, dialect, decoding, book, feed with a watch; {means}",

@@ -195,7 +195,6 @@ def test_books_are_of_the_size_that_the_goals_name_and_never_cross() -> None:
 )
 def test_every_message_is_taken_and_the_book_is_as_it_was_sent(kind: str, packed: bool, fast: bool) -> None:
     if fast:
-        pytest.importorskip("picows")
         pytest.importorskip("uvloop")
     with book_server.serving(kind, packed=packed, count=60) as port:
         assert len(book_path.ours(port, kind, 60, fast=fast)) == 1

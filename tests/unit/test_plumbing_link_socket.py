@@ -16,7 +16,6 @@ from tests.fakes.sockets import Ear, Raw
 from tests.fakes.ws import BINARY, CLOSE, CONT, PING, PONG, TEXT, ServerSocket, accept, frame
 from venues.plumbing.backoff import Backoff
 from venues.plumbing.frames import Address
-from venues.plumbing.link_picows import PicowsLink
 from venues.plumbing.link_pipe import StreamPipe
 from venues.plumbing.link_socket import LinkSettings, SocketLink
 from venues.plumbing.socket import Phase, SocketRules, SocketSession
@@ -35,19 +34,17 @@ class Links:
     @asynccontextmanager
     async def opened(
         self, locate: Callable[[], Awaitable[Address]], *, settings: LinkSettings | None = None
-    ) -> AsyncIterator[SocketLink | StreamPipe | PicowsLink]:
+    ) -> AsyncIterator[SocketLink | StreamPipe]:
         """A pipe to an address."""
-        made: type[SocketLink | StreamPipe | PicowsLink] = LINKS[self.name]
+        made: type[SocketLink | StreamPipe] = LINKS[self.name]
         async with made.opened(locate, settings=settings) as link:
             yield link
 
 
-LINKS = {"anyio": SocketLink, "lean": StreamPipe, "picows": PicowsLink}
+LINKS = {"anyio": SocketLink, "lean": StreamPipe}
 
 
-@pytest.fixture(
-    params=["anyio-asyncio", "anyio-trio", "lean-asyncio", "lean-uvloop", "picows-asyncio", "picows-uvloop"]
-)
+@pytest.fixture(params=["anyio-asyncio", "anyio-trio", "lean-asyncio", "lean-uvloop"])
 def way(request: pytest.FixtureRequest) -> str:
     """A pipe and what it runs on."""
     assert isinstance(request.param, str)
@@ -345,13 +342,3 @@ async def test_a_bug_in_what_listens_is_not_swallowed(links: Links) -> None:
         async with driven(links, says, ear=Broken()):
             await anyio.sleep_forever()
     assert caught.group_contains(AssertionError, match="boo")
-
-
-@pytest.mark.parametrize("anyio_backend", ["trio"])
-async def test_picows_needs_asyncio(anyio_backend: str) -> None:
-    async def locate() -> Address:
-        raise AssertionError
-
-    with pytest.raises(CallerError, match=r"asyncio and uvloop only.*Use SocketLink"):
-        async with PicowsLink.opened(locate):
-            pass

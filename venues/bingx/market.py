@@ -217,7 +217,7 @@ def _check(push: TopicData, data_type: str, code: int) -> None:
 
 
 def _float_book(push: TopicData, listing: Listing, recv_ns: int) -> BookUpdate | None:
-    """What `_book` says, by way of floats, in less than half the time; None for what is not as plain as it always is."""
+    """What `_book` says, by way of floats, in less than half the time; None for what is not as plain as usual."""
     try:
         frame = _FLOAT_BOOK.decode(push.message)
         data = frame.data
