@@ -53,7 +53,10 @@ from sor.market import MarketEvent, MarketView
 from sor.orders import ExecutionReport
 from sor.router import Core
 from sor.tca import HORIZONS_NS
+from sor.units import NS
 
+DOWN_ALARM_NS = 5 * NS
+"""A venue that is away for this long while orders of ours are there is an alarm; a gap is over sooner."""
 TURN_FACTS_MAX = 1_000
 """More waiting facts than this go into the next turn, so that a flood cannot hold back what must be sent."""
 
@@ -109,6 +112,7 @@ class Dispatcher:
         self._live: dict[tuple[VenueName, Symbol], LiveFeed] = {}
         self._unheard: dict[VenueName, list[Symbol]] = {}
         self._early_up: dict[VenueName, bool] = {}
+        self._away: dict[VenueName, int] = {}
         self._queue: deque[AnyFact] = deque()
         self._running = False
         self._armed: dict[int, int] = {}
@@ -189,9 +193,29 @@ class Dispatcher:
             return
         now = self.scheduler.now_ns()
         if up:
+            self._away.pop(adapter.name, None)
             self.post(VenueUp(now_ns=now, venue=adapter.name, capabilities=adapter.capabilities))
         else:
+            if self._away.setdefault(adapter.name, now) == now:
+                self.scheduler.call_at(now + DOWN_ALARM_NS, lambda: self._still_away(adapter.name, now, reason))
             self.post(VenueDown(now_ns=now, venue=adapter.name, reason=reason))
+
+    def _still_away(self, venue: VenueName, since_ns: int, reason: str) -> None:
+        """Nobody looks after what rests at a venue that is away: somebody should know."""
+        if self._away.get(venue) != since_ns or self.fault is not None or self._alarm is None:
+            return
+        there = [
+            child.order.cl_ord_id
+            for parent in self.core.at_work.values()
+            for child in parent.open_children
+            if child.venue == venue
+        ]
+        if there:
+            text = (
+                f"{venue} has been away for {DOWN_ALARM_NS // NS} s ({reason}), and {', '.join(there)} may still be "
+                "there: look, and cancel by hand what must not wait"
+            )
+            self._alarm(Alarm(0, venue, text, halts=False))
 
     def look(self, venue: VenueName, spelling: str) -> MarketView:
         """What is known of a market now."""
