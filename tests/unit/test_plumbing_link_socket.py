@@ -78,7 +78,9 @@ async def driven(
     rules: SocketRules = RULES,
     topic: str = "a",
     ear: Ear | None = None,
+    served: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[Rig]:
+    """A session on a link, which is left with the block; then the server goes on until what it was to see is `served`."""
     async with anyio.create_task_group() as tasks, serving(*scripts) as server:
 
         async def locate() -> Address:
@@ -101,6 +103,7 @@ async def driven(
             with pytest.raises(CallerError, match="drives one session"):
                 link.drive(session)
         assert session.phase is Phase.CLOSED
+        await until(served)
         tasks.cancel_scope.cancel()
 
 
@@ -128,7 +131,7 @@ async def test_messages_both_ways_and_a_clean_close(links: Links) -> None:
                 await connection.send(frame(got[1], CLOSE))
                 return
 
-    async with driven(links, script) as rig:
+    async with driven(links, script, served=lambda: len(frames) == 3) as rig:
         await until(lambda: len(rig.ear.messages) == 3)
     assert rig.ear.messages == [b"one", b"\x1f\x8b", b"split"]
     assert frames == [(TEXT, b"sub a"), (PONG, b""), (CLOSE, b"\x03\xe8")]
