@@ -80,7 +80,7 @@ async def driven(
     ear: Ear | None = None,
     served: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[Rig]:
-    """A session on a link, which is left with the block; then the server goes on until what it was to see is `served`."""
+    """A session on a link that is left with the block; the server goes on until what it was to see is `served`."""
     async with anyio.create_task_group() as tasks, serving(*scripts) as server:
 
         async def locate() -> Address:
