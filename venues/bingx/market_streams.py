@@ -35,6 +35,8 @@ RULES: Final = SocketRules(silence_ns=SILENCE_MAX_NS, spacing_ns=120 * MS, topic
 """Fewer than ten subscriptions a second; liveness is the venue's ping."""
 RESYNC_EVERY_NS: Final = 2 * NS
 """A book is not asked for anew more often than this."""
+DENIED_AGAIN_NS: Final = 30 * NS
+"""A topic that was refused, or never answered for, is asked for again after this: a contract may only be paused."""
 _SILENT_NS: Final = {Channel.BOOK: 120 * NS, Channel.TRADES: 0, Channel.MARK: 20 * NS}
 """A mark comes every second; a quiet book may say nothing for long, a quiet market has no trades at all."""
 _PONG: Final = wire.PONG.encode()
@@ -103,6 +105,7 @@ class MarketStreams:
         self._topics: list[int] = []
         self._watched: dict[Symbol, _Watched] = {}
         self._by_topic: dict[str, _Watched] = {}
+        self._silent_ns: dict[str, int] = {}
         self._up = False
 
     def start(self) -> None:
@@ -122,6 +125,7 @@ class MarketStreams:
         watched = self._watched[symbol] = _Watched(symbol, names[Channel.BOOK], self._sockets[-1])
         for channel, name in names.items():
             self._by_topic[name] = watched
+            self._silent_ns[name] = _SILENT_NS[channel]
             watched.socket.subscribe(name, silence_ns=_SILENT_NS[channel])
 
     def close(self) -> None:
@@ -169,8 +173,14 @@ class MarketStreams:
             self._reset(watched)
 
     def denied(self, topic: str, code: str, text: str) -> None:
-        """BingX does not give a topic."""
-        _log.error("BingX does not give %s: %s %s", topic, code, text)
+        """BingX does not give a topic: not now, that is."""
+        _log.error("BingX does not give %s: %s %s; it is asked again in %d s", topic, code, text, DENIED_AGAIN_NS // NS)
+        at_ns = self._session.now_ns() + DENIED_AGAIN_NS
+        self._session.scheduler.call_at(at_ns, lambda: self._ask_again(topic))
+
+    def _ask_again(self, topic: str) -> None:
+        if not self._session.closed:
+            self._by_topic[topic].socket.subscribe(topic, silence_ns=self._silent_ns[topic])
 
     def data(self, topic: str, message: object, recv_ns: int) -> None:
         """A push of a topic."""
