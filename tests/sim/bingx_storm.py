@@ -42,6 +42,7 @@ from sor.ids import AccountId, ClOrdId, ParentId, Symbol
 from sor.instruments import Instrument
 from sor.intake import admit
 from sor.journal.records import encode
+from sor.market import Trust
 from sor.orders import FeeSource, OrdStatus, ParentOrder, PositionSide, Side
 from sor.params import ParamSet, ParamStore
 from sor.parent import Parent
@@ -511,7 +512,9 @@ class BingxStorm:
         ended = self.clock.run_until(self.calm_ns + round(CALM_S_MAX * NS), done=self._all_ended)
         self.ended_s = (self.clock.now_ns() - self.calm_ns) / NS
         self._wait(SETTLED_S)
-        while self._fees_owed() and self.clock.now_ns() < self.calm_ns + round(CALM_S_MAX * NS):
+        while (self._fees_owed() or self._market_lost()) and self.clock.now_ns() < self.calm_ns + round(
+            CALM_S_MAX * NS
+        ):
             self._wait(10.0)
         return ended
 
@@ -725,6 +728,7 @@ class BingxStorm:
             *self._positions(),
             *self._asked_again(),
             *self._throttled(),
+            *self._market_lost(),
             *self._replayed(),
             *self._alarmed(),
             *self.crashes,
@@ -842,6 +846,11 @@ class BingxStorm:
             repr(record) for turn in self.tape.turns for record in turn if isinstance(record, Reported | RequestLost)
         ]
         return [f"too many requests: {one}" for one in told if text in one][:1]
+
+    def _market_lost(self) -> list[str]:
+        """The book is there again, whatever became of sockets and topics (R6)."""
+        trust = self.process.dispatcher.look(self.process.venue.name, SYMBOL).trust
+        return [] if trust is Trust.OK else [f"the book is {trust.value} long after the storm"]
 
     def _replayed(self) -> list[str]:
         """The journal tells the same story."""
