@@ -73,6 +73,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
                          and an order in doubt then stays in doubt until there is positive evidence.
     market_bound_bps     how far from the touch the venue itself lets a MARKET order trade; None: no such bound.
     marks                the venue publishes a mark price, so a parent waits until it is known.
+    asks_while_down      cancels and lookups go on while the link is down: they have another way than its pushes.
     """
 
     client_ids: ClOrdIdCodec
@@ -93,6 +94,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     position_modes: frozenset[PositionSide] = frozenset({PositionSide.BOTH})
     market_bound_bps: float | None = None
     marks: bool = False
+    asks_while_down: bool = False
     venue_may_reprice: bool = False
     venue_may_resize: bool = False
     orders_per_s: float = 10.0

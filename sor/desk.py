@@ -56,14 +56,23 @@ class OwnBook:
 
 
 class VenueState:
-    """One venue's session."""
+    """One venue's session.
 
-    __slots__ = ("capabilities", "sends", "up")
+    here    it came up since this process began; up: and its link stands now, so that orders may be sent.
+    """
+
+    __slots__ = ("capabilities", "here", "sends", "up")
 
     def __init__(self, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
+        self.here = True
         self.up = True
         self.sends: deque[int] = deque()
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether cancels and lookups may be sent: they take risk away, and need no stream of pushes."""
+        return self.up or (self.here and self.capabilities.asks_while_down)
 
     def rate_full(self, now_ns: int, per_s: float) -> bool:
         """Whether another order within this second would exceed `per_s`."""
@@ -204,7 +213,7 @@ class Desk:
         return can and child.life is _LIVE and not child.no_amend
 
     def _send_cancel(self, child: Child, now_ns: int, limits: Limits) -> None:
-        if not self.venues[child.venue].up:
+        if not self.venues[child.venue].can_ask:
             child.check_ns = now_ns + limits.query_first_ns
             return
         child.pending = _CANCEL_PENDING
@@ -214,7 +223,7 @@ class Desk:
     def _send_query(self, child: Child, now_ns: int, limits: Limits) -> None:
         child.checks += 1
         child.check_ns = now_ns + limits.backoff_ns(child.checks)
-        if self.venues[child.venue].up:
+        if self.venues[child.venue].can_ask:
             child.queried_ns = now_ns
             proof = self.proof_ns(child)
             if proof is None or now_ns < proof:
@@ -255,7 +264,7 @@ class Desk:
 
     def _cancel_doubted(self, child: Child) -> None:
         """Cancel what may be there: it goes, or the refusal is half of a proof that it never arrived."""
-        if not child.cancel_unknown and self.venues[child.venue].up:
+        if not child.cancel_unknown and self.venues[child.venue].can_ask:
             child.pending = _CANCEL_PENDING
             self.out.append(Cancel(child.parent_no, child.venue, ref_of(child)))
 

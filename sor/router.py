@@ -196,7 +196,7 @@ class Core:
         self.desk.epoch = fact.epoch
         self.default_set = fact.default_set
         for state in self.desk.venues.values():
-            state.up = False
+            state.up = state.here = False
         for parent in tuple(self.at_work.values()):
             parent.looking = None
             parent.watching = False
@@ -245,7 +245,7 @@ class Core:
         if state is None:
             state = self.desk.venues[fact.venue] = VenueState(fact.capabilities)
         state.capabilities = fact.capabilities
-        state.up = True
+        state.up = state.here = True
         for parent in tuple(self.at_work.values()):
             if parent.venue == fact.venue:
                 for child in parent.open_children:

@@ -198,6 +198,8 @@ class Script:
                     changes["market_bound_bps"] = float(value)
                 case "rate":
                     changes["orders_per_s"] = float(value)
+                case "asks":
+                    changes["asks_while_down"] = value == "down"
                 case "reduce":
                     changes["reduce_only"] = ReduceOnly(value)
                 case "self_trade":

@@ -312,26 +312,40 @@ async def test_a_fill_that_was_missed_with_the_socket_is_found_by_looking(tmp_pa
     assert desk.disagreements() == []
 
 
-async def test_an_account_socket_that_stays_away_is_an_alarm_and_one_that_comes_back_is_none(tmp_path: Path) -> None:
+async def test_r6_what_rests_is_withdrawn_in_time_while_pushes_are_away(tmp_path: Path) -> None:
+    desk = await Desk(tmp_path).start()
+    parent = desk.submit(policy="plain_limit", limit=Decimal("59990.0"), deadline_s=10.0)
+    desk.run(1_000)
+    assert [child.closed for child in parent.children] == [False]
+    desk.switch("refuse-socket=which=account")
+    desk.switch("drop-sockets=which=account")
+    desk.run(12_000)
+    assert (parent.ended, parent.ledger.cum_lots, list(parent.open_children)) == (True, 0, [])
+    assert desk.disagreements() == []
+
+
+async def test_a_venue_that_stays_away_is_an_alarm_and_a_socket_that_comes_back_is_none(tmp_path: Path) -> None:
     desk = await Desk(tmp_path).start()
     parent = desk.submit(policy="plain_limit", limit=Decimal("59990.0"), deadline_s=60.0)
     desk.run(500)
     desk.switch("drop-sockets=which=account")
     desk.run(500)
-    desk.switch("refuse-socket=which=account")
+    desk.net.refusing = True
+    desk.links[-1].drop()
     desk.switch("drop-sockets=which=account")
     desk.run(4_900)
     assert desk.alarms == []
     desk.run(30_000)
-    (alarm,) = desk.alarms
+    alarm, late = desk.alarms
     assert alarm.text == (
         "bingx has been away for 5 s (account socket: the connection ended without a close: closed by the other end), "
         f"and {parent.children[0].order.cl_ord_id} may still be there: look, and cancel by hand what must not wait"
     )
-    desk.switch("-refuse-socket")
+    assert late.text == f"order {parent.children[0].order.cl_ord_id} is to be withdrawn, and the venue still has it"
+    desk.net.refusing = False
     desk.run(60_000)
     assert desk.disagreements() == []
-    assert desk.alarms == [alarm]
+    assert desk.alarms == [alarm, late]
 
 
 @pytest.mark.parametrize("at_ms", [3, 7, 12, 400, 2_500])

@@ -66,6 +66,7 @@ def capabilities(
         position_modes=frozenset({PositionSide.LONG, PositionSide.SHORT} if hedge else {PositionSide.BOTH}),
         market_bound_bps=market_bound_bps(rules),
         marks=True,
+        asks_while_down=True,  # the link is that of the account socket, requests go over HTTP
         venue_may_reprice=False,
         venue_may_resize=True,  # whether a reduce-only order that is too large is cut or refused is unverified
         orders_per_s=orders_per_s,
