@@ -10,6 +10,7 @@ from sor.adapter import NewOrder, Reach, Request, RequestFailed
 from sor.errors import CallerError
 from sor.ids import ClOrdId, ExecId, Symbol, VenueOrderId
 from sor.orders import ExecType, ExecutionReport, FeeSource, OrdStatus, OrdType, Provenance, RejectKind, Side, Tif
+from sor.units import NS
 from tests.fakes.bingx import RECV_NS, btc
 from venues.bingx.errors import Asked, Verdict, judge_code, judge_failure
 from venues.bingx.listings import VENUE
@@ -550,3 +551,32 @@ def test_an_order_that_was_refused_has_ended() -> None:
     verdict = judge_code(code=101204, text="no margin", asked=Asked.PLACE)
     desk.reports.refused(verdict, Request.PLACE, cl_ord_id=ID, symbol=SYMBOL, recv_ns=RECV_NS)
     assert desk.reports.ended(ID)
+
+
+SENT_NS = 1_760_000_000 * NS
+
+
+@pytest.mark.parametrize(
+    ("terms", "why"),
+    [
+        ({"side": Side.SELL}, "a SELL in BTCUSDT"),
+        ({"order_lots": 31}, "31 lots, not 30"),
+        ({"price_ticks": 999}, "a limit of 999 ticks, not 1000"),
+        ({"created_ns": SENT_NS - 2 * NS}, "made 2.0 s before ours was sent"),
+    ],
+)
+def test_b9_a_lookup_that_finds_other_terms_is_about_another_order(terms: dict[str, object], why: str) -> None:
+    reports = Reports()
+    reports.sent(order(), not_before_ns=SENT_NS)
+    (failed,) = reports.told(said(QUERY, FULL, 30, "1000", **{"created_ns": SENT_NS, **terms}))
+    assert isinstance(failed, RequestFailed)
+    assert (failed.request, failed.reach, failed.code) == (Request.QUERY, Reach.IN_DOUBT, "other_order")
+    assert failed.text.endswith(f"found another order under its id: {why}")
+
+
+@pytest.mark.parametrize("terms", [{"order_lots": 20}, {"created_ns": SENT_NS - NS // 2}, {"created_ns": 0}])
+def test_b9_what_the_venue_may_have_cut_is_still_ours(terms: dict[str, object]) -> None:
+    reports = Reports()
+    reports.sent(order(), not_before_ns=SENT_NS)
+    told = reports.told(said(QUERY, NEW, 0, "0", **terms))
+    assert [type(one) for one in told] == [ExecutionReport]

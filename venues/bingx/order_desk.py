@@ -98,7 +98,7 @@ class OrderDesk:
         owned = CLIENT_IDS.decode(order.cl_ord_id)
         closes = order.reduce_only or _CLOSES.get(order.position_side) is order.side
         reduces = closes or (owned is not None and owned.closing)
-        self._reports.sent(order)
+        self._reports.sent(order, not_before_ns=session.least_venue_ns(now_ns))
         if not reduces and now_ns < self._barred_until_ns:
             held = Verdict(
                 outcome=Outcome.RETRY_LATER,

@@ -47,6 +47,7 @@ from sor.orders import (
     Side,
     Tif,
 )
+from sor.units import NS
 from venues.bingx.errors import Outcome, Verdict
 from venues.bingx.listings import VENUE
 from venues.bingx.orders import Amended, OrderNews
@@ -80,6 +81,7 @@ class _Track:
     end        how it ended, once that is known; refused: it was, as far as the answer goes.
     value      lots x ticks of the fills told, or of the first total where not whole.
     rounded    the last average may have been rounded to its tick, by up to half a tick for each of these lots.
+    sent_ns    it was sent from here, not before this moment of the venue's clock; 0: it was not sent from here.
     limit      its limit in ticks, 0 for none; is_maker: where its kind of order says so.
     """
 
@@ -96,6 +98,7 @@ class _Track:
         "order_lots",
         "refused",
         "rounded",
+        "sent_ns",
         "side",
         "symbol",
         "value",
@@ -108,6 +111,7 @@ class _Track:
         self.side = side
         self.order_id = VenueOrderId("")
         self.order_lots = 0
+        self.sent_ns = 0
         self.limit = 0
         self.is_maker: bool | None = None
         self.opened = False
@@ -141,14 +145,18 @@ class Reports:
 
     # --- what we do ---------------------------------------------------------------------------------------------------
 
-    def sent(self, order: NewOrder) -> None:
-        """An order is about to be sent: whatever fills from now on is new. `CallerError` when its id is taken."""
+    def sent(self, order: NewOrder, *, not_before_ns: int = 1) -> None:
+        """An order is about to be sent: whatever fills from now on is new. `CallerError` when its id is taken.
+
+        not_before_ns    the earliest that it can be now on the venue's clock.
+        """
         if order.cl_ord_id in self._by_client:
             raise CallerError(
                 f"client order id {order.cl_ord_id} was used before; nothing was sent. Ids are for one order"
             )
         track = _Track(order.cl_ord_id, order.symbol, order.side)
         track.order_lots = order.qty_lots
+        track.sent_ns = not_before_ns
         track.limit = order.price_ticks
         if order.post_only:
             track.is_maker = True
@@ -168,6 +176,9 @@ class Reports:
                 self._aside.popleft()
                 self.unclaimed += 1
             return out
+        other = _other_order(track, news)
+        if other:
+            return [_not_ours(track, other)]
         if news.order_id and not track.order_id:
             track.order_id = news.order_id
             self._by_venue[news.order_id] = track
@@ -400,6 +411,32 @@ _REFUSED = {
     Request.AMEND: ExecType.AMEND_REJECTED,
     Request.QUERY: ExecType.NOT_FOUND,
 }
+
+
+def _other_order(track: _Track, news: OrderNews) -> str:
+    """How the answer of a lookup cannot be about the order that was sent under this id (B9), or "".
+
+    Less than was ordered is no contradiction: whether BingX cuts reduce-only orders is unverified. Times of ended
+    orders are cut to the second.
+    """
+    if news.source is not Provenance.QUERY or not track.sent_ns:
+        return ""
+    if (news.symbol, news.side) != (track.symbol, track.side):
+        return f"a {news.side.name} in {news.symbol}"
+    if news.order_lots > track.order_lots:
+        return f"{news.order_lots} lots, not {track.order_lots}"
+    if track.limit and news.price_ticks and news.price_ticks != track.limit:
+        return f"a limit of {news.price_ticks} ticks, not {track.limit}"
+    if news.created_ns and news.created_ns + NS < track.sent_ns:
+        return f"made {(track.sent_ns - news.created_ns) / NS:.1f} s before ours was sent"
+    return ""
+
+
+def _not_ours(track: _Track, other: str) -> RequestFailed:
+    text = f"the lookup of {track.cl_ord_id} found another order under its id: {other}"
+    return RequestFailed(
+        cl_ord_id=track.cl_ord_id, request=Request.QUERY, reach=Reach.IN_DOUBT, code="other_order", text=text
+    )
 
 
 def _failed(verdict: Verdict, request: Request, reach: Reach, cl_ord_id: ClOrdId) -> RequestFailed:

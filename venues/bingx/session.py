@@ -117,6 +117,10 @@ class Session:
         self.outlet.close()
         await self.links.close()
 
+    def least_venue_ns(self, now_ns: int) -> int:
+        """The earliest that it can be on the venue's clock."""
+        return max(1, now_ns + self.clock.bounds_ns(now_ns)[0]) if self.clock.known else 1
+
     # --- the clock ----------------------------------------------------------------------------------------------------
 
     async def server_time_ns(self) -> int:
