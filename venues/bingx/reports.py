@@ -148,7 +148,7 @@ class Reports:
     def sent(self, order: NewOrder, *, not_before_ns: int = 1) -> None:
         """An order is about to be sent: whatever fills from now on is new. `CallerError` when its id is taken.
 
-        not_before_ns    the earliest that it can be now on the venue's clock.
+        not_before_ns    the earliest on the venue's clock at which it can be accepted.
         """
         if order.cl_ord_id in self._by_client:
             raise CallerError(

@@ -13,7 +13,7 @@ from typing import Final
 from sor.adapter import Scheduler
 from sor.errors import CallerError, VenueFault
 from sor.ids import Symbol
-from sor.units import NS
+from sor.units import MS, NS
 from venues.bingx import wire
 from venues.bingx.dialect import BingxDialect, limits
 from venues.bingx.listings import Fees, Listing, Listings, read_listings
@@ -118,8 +118,11 @@ class Session:
         await self.links.close()
 
     def least_venue_ns(self, now_ns: int) -> int:
-        """The earliest that it can be on the venue's clock."""
-        return max(1, now_ns + self.clock.bounds_ns(now_ns)[0]) if self.clock.known else 1
+        """The earliest on the venue's clock at which it can accept what leaves now.
+
+        It accepts a timestamp only within its window, whatever happened to its clock since it was last read.
+        """
+        return max(1, self.clock.venue_ns(now_ns) - self.settings.recv_window_ms * MS) if self.clock.known else 1
 
     # --- the clock ----------------------------------------------------------------------------------------------------
 
