@@ -102,7 +102,7 @@ def _serve(emulator: Emulator, *, port: int, started: Callable[[Serving], None])
     """Serve until a signal comes, which then ends the command like any other."""
     import anyio
 
-    from sor.cli.main import SIGNALS, Stopped
+    from sor.cli.stopped import SIGNALS, Stopped
     from sor.clock import LoopScheduler
     from sor.errors import SorError
 

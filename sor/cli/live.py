@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import anyio
 
-from sor.cli.main import QUIET_S, SIGNALS, Stopped
+from sor.cli.stopped import QUIET_S, SIGNALS, Stopped
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 """How every command begins and ends: with an exit code and, when something is wrong, one sentence on stderr.
 
-Nothing but the standard library is imported up here. The commands need half a second to load, and in that half second,
-too, Ctrl-C is to end in a sentence and not in a traceback.
+Nothing but the standard library is imported up here, by `sor.cli.stopped` neither. The commands need half a second to
+load, and in that half second, too, Ctrl-C is to end in a sentence and not in a traceback.
 
 Exit codes: 0 fine, 1 an error, 2 wrong usage, 3 a run in which the venue's books contradict the router; 128 and the
 signal's number where a signal or a closed pipe ended it (130 for Ctrl-C). `sor route` has more: see `sor.cli.outcome`.
@@ -16,25 +16,11 @@ import sys
 import time
 from types import FrameType
 
+from sor.cli.stopped import QUIET_S, SIGNALS, Stopped
+
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_PIPE_CLOSED = 128 + signal.SIGPIPE
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-QUIET_S = 1.0
-"""A signal this soon after the last one is the same wish: it must not stop the tidying up that the first one began."""
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal asked this process to end. Like `KeyboardInterrupt`, no handler of ordinary errors catches it.
-
-    text    what is to be said about it; most commands end with the same sentence.
-    """
-
-    def __init__(self, number: int, text: str = "") -> None:
-        super().__init__(number)
-        self.exit_code = 128 + number
-        self.text = text
 
 
 class _Signals:

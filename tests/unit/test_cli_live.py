@@ -12,8 +12,8 @@ import anyio.lowlevel
 import pytest
 
 from sor.cli.live import BEFORE_ORDERS, Interrupts, beside, run_live
-from sor.cli.main import Stopped
 from sor.cli.notes import Notes, noted, unsaid
+from sor.cli.stopped import Stopped
 from sor.cli.terms import orders
 from sor.cli.venue import access_of
 from sor.errors import CallerError, JournalFault, NotSent

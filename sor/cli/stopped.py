@@ -1,0 +1,21 @@
+"""That a signal asked this process to end, for whoever hears signals. Nothing but the standard library, as `main`."""
+
+from __future__ import annotations
+
+import signal
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+QUIET_S = 1.0
+"""A signal this soon after the last one is the same wish: it must not stop the tidying up that the first one began."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked this process to end. Like `KeyboardInterrupt`, no handler of ordinary errors catches it.
+
+    text    what is to be said about it; most commands end with the same sentence.
+    """
+
+    def __init__(self, number: int, text: str = "") -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+        self.text = text
