@@ -580,3 +580,12 @@ def test_b9_what_the_venue_may_have_cut_is_still_ours(terms: dict[str, object]) 
     reports.sent(order(), not_before_ns=SENT_NS)
     told = reports.told(said(QUERY, NEW, 0, "0", **terms))
     assert [type(one) for one in told] == [ExecutionReport]
+
+
+def test_f2_a_fee_that_comes_late_leaves_the_time_of_the_fill() -> None:
+    reports = Reports()
+    reports.sent(order())
+    reports.told(said(ACK, FULL, 30, "1000"))
+    late = said(QUERY, FULL, 30, "1000", recv_ns=RECV_NS + 2 * NS, fee_atoms=7, fee_asset="USDT", fee_is_total=True)
+    settled = [one for one in reports.told(late) if isinstance(one, ExecutionReport) and one.last_lots]
+    assert [(one.fee_atoms, one.fee_source, one.recv_ns) for one in settled] == [(7, FeeSource.REST_SETTLED, RECV_NS)]

@@ -399,7 +399,6 @@ class Reports:
                 fee_atoms=fee,
                 fee_asset=news.fee_asset,
                 fee_source=FeeSource.REST_SETTLED if news.fee_is_total else FeeSource.WS_SETTLED,
-                recv_ns=news.recv_ns,
             )
             settled.append(track.fills[at])
         return settled
