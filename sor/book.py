@@ -21,7 +21,7 @@ what came within its length and nothing else.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Callable, Mapping
 from math import sqrt
@@ -30,6 +30,7 @@ from typing import Final
 from sor.features import (
     FLOW_FLOOR_NS,
     FLOW_WINDOW_NS,
+    SHORT_WINDOW_NS,
     VOL_SAMPLE_NS,
     VOL_SAMPLES,
     Features,
@@ -63,6 +64,9 @@ _NEVER = 1 << 62
 """Beyond every price and every time."""
 _WINDOW_S = FLOW_WINDOW_NS / NS
 _FLOOR_S = FLOW_FLOOR_NS / NS
+_SHORT_S = SHORT_WINDOW_NS / NS
+_Totals = tuple[int, ...]
+"""A time, and what had come by then since the windows began: a window is the difference of two."""
 
 
 class _Ladder:
@@ -194,20 +198,18 @@ class Book:
         "_asks",
         "_bid_lots",
         "_bids",
-        "_buy_lots",
         "_clock_ns",
         "_counting",
         "_flow",
+        "_flow_last",
+        "_flow_out",
         "_fresh",
         "_mark_ticks",
-        "_moves",
         "_near_hticks",
         "_next_sample_ns",
-        "_ofi_lots",
         "_recv_ns",
         "_returns",
         "_sample_hticks",
-        "_sell_lots",
         "_seq",
         "_since_ns",
         "_sound",
@@ -215,6 +217,8 @@ class Book:
         "_symbol",
         "_synced",
         "_touch",
+        "_touch_last",
+        "_touch_out",
         "_venue",
         "_venue_ns",
         "_view",
@@ -249,12 +253,15 @@ class Book:
         """Forget the windows: what they held does not join up with what comes from now on."""
         self._since_ns = now_ns
         self._sound = (0, 0, 0, 0)
-        self._flow: deque[tuple[int, int, int]] = deque()
-        self._buy_lots = 0
-        self._sell_lots = 0
-        self._touch: deque[tuple[int, int, int]] = deque()
-        self._ofi_lots = 0
-        self._moves = 0
+        # Lots bought and sold, trades of buyers and of sellers: after each trade within the window, after the last one,
+        # and after the last that has left.
+        self._flow: deque[_Totals] = deque()
+        self._flow_last: _Totals = (now_ns, 0, 0, 0, 0)
+        self._flow_out: _Totals = self._flow_last
+        # Order-flow imbalance, and changes of a best price, likewise.
+        self._touch: deque[_Totals] = deque()
+        self._touch_last: _Totals = (now_ns, 0, 0)
+        self._touch_out: _Totals = self._touch_last
         self._next_sample_ns = _NEVER
         self._sample_hticks = 0
         self._returns: deque[int] = deque()
@@ -296,13 +303,13 @@ class Book:
             return
         now_ns = max(trade.recv_ns, self._clock_ns)
         self._step(now_ns)
-        lots = trade.qty_lots
+        _, buy_lots, sell_lots, buys, sells = self._flow_last
         if trade.side is _BUY:
-            self._buy_lots += lots
-            self._flow.append((now_ns, lots, 0))
+            totals = (now_ns, buy_lots + trade.qty_lots, sell_lots, buys + 1, sells)
         else:
-            self._sell_lots += lots
-            self._flow.append((now_ns, 0, lots))
+            totals = (now_ns, buy_lots, sell_lots + trade.qty_lots, buys, sells + 1)
+        self._flow_last = totals
+        self._flow.append(totals)
         self._view = None
 
     def mark(self, update: MarkUpdate) -> None:
@@ -391,14 +398,10 @@ class Book:
         horizon_ns = now_ns - FLOW_WINDOW_NS
         queue = self._flow
         while queue and queue[0][0] <= horizon_ns:
-            _, buy_lots, sell_lots = queue.popleft()
-            self._buy_lots -= buy_lots
-            self._sell_lots -= sell_lots
+            self._flow_out = queue.popleft()
         queue = self._touch
         while queue and queue[0][0] <= horizon_ns:
-            _, ofi_lots, moves = queue.popleft()
-            self._ofi_lots -= ofi_lots
-            self._moves -= moves
+            self._touch_out = queue.popleft()
 
     def _sample(self, now_ns: int) -> None:
         """Sample the last sound mid at every whole second up to `now_ns`; all but the first are without a change."""
@@ -455,9 +458,9 @@ class Book:
             ofi_lots += ask_lots_before if ask > ask_before else -ask_lots
             moves += 1
         if ofi_lots or moves:
-            self._ofi_lots += ofi_lots
-            self._moves += moves
-            self._touch.append((now_ns, ofi_lots, moves))
+            _, ofi_before, moves_before = self._touch_last
+            totals = self._touch_last = (now_ns, ofi_before + ofi_lots, moves_before + moves)
+            self._touch.append(totals)
 
     def _features(self) -> Features:
         """Every feature, as of the clock; the book is OK."""
@@ -470,6 +473,11 @@ class Book:
         if mid_hticks != self._near_hticks:
             self._look_near(mid_hticks)
         window_s, rate_s = self._windows()
+        _, buy_lots, sell_lots, buys, sells = self._flow_last
+        _, buy_lots_out, sell_lots_out, buys_out, sells_out = self._flow_out
+        _, ofi_lots, moves = self._touch_last
+        _, ofi_lots_out, moves_out = self._touch_out
+        short = self._a_second_ago(self._flow, self._flow_out)
         return Features(
             mid_hticks,
             spread_ticks,
@@ -480,12 +488,17 @@ class Book:
             self._asks.near_lots,
             imbalance(bid_lots, ask_lots),
             micro_ticks(bid, spread_ticks, bid_lots, ask_lots),
-            self._buy_lots / rate_s,
-            self._sell_lots / rate_s,
-            self._ofi_lots,
-            self._moves / rate_s,
+            (buy_lots - buy_lots_out) / rate_s,
+            (sell_lots - sell_lots_out) / rate_s,
+            ofi_lots - ofi_lots_out,
+            (moves - moves_out) / rate_s,
             volatility(self._rms_hticks(), mid_hticks),
             window_s,
+            ofi_lots - self._a_second_ago(self._touch, self._touch_out)[1],
+            (buy_lots - short[1]) / _SHORT_S,
+            (sell_lots - short[2]) / _SHORT_S,
+            (buys - buys_out) / rate_s,
+            (sells - sells_out) / rate_s,
         )
 
     def _look_near(self, mid_hticks: int) -> None:
@@ -501,6 +514,23 @@ class Book:
             return _WINDOW_S, _WINDOW_S
         window_s = window_ns / NS
         return window_s, max(window_s, _FLOOR_S)
+
+    def _a_second_ago(self, window: deque[_Totals], out: _Totals) -> _Totals:
+        """What had come before the short window began; found when asked for, so that events pay nothing for it."""
+        until = bisect_right(window, (self._clock_ns - SHORT_WINDOW_NS, _NEVER))
+        return window[until - 1] if until else out
+
+    def _flow_in(self, kind: int) -> int:
+        """Of `_flow`'s totals the one at `kind`, within the window."""
+        return self._flow_last[kind] - self._flow_out[kind]
+
+    def _flow_1s(self, kind: int) -> int:
+        """The same within the short window."""
+        return self._flow_last[kind] - self._a_second_ago(self._flow, self._flow_out)[kind]
+
+    def _touch_in(self, kind: int) -> int:
+        """Of `_touch`'s totals the one at `kind`, within the window."""
+        return self._touch_last[kind] - self._touch_out[kind]
 
     def _rms_hticks(self) -> float:
         """Root mean square one-second change of the mid, 0.0 until there is one."""
@@ -528,10 +558,15 @@ _READ: Mapping[str, Callable[[Book], float]] = {
     "micro_ticks": lambda book: micro_ticks(
         book.bid_ticks, book.ask_ticks - book.bid_ticks, book._bid_lots, book._ask_lots
     ),
-    "buy_flow": lambda book: book._buy_lots / book._windows()[1],
-    "sell_flow": lambda book: book._sell_lots / book._windows()[1],
-    "ofi_lots": lambda book: book._ofi_lots,
-    "best_moves_per_s": lambda book: book._moves / book._windows()[1],
+    "buy_flow": lambda book: book._flow_in(1) / book._windows()[1],
+    "sell_flow": lambda book: book._flow_in(2) / book._windows()[1],
+    "ofi_lots": lambda book: book._touch_in(1),
+    "best_moves_per_s": lambda book: book._touch_in(2) / book._windows()[1],
     "volatility": lambda book: volatility(book._rms_hticks(), book.bid_ticks + book.ask_ticks),
     "window_s": lambda book: book._windows()[0],
+    "ofi_1s_lots": lambda book: book._touch_last[1] - book._a_second_ago(book._touch, book._touch_out)[1],
+    "buy_flow_1s": lambda book: book._flow_1s(1) / _SHORT_S,
+    "sell_flow_1s": lambda book: book._flow_1s(2) / _SHORT_S,
+    "buy_trades_per_s": lambda book: book._flow_in(3) / book._windows()[1],
+    "sell_trades_per_s": lambda book: book._flow_in(4) / book._windows()[1],
 }

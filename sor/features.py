@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FLOW_WINDOW_NS = 10_000_000_000
 """Trade flow, order-flow imbalance and best moves look back 10 s."""
+SHORT_WINDOW_NS = 1_000_000_000
+"""What is named `_1s` looks back 1 s, which is also the least that rates divide by: so these always divide by it."""
 FLOW_FLOOR_NS = 1_000_000_000
 """Rates divide by at least this much: one trade a millisecond after the first snapshot is not a torrent."""
 VOL_SAMPLE_NS = 1_000_000_000
@@ -51,6 +53,11 @@ class Features(msgspec.Struct, frozen=True, gc=False, array_like=True):
     volatility           realised, bps/sqrt(s), root mean square one-second change of the mid in bps of the mid now;
                          0.0 until two samples exist.
     window_s             seconds of data the flow figures rest on, at most FLOW_WINDOW_NS.
+    ofi_1s_lots, buy/sell_flow_1s
+                         the same over SHORT_WINDOW_NS.
+    buy/sell_trades_per_s
+                         trades that buyers / sellers made, per second over FLOW_WINDOW_NS; a trade is what the venue
+                         prints as one.
     """
 
     mid_hticks: int
@@ -68,6 +75,12 @@ class Features(msgspec.Struct, frozen=True, gc=False, array_like=True):
     best_moves_per_s: float
     volatility: float
     window_s: float
+    # Since the first journals; those read as if nothing had come in these windows.
+    ofi_1s_lots: int = 0
+    buy_flow_1s: float = 0.0
+    sell_flow_1s: float = 0.0
+    buy_trades_per_s: float = 0.0
+    sell_trades_per_s: float = 0.0
 
 
 FEATURE_NAMES: tuple[str, ...] = Features.__struct_fields__

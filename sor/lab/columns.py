@@ -23,6 +23,7 @@ from sor.features import (
     FEATURE_NAMES,
     FLOW_FLOOR_NS,
     FLOW_WINDOW_NS,
+    SHORT_WINDOW_NS,
     VOL_SAMPLE_NS,
     VOL_SAMPLES,
     Features,
@@ -49,6 +50,7 @@ _OK = TRUSTS.index(Trust.OK)
 _CROSSED = TRUSTS.index(Trust.CROSSED)
 
 _FLOOR_S = FLOW_FLOOR_NS / NS
+_SHORT_S = SHORT_WINDOW_NS / NS
 _CELLS = 1 << 17
 """Cells of one dense matrix, at 8 bytes: a megabyte stays in the cache."""
 _WIDTH = 128
@@ -83,6 +85,7 @@ class FeatureColumns(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     bid_near_lots        (G,) depth near the mid, 0 where trust is not OK.
     ofi_lots, moves      (G + 1,) order-flow imbalance, and changes of a best price, in the first g groups.
     buy_lots, sell_lots  (T + 1,) lots that buyers, and sellers, took in the first t trades.
+    buys, sells          (T + 1,) how many of the first t trades buyers, and sellers, made.
     squares              squared changes of the mid, in half-ticks, from one whole second to the next: the first n.
     run                  (G,) which of the R runs a sound state belongs to. A run goes from the first sound state after
                          the book was lost until it is lost again; windows do not look back beyond it.
@@ -110,6 +113,8 @@ class FeatureColumns(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     moves: IntColumn
     buy_lots: IntColumn
     sell_lots: IntColumn
+    buys: IntColumn
+    sells: IntColumn
     squares: IntColumn
     run: IntColumn
     run_group: IntColumn
@@ -220,6 +225,9 @@ class FeatureColumns(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         groups_out = max(self.run_group.item(run), int(self.group_local_ns.searchsorted(out_ns, "right")))
         trades = int(self.trade_local_ns.searchsorted(now_ns, "right"))
         trades_out = max(self.run_trade.item(run), int(self.trade_local_ns.searchsorted(out_ns, "right")))
+        short_ns = now_ns - SHORT_WINDOW_NS
+        groups_short = max(self.run_group.item(run), int(self.group_local_ns.searchsorted(short_ns, "right")))
+        trades_short = max(self.run_trade.item(run), int(self.trade_local_ns.searchsorted(short_ns, "right")))
         window_s = min(FLOW_WINDOW_NS, now_ns - self.run_ns.item(run)) / NS
         rate_s = max(window_s, _FLOOR_S)
         passed = max(now_ns // VOL_SAMPLE_NS - self.run_second.item(run), 0)
@@ -243,6 +251,11 @@ class FeatureColumns(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             (self.moves.item(groups) - self.moves.item(groups_out)) / rate_s,
             volatility(rms_hticks, mid_hticks),
             window_s,
+            self.ofi_lots.item(groups) - self.ofi_lots.item(groups_short),
+            (self.buy_lots.item(trades) - self.buy_lots.item(trades_short)) / _SHORT_S,
+            (self.sell_lots.item(trades) - self.sell_lots.item(trades_short)) / _SHORT_S,
+            (self.buys.item(trades) - self.buys.item(trades_out)) / rate_s,
+            (self.sells.item(trades) - self.sells.item(trades_out)) / rate_s,
         )
 
     def _holds(self, trigger: Trigger, *, now_ns: IntColumn, groups: IntColumn, trades: IntColumn) -> BoolColumn:
@@ -265,7 +278,8 @@ class FeatureColumns(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         bid, ask = _floats(self.bid_ticks[row, 0]), _floats(self.ask_ticks[row, 0])
         bid_lots, ask_lots = _floats(self.bid_lots[row, 0]), _floats(self.ask_lots[row, 0])
         run = self.run[row]
-        out_ns = now_ns - FLOW_WINDOW_NS
+        short = feature.endswith(("_1s", "_1s_lots"))
+        out_ns = now_ns - (SHORT_WINDOW_NS if short else FLOW_WINDOW_NS)
         window_s: FloatColumn = np.minimum(FLOW_WINDOW_NS, now_ns - self.run_ns[run]) / NS
         rate_s: FloatColumn = np.maximum(window_s, _FLOOR_S)
         match feature:
@@ -287,13 +301,13 @@ class FeatureColumns(msgspec.Struct, frozen=True, kw_only=True, eq=False):
                 return imbalance(bid_lots, ask_lots)
             case "micro_ticks":
                 return micro_ticks(bid, ask - bid, bid_lots, ask_lots)
-            case "buy_flow" | "sell_flow":
-                lots = self.buy_lots if feature == "buy_flow" else self.sell_lots
+            case "buy_flow" | "sell_flow" | "buy_flow_1s" | "sell_flow_1s" | "buy_trades_per_s" | "sell_trades_per_s":
+                taken = self._taken(feature)
                 trades_out = np.maximum(self.run_trade[run], self.trade_local_ns.searchsorted(out_ns, "right"))
-                return _floats(lots[trades] - lots[trades_out]) / rate_s
-            case "ofi_lots" | "best_moves_per_s":
+                return _floats(taken[trades] - taken[trades_out]) / (_SHORT_S if short else rate_s)
+            case "ofi_lots" | "ofi_1s_lots" | "best_moves_per_s":
                 groups_out = np.maximum(self.run_group[run], self.group_local_ns.searchsorted(out_ns, "right"))
-                if feature == "ofi_lots":
+                if feature != "best_moves_per_s":
                     return _floats(self.ofi_lots[groups] - self.ofi_lots[groups_out])
                 return _floats(self.moves[groups] - self.moves[groups_out]) / rate_s
             case "volatility":
@@ -306,6 +320,12 @@ class FeatureColumns(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             case _:
                 assert feature == "window_s", feature
                 return window_s
+
+    def _taken(self, feature: str) -> IntColumn:
+        """The running sums that a feature of the trades is made of."""
+        if feature.endswith("_trades_per_s"):
+            return self.buys if feature.startswith("buy") else self.sells
+        return self.buy_lots if feature.startswith("buy") else self.sell_lots
 
     def _next_group(self, after_ns: int, hit: Callable[[int, int], BoolColumn]) -> int | None:
         """The local time of the first group after `after_ns` that `hit(first, stop)` marks."""
@@ -363,6 +383,8 @@ def columns_of(tape: Tape, *, group_local_ns: IntColumn, trade_local_ns: IntColu
         moves=moves,
         buy_lots=_running(np.where(tape.trade_side > 0, tape.trade_lots, 0)),
         sell_lots=_running(np.where(tape.trade_side < 0, tape.trade_lots, 0)),
+        buys=_running(np.where(tape.trade_side > 0, 1, 0)),
+        sells=_running(np.where(tape.trade_side < 0, 1, 0)),
         squares=squares,
         run=runs.of_group,
         run_group=runs.group,

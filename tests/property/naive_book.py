@@ -111,11 +111,15 @@ def _features(known: Known, now_ns: int) -> Features:
     covered_ns = min(now_ns - since_ns, 10 * NS)
     rate_s = max(covered_ns, NS) / NS
     taken = {side: sum(lots for at, of, lots in known.trades if of == side and now_ns - 10 * NS < at) for side in Side}
-    ofi_lots = moves = 0
+    taken_1s = {side: sum(lots for at, of, lots in known.trades if of == side and now_ns - NS < at) for side in Side}
+    made = {side: sum(of == side and now_ns - 10 * NS < at for at, of, _ in known.trades) for side in Side}
+    ofi_lots = ofi_1s_lots = moves = 0
     for (_, old), (at, new) in pairwise(known.run):
         if at > now_ns - 10 * NS:
-            ofi_lots += new[1] * (new[0] >= old[0]) - old[1] * (new[0] <= old[0])
-            ofi_lots += old[3] * (new[2] >= old[2]) - new[3] * (new[2] <= old[2])
+            step_lots = new[1] * (new[0] >= old[0]) - old[1] * (new[0] <= old[0])
+            step_lots += old[3] * (new[2] >= old[2]) - new[3] * (new[2] <= old[2])
+            ofi_lots += step_lots
+            ofi_1s_lots += step_lots * (at > now_ns - NS)
             moves += (new[0] != old[0]) + (new[2] != old[2])
     seconds = range(since_ns // NS + 1, now_ns // NS + 1)
     mids = [[state[0] + state[2] for at, state in known.run if at < second * NS][-1] for second in seconds][-61:]
@@ -136,4 +140,9 @@ def _features(known: Known, now_ns: int) -> Features:
         best_moves_per_s=moves / rate_s,
         volatility=10_000 * sqrt(sum(changes) / len(changes)) / (bid + ask) if changes else 0.0,
         window_s=covered_ns / NS,
+        ofi_1s_lots=ofi_1s_lots,
+        buy_flow_1s=float(taken_1s[Side.BUY]),
+        sell_flow_1s=float(taken_1s[Side.SELL]),
+        buy_trades_per_s=made[Side.BUY] / rate_s,
+        sell_trades_per_s=made[Side.SELL] / rate_s,
     )

@@ -186,7 +186,9 @@ def test_an_empty_tape_is_an_empty_book() -> None:
     assert found.mid_hticks(START_NS) == 0
     assert found.next_best_move(0, bid_ticks=1, ask_ticks=2, at_least_ticks=1) is None
     assert found.next_trust_change(0, trust=Trust.OK) is None
-    assert [found.next_trigger(0, Trigger(name, above=True, level=-1.0)) for name in FEATURE_NAMES] == [None] * 15
+    assert [found.next_trigger(0, Trigger(name, above=True, level=-1.0)) for name in FEATURE_NAMES] == [None] * len(
+        FEATURE_NAMES
+    )
 
 
 def test_local_times_that_cannot_be_are_refused() -> None:

@@ -228,6 +228,11 @@ def test_every_feature_by_hand() -> None:
         # At 1001, 1002 and 1003 s the mid was 202 half-ticks, at 1004 s it was 203: changes 0, 0, 1.
         volatility=1e4 * sqrt(1 / 3) / 203,
         window_s=4.0,
+        ofi_1s_lots=0,  # what came at 1003 s is a second old, and no longer in
+        buy_flow_1s=0.0,
+        sell_flow_1s=0.0,
+        buy_trades_per_s=1 / 4.0,
+        sell_trades_per_s=1 / 4.0,
     )
 
 
@@ -317,6 +322,30 @@ def test_windows_are_half_open() -> None:
     assert (last.buy_flow, last.ofi_lots, last.best_moves_per_s, last.window_s) == (3.0, 8, 0.1, 10.0)
     gone = features(it, T0 + 11 * NS)
     assert (gone.buy_flow, gone.ofi_lots, gone.best_moves_per_s, gone.window_s) == (0.0, 0, 0.0, 10.0)
+    assert (last.buy_trades_per_s, gone.buy_trades_per_s) == (0.1, 0.0)
+
+
+def test_the_short_window_is_half_open_too() -> None:
+    it = book()
+    it.apply(whole())
+    it.trade(trade(T0 + 1 * NS, Side.SELL, 30))
+    it.trade(trade(T0 + 1_500 * MS, Side.SELL, 2))
+    it.trade(trade(T0 + 1_500 * MS, Side.BUY, 7))
+    it.apply(update(T0 + 1_500 * MS, bids=((101, 8),)))
+    it.apply(update(T0 + 1_600 * MS, bids=((101, 5),)))
+
+    def short(now_ns: int) -> tuple[int, float, float]:
+        found = features(it, now_ns)
+        return found.ofi_1s_lots, found.buy_flow_1s, found.sell_flow_1s
+
+    assert short(T0 + 1_600 * MS) == (5, 7.0, 32.0)
+    assert short(T0 + 2 * NS - 1) == (5, 7.0, 32.0)
+    assert short(T0 + 2 * NS) == (5, 7.0, 2.0)
+    assert short(T0 + 2_500 * MS) == (-3, 0.0, 0.0)
+    assert short(T0 + 2_600 * MS) == (0, 0.0, 0.0)
+    assert (features(it, T0 + 4 * NS).ofi_lots, features(it, T0 + 4 * NS).sell_trades_per_s) == (5, 0.5)
+    it.apply(update(T0 + 20 * NS, bids=((101, 6),)))  # and after the long window has emptied
+    assert short(T0 + 20 * NS) == (1, 0.0, 0.0)
 
 
 def test_windows_are_left_as_events_come() -> None:
