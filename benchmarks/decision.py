@@ -13,7 +13,8 @@ from time import process_time_ns
 from benchmarks.rig import PARAM_SET, START_NS, WrongWork, param_text
 from benchmarks.rows import Row, measured
 from benchmarks.synthetic import INSTRUMENT, Event, events
-from policies.maker_first import MakerFirst, MakerFirstReason
+from policies.case import Why
+from policies.cost_aware import CostAware
 from sor.decide import decide
 from sor.feed import LiveFeed
 from sor.ids import ParentId
@@ -30,7 +31,7 @@ from sor.units import MS, NS
 HAND = "a strategy of one screen: two dicts, best by max and min, spread, imbalance, one comparison"
 OPEN_LOTS = 10
 WARM_EVENTS = 12_000
-"""Taken in before anything is timed: 12 s of market, so that `maker_first` finds flow and volatility measured."""
+"""Taken in before anything is timed: 12 s of market, so that `cost_aware` finds flow and volatility measured."""
 
 
 def pushed(made: Sequence[Event]) -> list[MarketEvent]:
@@ -140,11 +141,11 @@ def event_arms(count: int) -> tuple[Callable[[], Sequence[float]], Callable[[], 
 
 
 def decision_arms(count: int) -> tuple[Callable[[], Sequence[float]], Callable[[], Sequence[float]]]:
-    """Nanoseconds a decision: an event into the book, all features, `maker_first` and the invariants; and by hand."""
+    """Nanoseconds a decision: an event into the book, all features, `cost_aware` and the invariants; and by hand."""
     stream = pushed(events(WARM_EVENTS + count))
     warm, rest = stream[:-count], stream[-count:]
     params = parse(param_text(), where=PARAM_SET).resolve(INSTRUMENT.venue, INSTRUMENT.symbol, now_ns=START_NS)
-    policy = MakerFirst()
+    policy = CostAware()
     order = ParentOrder(
         parent_id=ParentId("decision"), symbol="BTCUSDT", side=Side.BUY, quantity=INSTRUMENT.quantity(OPEN_LOTS)
     )
@@ -167,10 +168,10 @@ def decision_arms(count: int) -> tuple[Callable[[], Sequence[float]], Callable[[
             feed.on_event(event)
             now_ns = event.recv_ns
             decision, _ = decide(parent, policy, _view(feed.view(now_ns), now_ns, costs), params)
-            rests += isinstance(decision.placements[0], Rest) and decision.reason == MakerFirstReason.REST
+            rests += isinstance(decision.placements[0], Rest) and decision.reason == Why.REST
         taken_ns = process_time_ns() - begun_ns
         if not rests:
-            raise WrongWork("maker_first never found that resting is worth it in a calm market")
+            raise WrongWork("cost_aware never found that resting is worth it in a calm market")
         return [taken_ns / len(rest)]
 
     def theirs() -> Sequence[float]:
@@ -236,7 +237,7 @@ def rows(*, count: int, rounds: int, progress: Callable[[str], None]) -> list[Ro
     ours, theirs = decision_arms(count)
     decision = measured(
         name="decision",
-        what="one market event, the view with all features, maker_first and the invariants",
+        what="one market event, the view with all features, cost_aware and the invariants",
         baseline=f"the same event and a decision by hand ({HAND})",
         unit="ns a decision",
         ours=ours,

@@ -201,7 +201,7 @@ class ParentOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     venues: tuple[VenueName, ...] = ()
     schedule: str = "immediate"
     schedule_args: dict[str, float] = msgspec.field(default_factory=dict)
-    policy: str = "maker_first"
+    policy: str = "cost_aware"
     param_set: str = ""
     reduce_only: bool = False
     position_side: PositionSide = PositionSide.BOTH

@@ -215,6 +215,7 @@ class Parent:
     rejects    orders in a row that the venue refused as wrong. denials: decisions in a row that the risk gate denied.
     misses     orders in a row that came to nothing at the venue without being wrong: they would have taken, found
                nothing to take, came too fast, or never arrived. Each makes the next try wait longer.
+    refusals   post-only orders that the venue did not let rest, with its answer or later.
     decided    the last decision while it is at work, for whoever watches it.
     """
 
@@ -250,6 +251,7 @@ class Parent:
         "no",
         "open_children",
         "order",
+        "refusals",
         "rejects",
         "replan",
         "requotes",
@@ -308,6 +310,7 @@ class Parent:
         self.retry_ns = 0
         self.timeouts = 0
         self.requotes = 0
+        self.refusals = 0
         self.fell_back = False
         self.cross_attempts = 0
         self.rejects = 0

@@ -98,6 +98,7 @@ def view_of(
         resting=resting,
         timeouts=parent.timeouts,
         requotes=parent.requotes,
+        refusals=parent.refusals,
         market=market,
         instrument=instrument,
         costs=Costs(

@@ -405,6 +405,7 @@ class Core:
             self._child_rejected(parent, child, now, limits)
         elif not child.counted_lots and not child.cancel_wanted:
             self._missed(parent, now, limits)  # took and found nothing, or the venue did not let it rest after all
+            parent.refusals += child.rests
         self._ask(parent, _TIMEOUT if child.timed_out else _FILL if child.counted_lots else _ORDER_EVENT)
 
     def _missed(self, parent: Parent, now: int, limits: Limits) -> None:
@@ -420,6 +421,7 @@ class Core:
             return
         self._missed(parent, now, limits)
         if kind is RejectKind.WOULD_TAKE or kind is RejectKind.RATE_LIMITED:
+            parent.refusals += kind is RejectKind.WOULD_TAKE and child.rests
             return  # the market moved, or we were too quick: neither says that the order was wrong
         parent.rejects += 1
         if parent.rejects >= limits.rejects_max:

@@ -55,7 +55,8 @@ class View(msgspec.Struct, frozen=True, gc=False):
     due_ns           by when `open_lots` must be done: the slice's end, at most the parent's deadline.
     arrival_hticks   mid when the parent was accepted.
     adverse_bps      how far the mid has moved against us since arrival, negative when it moved for us.
-    timeouts         resting orders of this parent that ran out of time so far; requotes likewise.
+    timeouts         resting orders of this parent that ran out of time so far; requotes: that were moved; refusals:
+                     that the venue did not let rest, as they would have taken.
     memory           what the policy returned last time.
     """
 
@@ -80,6 +81,7 @@ class View(msgspec.Struct, frozen=True, gc=False):
     resting: tuple[Resting, ...]
     timeouts: int
     requotes: int
+    refusals: int
     market: MarketView
     instrument: Instrument
     costs: Costs

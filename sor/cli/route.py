@@ -19,7 +19,7 @@ from sor.errors import CallerError
 @click.option("--symbol", required=True, help="What to trade, in any spelling: BTC-USDT, BTCUSDT, btc/usdt.")
 @click.option("--side", required=True, type=click.Choice(["buy", "sell"], case_sensitive=False))
 @click.option("--qty", required=True, help="How much, on the venue's step, in the venue's unit.")
-@click.option("--policy", default="maker_first", show_default=True, help="How to place it; see `sor policies`.")
+@click.option("--policy", default="cost_aware", show_default=True, help="How to place it; see `sor policies`.")
 @click.option("--limit", help="Worst price of any fill.")
 @click.option("--deadline", default="60s", show_default=True, help="By when it must have ended, like 90s or 5m.")
 @click.option("--urgency", default=0.5, show_default=True, help="From 0, patient, to 1, now.")

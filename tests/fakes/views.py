@@ -116,6 +116,7 @@ def view(market_view: MarketView | None = None, /, **changes: object) -> View:
         resting=(),
         timeouts=0,
         requotes=0,
+        refusals=0,
         market=seen,
         instrument=INSTRUMENT,
         costs=COSTS,

@@ -618,7 +618,7 @@ class BingxStorm:
         rng = self.rng
         side = rng.choice((Side.BUY, Side.SELL))
         closes = rng.random() < 0.25
-        policy = rng.choice(("cross", "maker_first", "maker_first", "plain_limit"))
+        policy = rng.choice(("cross", "maker_first", "calm_market", "cost_aware", "plain_limit"))
         pit = self.app.exchange.pits[CONTRACT.symbol]
         near_ticks = rng.randint(-60, 60)
         position_side = PositionSide.BOTH

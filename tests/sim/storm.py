@@ -212,7 +212,7 @@ class Storm:
     def _submit(self) -> None:
         rng = self.rng
         side = rng.choice((Side.BUY, Side.SELL))
-        policy = rng.choice(("cross", "maker_first", "maker_first", "plain_limit"))
+        policy = rng.choice(("cross", "maker_first", "calm_market", "cost_aware", "plain_limit"))
         near = Decimal(rng.randint(-30, 30)) / 10
         order = ParentOrder(
             parent_id=ParentId(f"p{len(self.parents) + 1}"),

@@ -1,53 +1,25 @@
-from math import inf, sqrt
+"""What a wait is worth by measured flow, and the best of them."""
+
+from math import sqrt
 from statistics import NormalDist
 
 import pytest
 
-from policies.timeouts import Wait, best_wait, excursion_s, gaussian_loss, judge_wait
+from policies.outlook import FlowOutlook, Wait, best_wait, gaussian_loss
+
+
+def outlook(*, advantage: float, rate: float, drift: float = 0.0, risk: float = 0.0) -> FlowOutlook:
+    return FlowOutlook(advantage_bps=advantage, fill_rate=rate, drift_root_s=drift, risk_root_s=risk)
 
 
 def wait(timeout_s: float, *, advantage: float, rate: float, drift: float = 0.0, risk: float = 0.0) -> Wait:
-    return judge_wait(timeout_s, advantage_bps=advantage, fill_rate=rate, drift_root_s=drift, risk_root_s=risk)
+    return outlook(advantage=advantage, rate=rate, drift=drift, risk=risk).wait(timeout_s)
 
 
 def best(
     shortest_s: float, longest_s: float, *, advantage: float, rate: float, drift: float = 0.0, risk: float = 0.0
 ) -> Wait:
-    return best_wait(
-        shortest_s=shortest_s,
-        longest_s=longest_s,
-        advantage_bps=advantage,
-        fill_rate=rate,
-        drift_root_s=drift,
-        risk_root_s=risk,
-    )
-
-
-# --- the excursion budget ---------------------------------------------------------------------------------------------
-
-
-def test_the_excursion_budget_of_the_methods_sheet() -> None:
-    # Methods 6.2 (d), tagged [C]: B = 5 bps, sigma = 1 bps/sqrt(s), p = 0.1, no drift.
-    assert excursion_s(budget_bps=5.0, volatility=1.0, tolerance=0.1) == pytest.approx(9.240, abs=5e-4)
-
-
-def test_the_excursion_budget_scales_as_a_diffusion_does() -> None:
-    one = excursion_s(budget_bps=5.0, volatility=1.0, tolerance=0.1)
-    assert excursion_s(budget_bps=10.0, volatility=1.0, tolerance=0.1) == pytest.approx(4 * one)
-    assert excursion_s(budget_bps=5.0, volatility=2.0, tolerance=0.1) == pytest.approx(one / 4)
-    assert excursion_s(budget_bps=5.0, volatility=1.0, tolerance=0.2) > one
-
-
-def test_the_excursion_budget_keeps_its_promise() -> None:
-    # By reflection, P(a driftless mid has been B away by tau) = 2 (1 - Phi(B / (sigma sqrt tau))).
-    tau = excursion_s(budget_bps=3.0, volatility=0.7, tolerance=0.05)
-    assert 2 * (1 - NormalDist().cdf(3.0 / (0.7 * sqrt(tau)))) == pytest.approx(0.05)
-
-
-def test_no_budget_is_no_time_and_a_still_market_any() -> None:
-    assert excursion_s(budget_bps=0.0, volatility=1.0, tolerance=0.1) == 0.0
-    assert excursion_s(budget_bps=-2.0, volatility=0.0, tolerance=0.1) == 0.0
-    assert excursion_s(budget_bps=1.0, volatility=0.0, tolerance=0.1) == inf
+    return best_wait(outlook(advantage=advantage, rate=rate, drift=drift, risk=risk), shortest_s, longest_s)
 
 
 # --- one wait ---------------------------------------------------------------------------------------------------------

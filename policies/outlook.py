@@ -1,0 +1,133 @@
+"""What a wait at one price is expected to bring, for any resting time; rule (2) of methods section 0 with a clock.
+
+`flow_outlook` rests on three things that can be said before anything is fitted:
+
+    fill       taker flow against our level over the queue that has to go first is a rate, known at best up to a factor.
+               Mixing over an exponential belief about it gives a hazard that falls with time, and the fill probability
+               p = x / (1 + x) with x = rate * tau. (An order not filled yet has probably met less flow than thought.)
+    drift      the mid has no drift of its own, so what an unfilled order loses is what a filled one is spared. At the
+               worst the unfilled are exactly those from which a Gaussian mid ran furthest: then
+               (1 - p) D = sigma sqrt(tau) phi(Phi^-1(p)).
+    choice     rest if p A > (1 - p) D plus the price of the risk meanwhile.
+
+Durations in seconds, moves and costs in bps.
+"""
+
+from __future__ import annotations
+
+from math import exp, pi, sqrt
+from statistics import NormalDist
+from typing import Protocol
+
+import msgspec
+
+from policies.case import Case
+
+FLOW_NEEDS = ("placement.drift_scale", "placement.fill_rate_scale", "placement.risk_weight")
+"""Ids of the parameters that `flow_outlook` reads."""
+_INV_CDF = NormalDist().inv_cdf
+_ROOT_2PI = sqrt(2.0 * pi)
+_HALVINGS_MAX = 16
+"""Times that are judged at most: ten minutes down to 18 ms."""
+
+
+class Wait(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A resting time and what it is expected to bring against crossing now.
+
+    timeout_s           how long to rest.
+    fill_probability    of being filled by then.
+    drift_bps           (1 - p) D: what the unfilled share loses, averaged over all.
+    saving_bps          p A - (1 - p) D, without the price of risk; positive is good. se_bps: its standard error, None
+                        where nothing was fitted.
+    worth_bps           the saving less the price of risk: rest if this is positive.
+    """
+
+    timeout_s: float
+    fill_probability: float
+    drift_bps: float
+    saving_bps: float
+    worth_bps: float
+    se_bps: float | None = None
+
+
+class Outlook(Protocol):
+    """What resting at one price is expected to bring."""
+
+    @property
+    def note(self) -> str:
+        """What the estimate rests on, for the record."""
+
+    @property
+    def fill_rate(self) -> float:
+        """Fills a second expected at first, for the record and for what is too slow to be weighed."""
+
+    def wait(self, timeout_s: float) -> Wait:
+        """For one resting time."""
+
+
+def gaussian_loss(probability: float) -> float:
+    """phi(Phi^-1(p)): mean of a standard normal over its worst 1 - p, times 1 - p. 0 at the ends of [0, 1]."""
+    if not 0.0 < probability < 1.0:
+        return 0.0
+    z = _INV_CDF(probability)
+    return exp(-0.5 * z * z) / _ROOT_2PI
+
+
+class FlowOutlook(msgspec.Struct, frozen=True, gc=False):
+    """From measured flow and volatility; nothing in it is fitted.
+
+    advantage_bps    A of equation (1): spread, fee difference and walk that a fill at our price saves.
+    fill_rate        taker flow over the lots that must trade first, 1/s, >= 0.
+    drift_root_s     volatility times the drift scale, bps/sqrt(s). risk_root_s: volatility times the weight of risk.
+    """
+
+    advantage_bps: float
+    fill_rate: float
+    drift_root_s: float
+    risk_root_s: float
+    note: str = "estimate, not calibrated"
+
+    def wait(self, timeout_s: float) -> Wait:
+        """What resting for `timeout_s` is expected to bring."""
+        expected = self.fill_rate * timeout_s
+        probability = expected / (1.0 + expected)
+        root = sqrt(timeout_s)
+        drift = self.drift_root_s * root * gaussian_loss(probability)
+        saving = probability * self.advantage_bps - drift
+        return Wait(timeout_s, probability, drift, saving, saving - self.risk_root_s * root)
+
+
+def flow_outlook(case: Case, price: int) -> FlowOutlook:
+    """For a new order of all that is open at `price`."""
+    params, features = case.params, case.features
+    flow = features.sell_flow if case.view.side > 0 else features.buy_flow
+    volatility = features.volatility
+    return FlowOutlook(
+        advantage_bps=case.advantage_bps(price),
+        fill_rate=flow * params["placement.fill_rate_scale"] / (case.ahead_lots(price) + case.view.open_lots),
+        drift_root_s=params["placement.drift_scale"] * volatility,
+        risk_root_s=risk_weight(case) * volatility,
+    )
+
+
+def risk_weight(case: Case) -> float:
+    """Standard deviations of the wait that its risk is worth, by the urgency of the parent (below 1)."""
+    urgency = case.view.urgency
+    return case.params["placement.risk_weight"] * urgency / (1.0 - urgency)
+
+
+def best_wait(outlook: Outlook, shortest_s: float, longest_s: float) -> Wait:
+    """The resting time worth most, among `longest_s` and its halves down to `shortest_s` (0 <= shortest <= longest).
+
+    All of them are judged: the worth may have two humps, as a wait that is all but sure to fill loses little again.
+    """
+    best = outlook.wait(longest_s)
+    timeout_s = longest_s
+    for _ in range(_HALVINGS_MAX - 1):
+        timeout_s *= 0.5
+        if timeout_s < shortest_s:
+            break
+        wait = outlook.wait(timeout_s)
+        if wait.worth_bps > best.worth_bps:
+            best = wait
+    return best
