@@ -18,23 +18,23 @@ of a mirrored market have the same covariates, so both teach one model.
 A tape knows neither our latency nor the next funding payment, so neither is here: what a model cannot be taught it must
 not be asked. Bounds keep a covariate finite where a window holds nothing, and a fit from leaning on outliers.
 
-Each formula is written once, over `Maths`: floats and `math` where an order is judged, columns and numpy on tapes.
+Each formula is written once, over `Maths`: floats where an order is judged, columns on tapes (`sor.lab.covariates`).
 """
 
 from __future__ import annotations
 
 from math import log as _log
 from math import log1p as _log1p
-from typing import Generic, NamedTuple, Protocol, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 from sor.features import Features
 from sor.orders import Side
 
-Floats = NDArray[np.float64]
-Number = TypeVar("Number", float, Floats)
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Number = TypeVar("Number", float, "NDArray[np.float64]")
 
 QUEUE_S_MIN, QUEUE_S_MAX = 0.02, 600.0
 OFI_MAX = 4.0
@@ -198,7 +198,7 @@ def covariates(terms: Terms[Number], maths: Maths[Number]) -> tuple[Number, ...]
     )
 
 
-# --- the two forms ----------------------------------------------------------------------------------------------------
+# --- of one order -----------------------------------------------------------------------------------------------------
 
 
 class _FloatMaths:
@@ -219,26 +219,7 @@ class _FloatMaths:
         return max(value, low)
 
 
-class _ColumnMaths:
-    """Over columns."""
-
-    __slots__ = ()
-
-    def log(self, value: Floats) -> Floats:
-        return np.log(value)
-
-    def log1p(self, value: Floats) -> Floats:
-        return np.log1p(value)
-
-    def within(self, value: Floats, low: float, high: float) -> Floats:
-        return np.clip(value, low, high)
-
-    def least(self, value: Floats, low: float) -> Floats:
-        return np.maximum(value, low)
-
-
-FLOATS: Maths[float] = _FloatMaths()
-COLUMNS: Maths[Floats] = _ColumnMaths()
+_FLOATS: Maths[float] = _FloatMaths()
 
 
 def covariates_of(
@@ -254,9 +235,4 @@ def covariates_of(
         ahead_lots=ahead_lots,
         lots=lots,
     )
-    return covariates(terms, FLOATS)
-
-
-def covariate_columns(terms: Terms[Floats]) -> Floats:
-    """The covariates of N orders, (N, len(COVARIATES)); NaN where the terms are not known."""
-    return np.stack(covariates(terms, COLUMNS), axis=1)
+    return covariates(terms, _FLOATS)

@@ -1,0 +1,93 @@
+"""What an order that is not filled loses, and what one that is filled finds: two small linear models.
+
+drift      The mid has no drift of its own, so what the unfilled lose is what the filled are spared. At the worst the
+           unfilled are exactly those from which a Gaussian mid ran furthest; then D is sigma sqrt(tau) times the mean
+           of a normal over its worst 1 - p. The model is that bound times a small linear form, so that one fit holds
+           from the first second to the last and D is 0 where nothing was waited for:
+           D = sqrt(tau) m(p) (sigma (base + c'x) + spread coefficient * spread), m(p) = phi(Phi^-1(p)) / (1 - p).
+markout    The mid some time after a fill against the fill, positive when good (style.md section 4), in spreads and
+           volatilities: spread (base + c'x) + volatility coefficient * sigma. A diagnostic, and what a decision needs
+           where not trading is an alternative; never a second charge beside the drift (methods section 0).
+
+Each keeps one standard error, that of its linear form at a typical order, fitted over blocks of time.
+
+Moves in bps, durations in seconds, volatility in bps/sqrt(s). Fitting is in `sor.lab.costs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp, pi, sqrt
+from statistics import NormalDist
+
+import msgspec
+
+from sor.models.covariates import COVARIATES
+
+DRIFT_COVARIATES = ("log_queue_s", "lean", "ofi_10s", "log_flow_ratio")
+"""What the drift's linear form uses, in its order; a few, as tapes hold few independent waits."""
+MARKOUT_COVARIATES = ("log_queue_s", "lean", "ofi_10s", "distance")
+SPREAD_SHARE = 0.05
+"""Standard errors are in units of volatility + this much of the spread: a still market has some."""
+PROBABILITY_MAX = 0.999
+"""Beyond this nearly nobody is left to learn from, and the bound on the rest runs away."""
+
+_DRIFT_AT = tuple(COVARIATES.index(name) for name in DRIFT_COVARIATES)
+_MARKOUT_AT = tuple(COVARIATES.index(name) for name in MARKOUT_COVARIATES)
+_INV_CDF = NormalDist().inv_cdf
+_ROOT_2PI = sqrt(2.0 * pi)
+
+
+def selection(probability: float) -> float:
+    """m(p): mean of a standard normal over its worst 1 - p, p in [0, 1]; p beyond `PROBABILITY_MAX` counts as that."""
+    if probability <= 0.0:
+        return 0.0
+    probability = min(probability, PROBABILITY_MAX)
+    z = _INV_CDF(probability)
+    return exp(-0.5 * z * z) / (_ROOT_2PI * (1.0 - probability))
+
+
+def unit_bps(*, volatility: float, spread_bps: float) -> float:
+    """What the standard error of a drift is counted in, bps/sqrt(s)."""
+    return volatility + SPREAD_SHARE * spread_bps
+
+
+class Drift(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """E[adverse move of the mid | not filled by then].
+
+    base, coefs, spread    the linear form; coefs in the order of `DRIFT_COVARIATES`.
+    se                     of the form, in `unit_bps`.
+    """
+
+    base: float
+    coefs: tuple[float, ...]
+    spread: float
+    se: float
+
+    def rate(self, covariates: Sequence[float], *, volatility: float, spread_bps: float) -> float:
+        """The linear form, bps/sqrt(s): what the bound is multiplied by. `covariates` as of `COVARIATES`."""
+        form = self.base
+        for coef, at in zip(self.coefs, _DRIFT_AT, strict=True):
+            form += coef * covariates[at]
+        return volatility * form + self.spread * spread_bps
+
+
+class Markout(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """E[mid `after_s` after the fill against the fill | filled], positive when good.
+
+    base, coefs, volatility    the linear form; coefs in the order of `MARKOUT_COVARIATES`.
+    se                         bps, of its mean.
+    """
+
+    base: float
+    coefs: tuple[float, ...]
+    volatility: float
+    se: float
+    after_s: float
+
+    def expected_bps(self, covariates: Sequence[float], *, volatility: float, spread_bps: float) -> float:
+        """The markout of an order; `covariates` as of `COVARIATES`."""
+        form = self.base
+        for coef, at in zip(self.coefs, _MARKOUT_AT, strict=True):
+            form += coef * covariates[at]
+        return spread_bps * form + self.volatility * volatility
