@@ -258,6 +258,16 @@ def test_the_excursion_budget_keeps_its_promise(
         assert passed(found, budget, volatility=volatility, drift=drift) == pytest.approx(tolerance, rel=1e-5)
 
 
+def test_a_favourable_drift_passes_less_often_and_perhaps_never() -> None:
+    # By a change of measure: exp(-2 mu B / sigma^2) times as often as the same drift the other way, whose end is 1.
+    for time_s in (1.0, 9.0, 100.0):
+        against = passed(time_s, 5.0, volatility=2.0, drift=0.3)
+        assert passed(time_s, 5.0, volatility=2.0, drift=-0.3) == pytest.approx(exp(-0.75) * against)
+    assert passed(1e6, 5.0, volatility=2.0, drift=-0.3) == pytest.approx(exp(-0.75))
+    assert within(5.0, volatility=2.0, drift=-0.3, tolerance=0.48) == inf
+    assert within(5.0, volatility=2.0, drift=-0.3, tolerance=0.46) < inf
+
+
 def test_the_solution_agrees_with_paths() -> None:
     rng = np.random.default_rng(3)
     step_s, drift = 0.01, 0.25
