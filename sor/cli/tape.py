@@ -118,6 +118,46 @@ def import_command(
             )
 
 
+@tape.command(short_help="Make a tape of a made-up market.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Directory of the tape to make.")
+@click.option("--for", "length", default="1h", show_default=True, help="How much of the market, like 90s, 10m or 2h.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Decides everything that is drawn.")
+@click.option("--option", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the venue; repeatable.")
+@click.option("--force", is_flag=True, help="Replace the tape that is there.")
+@click.pass_context
+def record(ctx: click.Context, out: Path, length: str, seed: int, pairs: tuple[str, ...], force: bool) -> None:
+    """Record the market of the simulated venue in virtual time: the same seed and options give the same tape.
+
+    Unless options say otherwise it is the zero-intelligence market, with every change of the book by itself (book_ms=0)
+    and without a delay of market data (feed=0), so that a replay can add its own.
+    """
+    from sor.cli.common import progress_of
+    from sor.cli.terms import seconds
+    from sor.cli.venue import access_of
+    from sor.lab.recorder import record_market
+    from sor.plugins import Plugins
+    from sor.tape import refuse_occupied, save_tape
+
+    output = ctx.ensure_object(Output)
+    length_s = seconds(length)
+    given = access_of("simulated", env=None, secrets=None, pairs=pairs).options
+    options = {"market": "zi", "book_ms": "0", "feed": "0", "seed": str(seed), **given}
+    refuse_occupied(out, overwrite=force)
+    with progress_of(output, {"recording": round(length_s)}) as bars:
+        bar, task = bars["recording"]
+
+        def progress(done_s: float) -> None:
+            bar.update(task, completed=done_s)  # type: ignore[arg-type]
+
+        made = record_market(Plugins.installed().venue("simulated"), options, seconds=length_s, progress=progress)
+    manifest = save_tape(made.tape, out, findings=made.findings, source=(), importer=made.importer, overwrite=force)
+    if output.json:
+        say_json(manifest)
+        return
+    output.out.print(_summary(out.absolute().name, manifest))
+    output.out.print(_findings(manifest.findings, zeros=False))
+
+
 @tape.command(short_help="What a tape holds and what its import found.")
 @click.argument("path", metavar="TAPE", type=click.Path(path_type=Path))
 @click.pass_context
