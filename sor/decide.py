@@ -59,10 +59,13 @@ _decode = msgspec.msgpack.Decoder(Decision).decode
 def decide(parent: Parent, policy: Policy, view: View, params: Params) -> tuple[Decision, tuple[str, ...]]:
     """Ask the policy and apply the invariants; a policy that raises or talks nonsense gets its parent ended safely.
 
+    Both read the parameters of the regime that the view shows, and the decision says which that was.
     The answer is taken through the journal's encoding first: what is acted on is then what will be read back, of the
     types that the contract names, whatever the policy handed over.
     """
     del parent
+    regime = params.regime_of(view.market.features)
+    params = params.within(regime)
     try:
         decision = _decode(_encode(policy.decide(view, params)))
         _check_revisit(decision)
@@ -70,7 +73,7 @@ def decide(parent: Parent, policy: Policy, view: View, params: Params) -> tuple[
     except Exception as error:  # noqa: BLE001 - a plug-in's bug must not stop the other parents or leave orders resting
         note = f"policy {policy.name!r} raised {type(error).__name__}: {error}"
         return Decision(placements=(), revisit=Revisit(), reason=POLICY_FAULT, note=note), ()
-    return ruled.decision, ruled.vetoes
+    return msgspec.structs.replace(ruled.decision, regime="" if regime is None else regime.value), ruled.vetoes
 
 
 def _check_revisit(decision: Decision) -> None:

@@ -70,6 +70,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True, array_like=T
     inputs          the numbers that decided, by name, for `sor explain`.
     propensity      probability with which this action was chosen; 1.0 for a deterministic policy.
     admissible      names of the alternatives that no invariant removed.
+    regime          the market regime whose parameters counted, "" where there was none; not for the policy to say.
     """
 
     placements: tuple[Placement, ...]
@@ -81,6 +82,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True, array_like=T
     propensity: float = 1.0
     admissible: tuple[str, ...] = ()
     memory: Memory = msgspec.field(default_factory=dict)
+    regime: str = ""
 
 
 @runtime_checkable

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.padding import Padding
@@ -13,6 +14,9 @@ from rich.table import Table
 from sor.cli.common import PARAM_DIR_HELP, Output, say_json
 from sor.errors import CallerError
 
+if TYPE_CHECKING:
+    from sor.params import Record
+
 
 @click.command(short_help="Show a param-set: units, bounds, sources.")
 @click.argument("name", default="baseline")
@@ -20,7 +24,7 @@ from sor.errors import CallerError
 @click.pass_context
 def params(ctx: click.Context, name: str, directories: tuple[Path, ...]) -> None:
     """Show the param-set NAME: every value with its unit, bounds, kind and source."""
-    from sor.param_table import TABLE
+    from sor.param_table import definition_of
     from sor.params import ParamStore, Scope
 
     output = ctx.ensure_object(Output)
@@ -32,16 +36,26 @@ def params(ctx: click.Context, name: str, directories: tuple[Path, ...]) -> None
     out = output.out
     out.print(f"{found.set_id}, digest {found.digest}", style="bold")
     for record in found.records:
-        low, high = record.bounds
-        where = "" if record.scope == Scope() else f" for {record.scope.symbol} on {record.scope.venue}"
+        where = "" if record.scope == Scope() else f" for {record.scope}"
         out.print()
-        out.print(
-            f"{record.id} = {_plain(record.value)} {record.unit}{where}, within {_plain(low)} to {_plain(high)}, "
-            f"{record.kind}"
-        )
-        for text in (TABLE[record.id].meaning if record.id in TABLE else "", f"Source: {record.source}"):
+        out.print(f"{record.id} = {_value(record)}{where}, {_room(record)}, {record.kind}")
+        definition = definition_of(record.id)
+        for text in (definition.meaning if definition else "", f"Source: {record.source}"):
             if text:
                 out.print(Padding(text, (0, 0, 0, 4)) if out.is_terminal else f"    {text}", style="dim")
+
+
+def _value(record: Record) -> str:
+    """A value with its unit, which a word has none of."""
+    return record.value if isinstance(record.value, str) else f"{_plain(record.value)} {record.unit}"
+
+
+def _room(record: Record) -> str:
+    """What a record's own bounds or words leave."""
+    if record.bounds is None:
+        return f"one of {', '.join(record.words or ())}"
+    low, high = record.bounds
+    return f"within {_plain(low)} to {_plain(high)}"
 
 
 def _plain(number: Decimal) -> str:

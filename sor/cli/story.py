@@ -30,6 +30,7 @@ from sor.cli.words import (
 from sor.commands import Amend, Cancel, Decided, Ended, Place
 from sor.decide import Checked
 from sor.decide import Recorded as RecordedDecisions
+from sor.definition import MEMBER
 from sor.errors import CallerError
 from sor.events import Looked, ParamsAdopted, Reported, RequestLost
 from sor.ids import ParentId
@@ -37,20 +38,21 @@ from sor.instruments import Instrument
 from sor.journal import Record, Turn, pick, turns
 from sor.journal.index import Index
 from sor.market import MarketView
-from sor.param_table import TABLE, Unit
-from sor.params import ParamSet, parse
+from sor.param_table import Unit, definition_of
+from sor.params import Params, ParamSet, parse
 from sor.parent import Parent
 from sor.plugins import Plugins
 from sor.policy import Decision
 from sor.records import record_of
 from sor.recovery import fold
+from sor.regime import Regime
 from sor.router import Core
 from sor.tca import ParentReport, report
 from sor.units import NS, rate_bps
 
 INDENT = 13
 """Columns that the time before an event takes."""
-UNSAID = (Unit.RATIO, Unit.COUNT)
+UNSAID = (Unit.RATIO, Unit.COUNT, Unit.ONE)
 """Units that say nothing beside the number."""
 
 
@@ -114,6 +116,17 @@ def tell_story(
     _Teller(out, story).tell(decisions)
 
 
+def _told(params: Params, param_id: str) -> str:
+    """What a set gives for a parameter: a word, the numbers of a family, or a number with its unit."""
+    definition = definition_of(param_id)
+    if definition is not None and definition.unit is Unit.CHOICE:
+        return params.choice(param_id)
+    unit = "" if definition is None or definition.unit in UNSAID else f" {definition.unit.value}"
+    if param_id.endswith(MEMBER):
+        return " ".join(f"{value:g}" for value in params.family(param_id)) + unit
+    return f"{params[param_id]:g}{unit}"
+
+
 class _Teller:
     """Prints one story: on a terminal with a hanging indent, elsewhere one line for each thing said."""
 
@@ -124,7 +137,7 @@ class _Teller:
         self._instrument: Instrument = story.parent.instrument
         self._params: dict[str, float] = {}
         self._market: MarketView | None = None
-        self._told_digest = ""
+        self._told_set = ("", "")
         self._told: tuple[str, ...] = ()
 
     def tell(self, decisions: int | None) -> None:
@@ -199,19 +212,21 @@ class _Teller:
             yield f"inputs {told}"
 
     def _parameters(self, at_ns: int, record: Decided) -> None:
-        """What the policy read, said once, and again when another set came into force."""
+        """What the policy read, said once, and again when another set or regime came into force."""
         policy = self._story.core.policies.get(record.by)
         found = self._story.sets.get(record.params_digest)
-        if policy is None or found is None or record.params_digest == self._told_digest:
+        if policy is None or found is None or (record.params_digest, record.decision.regime) == self._told_set:
             return
-        self._told_digest = record.params_digest
+        self._told_set = (record.params_digest, record.decision.regime)
         params = found.resolve(self._parent.venue, self._instrument.symbol, now_ns=at_ns)
+        if record.decision.regime:
+            params = params.within(Regime(record.decision.regime))
         self._params = {name: params[name] for name in LIMITS.values() if name in params}
-        self._say((f"Parameters of {record.by} in {record.set_id} ({record.params_digest}):", "dim"))
+        regime = f", in a {record.decision.regime} market" if record.decision.regime else ""
+        self._say((f"Parameters of {record.by} in {record.set_id} ({record.params_digest}){regime}:", "dim"))
         for need in policy.needs:
             if need in params:
-                unit = "" if need not in TABLE or TABLE[need].unit in UNSAID else TABLE[need].unit.value
-                self._say((f"{need:34}{params[need]:g} {unit}".rstrip(), "dim"), indent=2)
+                self._say((f"{need:34}{_told(params, need)}", "dim"), indent=2)
 
     def _event(self, at_ns: int, record: Record) -> None:
         said: str | tuple[str, str] = ""

@@ -39,7 +39,8 @@ BASELINE = ParamStore().get("baseline/2026-11-21", now_ns=NOW_NS).resolve(VENUE,
 
 def params(changes: Mapping[str, float] | None = None) -> Params:
     """The baseline with some values changed."""
-    return Params(set_id="test/2026-11-21", digest="0" * 16, values={**BASELINE.as_dict(), **(changes or {})})
+    values = {**BASELINE.as_dict(), **(changes or {})}
+    return Params(set_id="test/2026-11-21", digest="0" * 16, values=values, choices=BASELINE.choices())
 
 
 def market(

@@ -70,4 +70,4 @@ def test_nonsense_is_the_fault_of_its_policy(answer: object, words: str) -> None
 
 def test_a_sound_answer_is_taken_as_it_is() -> None:
     moved = msgspec.structs.replace(SOUND, revisit=Revisit(best_moved_ticks=1), admissible=("rest", "take"))
-    assert decide(PARENT, Wild(moved), view(), BASELINE) == (moved, ())
+    assert decide(PARENT, Wild(moved), view(), BASELINE) == (msgspec.structs.replace(moved, regime="calm"), ())
