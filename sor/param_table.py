@@ -16,12 +16,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sor.definition import Definition, Unit, family_of
-from sor.param_rows import chase, ladder, machines, placement, regime
+from sor.param_rows import chase, forecast, impact, ladder, machines, placement, regime
 
 __all__ = ["ALWAYS", "EVERY_REGIME", "RESERVED", "TABLE", "Definition", "Unit", "definition_of"]
 
 _GROUPS: tuple[tuple[Definition, ...], ...] = (
     chase.ROWS,
+    forecast.ROWS,
+    impact.ROWS,
     ladder.ROWS,
     machines.ROWS,
     placement.ROWS,

@@ -35,7 +35,7 @@ VALUES = (
 # is a change of the architecture and wants a reason in the commit.
 MAY_SEE = {
     "sor": ("sor",),
-    "policies": ("policies", *VALUES, "sor.params", "sor.policy", "sor.pricing", "sor.snapshot"),
+    "policies": ("policies", *VALUES, "sor.models", "sor.params", "sor.policy", "sor.pricing", "sor.snapshot"),
     # A tape-fed venue reads the vectorised features, the one definition of each beside the live one.
     "venues": ("venues", *VALUES, "sor.adapter", "sor.emulation", "sor.lab.columns"),
     "paramsets": ("paramsets",),
