@@ -66,7 +66,7 @@ HOMES = {
     "socket": ("venues/*/link*",),
     "click": ("sor/cli/*",),
     "rich": ("sor/cli/*",),
-    "pydantic": ("sor/params*", "sor/config*", "sor/cli/*"),
+    "pydantic": ("sor/param*", "sor/config*", "sor/cli/*"),
 }
 
 
