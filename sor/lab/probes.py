@@ -31,6 +31,9 @@ from sor.units import BPS, MS, NS
 _OK = TRUSTS.index(Trust.OK)
 PROBES_MAX = 2_000_000
 SEED = 3
+WARM_UP_NS = 60 * NS
+"""Features need this much of a recording behind them, at most a tenth of it, before the first probe."""
+_WARM_UP_SHARE = 10
 
 
 class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,8 +118,7 @@ _ROWS = tuple(name for name in Probes.__struct_fields__ if name not in {"plan", 
 def draw_probes(tape: Tape, plan: ProbePlan, *, from_ns: int | None = None, until_ns: int | None = None) -> Probes:
     """Probe a tape.
 
-    from_ns, until_ns    venue time within which probes are placed and followed; by default from the first sound book
-                         after the warm-up to the tape's end.
+    from_ns, until_ns    venue time within which probes are placed and followed; by default from the warm-up to the end.
     Raises               CallerError for a senseless plan, or a stretch too short for a single probe.
     """
     _refuse_senseless(plan)
@@ -187,7 +189,7 @@ def columns_with_delay(tape: Tape, feed_ns: int) -> FeatureColumns:
 def probed_span(
     tape: Tape, columns: FeatureColumns, *, from_ns: int | None = None, until_ns: int | None = None
 ) -> tuple[int, int]:
-    """Venue time from which probes may be placed and until which they are followed.
+    """Venue time from which probes may be placed, once the features are warm, and until which they are followed.
 
     Raises    CallerError for a tape without a sound book, or bounds that leave nothing.
     """
@@ -195,7 +197,11 @@ def probed_span(
         raise CallerError(f"tape {tape.name} has no sound book; nothing was probed")
     first_ns = int(tape.group_venue_ns[columns.run_group[0]])
     last_ns = int(max(tape.group_venue_ns[-1], tape.trade_venue_ns.max(initial=0)))
-    begin_ns = max(first_ns, int(tape.group_venue_ns[0]) + tape.warm_up_ns, first_ns if from_ns is None else from_ns)
+    ready_ns = max(
+        first_ns + min(WARM_UP_NS, (last_ns - first_ns) // _WARM_UP_SHARE),
+        int(tape.group_venue_ns[0]) + tape.warm_up_ns,
+    )
+    begin_ns = ready_ns if from_ns is None else max(ready_ns, from_ns)
     end_ns = last_ns if until_ns is None else min(last_ns, until_ns)
     if begin_ns >= end_ns:
         raise CallerError(f"tape {tape.name} has no sound book between these times; nothing was probed")

@@ -4,7 +4,9 @@ drift      The mid has no drift of its own, so what the unfilled lose is what th
            unfilled are exactly those from which a Gaussian mid ran furthest; then D is sigma sqrt(tau) times the mean
            of a normal over its worst 1 - p. The model is that bound times a small linear form, so that one fit holds
            from the first second to the last and D is 0 where nothing was waited for:
-           D = sqrt(tau) m(p) (sigma (base + c'x) + spread coefficient * spread), m(p) = phi(Phi^-1(p)) / (1 - p).
+           D = sqrt(tau) m(p) unit (base + c'x), m(p) = phi(Phi^-1(p)) / (1 - p), unit = sigma + a share of the spread,
+           as a market that stood still for a minute is not one that cannot move. The form is held within
+           [0, `FORM_MAX`]: an order far from all that was seen must not be promised that waiting pays.
 markout    The mid some time after a fill against the fill, positive when good (style.md section 4), in spreads and
            volatilities: spread (base + c'x) + volatility coefficient * sigma. A diagnostic, and what a decision needs
            where not trading is an alternative; never a second charge beside the drift (methods section 0).
@@ -28,7 +30,8 @@ DRIFT_COVARIATES = ("log_queue_s", "lean", "ofi_10s", "log_flow_ratio")
 """What the drift's linear form uses, in its order; a few, as tapes hold few independent waits."""
 MARKOUT_COVARIATES = ("log_queue_s", "lean", "ofi_10s", "distance")
 SPREAD_SHARE = 0.05
-"""Standard errors are in units of volatility + this much of the spread: a still market has some."""
+"""How much of the spread is added to the volatility, 1/sqrt(s)."""
+FORM_MAX = 3.0
 PROBABILITY_MAX = 0.999
 """Beyond this nearly nobody is left to learn from, and the bound on the rest runs away."""
 
@@ -48,28 +51,26 @@ def selection(probability: float) -> float:
 
 
 def unit_bps(*, volatility: float, spread_bps: float) -> float:
-    """What the standard error of a drift is counted in, bps/sqrt(s)."""
+    """The scale of moves, bps/sqrt(s)."""
     return volatility + SPREAD_SHARE * spread_bps
 
 
 class Drift(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """E[adverse move of the mid | not filled by then].
 
-    base, coefs, spread    the linear form; coefs in the order of `DRIFT_COVARIATES`.
-    se                     of the form, in `unit_bps`.
+    base, coefs    the linear form; coefs in the order of `DRIFT_COVARIATES`. se: of the form.
     """
 
     base: float
     coefs: tuple[float, ...]
-    spread: float
     se: float
 
-    def rate(self, covariates: Sequence[float], *, volatility: float, spread_bps: float) -> float:
-        """The linear form, bps/sqrt(s): what the bound is multiplied by. `covariates` as of `COVARIATES`."""
+    def form(self, covariates: Sequence[float]) -> float:
+        """What the bound and the unit are multiplied by. `covariates` as of `COVARIATES`."""
         form = self.base
         for coef, at in zip(self.coefs, _DRIFT_AT, strict=True):
             form += coef * covariates[at]
-        return volatility * form + self.spread * spread_bps
+        return min(max(form, 0.0), FORM_MAX)
 
 
 class Markout(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -36,7 +36,6 @@ FORECAST_NEEDS: tuple[str, ...] = (
     "fill.se",
     "drift.base",
     *(f"drift.{name}" for name in DRIFT_COVARIATES),
-    "drift.spread",
     "drift.se",
 )
 """Ids that a set must give for `read_forecast`; what a policy that forecasts names in its `needs`."""
@@ -123,21 +122,21 @@ class Forecast(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         """The same for a curve of this order that is there already."""
         spent = curve.cumulative(until_s)
         survived = curve.survival(until_s)
-        bound = sqrt(until_s) * selection(1.0 - survived)
         unit = unit_bps(volatility=order.volatility, spread_bps=order.spread_bps)
-        rate = self.drift.rate(order.covariates, volatility=order.volatility, spread_bps=order.spread_bps)
+        bound = sqrt(until_s) * selection(1.0 - survived) * unit
         return Outlook(
             until_s,
             1.0 - survived,
             survived * spent * self.fill_se,
-            bound * rate,
-            bound * unit * self.drift.se,
+            bound * self.drift.form(order.covariates),
+            bound * self.drift.se,
         )
 
     def table(self, order: Situation, *, longest_s: float) -> Table:
         """Waits at 0, at the edges before `longest_s`, halfway between them, and at `longest_s` or the horizon."""
         curve = self.curve(order)
-        rate = self.drift.rate(order.covariates, volatility=order.volatility, spread_bps=order.spread_bps)
+        unit = unit_bps(volatility=order.volatility, spread_bps=order.spread_bps)
+        rate = unit * self.drift.form(order.covariates)
         last_s = min(longest_s, self.horizon_s)
         edges = [edge for edge in self.hazard.edges_s if edge < last_s]
         edges.append(last_s)
@@ -186,7 +185,6 @@ def read_forecast(params: Params) -> Forecast:
         drift=Drift(
             base=params["drift.base"],
             coefs=tuple([params[f"drift.{name}"] for name in DRIFT_COVARIATES]),
-            spread=params["drift.spread"],
             se=params["drift.se"],
         ),
         markout=Markout(
