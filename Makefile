@@ -43,7 +43,7 @@ bench: $(VENV_BENCH)/ready  ## measure against the peers, in an environment of t
 setup: $(VENV)/ready  ## only make the environment
 
 # A second environment, so that running the tests never installs the peers.
-$(VENV)/ready: EXTRAS := dev fast trio
+$(VENV)/ready: EXTRAS := dev fast trio lab
 $(VENV_BENCH)/ready: EXTRAS := dev fast trio bench
 
 $(VENV)/ready $(VENV_BENCH)/ready: $(SETUP_INPUTS)
