@@ -13,6 +13,7 @@ from math import ceil, inf
 from policies.cross import cross_bps, walk_ticks
 from sor.features import Features
 from sor.market import Trust
+from sor.models.impact import impact_bps, resting_move_ticks
 from sor.models.timeout import excursion_s
 from sor.params import Params
 from sor.policy import Alternative, Decision, Memory, Rest, Take
@@ -64,6 +65,8 @@ NEEDS = (
 """Ids of the parameters that a `Case` reads whichever policy it serves."""
 
 _SOUND = Trust.OK
+_INTERVAL_SES = 2 * 1.96
+"""Standard errors from end to end of a 95 % interval."""
 _ON_FILLS = Revisit(on_untrusted=False)
 _WHEN_SOUND = Revisit()
 KEPT = Alternative("rest", None, None, "keeps its place; not costed anew")
@@ -107,6 +110,9 @@ class Case:
     tolerated      ticks that the touch may be away from an order of ours, >= 1.
     own            our resting orders that may stay where they are as far as venue and limit are concerned.
     slice          when this slice began, and what there had been of fills, timeouts, re-quotes and refusals.
+    impact_bps     what crossing is expected to cost beyond the book walk, and its standard error; 0.0 and None until
+                   `foresee_impact`, and where the walk is dearer.
+    review_ns      an order that rests is asked about again after this at the latest, None: only when something happens.
     inputs         the numbers asked for so far, in order; asked again, the last counts.
     """
 
@@ -120,6 +126,8 @@ class Case:
         "crossable",
         "features",
         "floor_s",
+        "impact_bps",
+        "impact_se_bps",
         "inputs",
         "latest_ns",
         "left_s",
@@ -128,6 +136,7 @@ class Case:
         "near",
         "own",
         "params",
+        "review_ns",
         "scheduled",
         "slice",
         "tolerated",
@@ -161,6 +170,9 @@ class Case:
         self.budget_bps = inf if view.mae_budget_bps is None else view.mae_budget_bps - view.adverse_bps
         self.tolerated = max(1, ceil(params["placement.chase_bps_min"] * self.mid_hticks / (2.0 * BPS)))
         self.slice = _slice_memory(view)
+        self.impact_bps = 0.0
+        self.impact_se_bps: float | None = None
+        self.review_ns: int | None = None
         self.inputs: dict[str, float] = {}
         self.own = view.resting
         if self.own:
@@ -286,7 +298,42 @@ class Case:
         """A of equation (1): what a fill at `price` saves against walking the book now, fees included."""
         view = self.view
         gap_bps = 2.0 * BPS * view.side * (self.average - price) / self.mid_hticks
-        return gap_bps + view.costs.taker_fee_bps - view.costs.maker_fee_bps
+        return gap_bps + view.costs.taker_fee_bps - view.costs.maker_fee_bps + self.impact_bps
+
+    # --- our own impact -----------------------------------------------------------------------------------------------
+
+    def foresee_impact(self) -> None:
+        """Raise the cost of crossing to what the square-root law expects where that is more than the book walk shows.
+
+        The displayed book refills and withdraws; the law is what orders of such a share of the flow have paid. An
+        order that the touch holds pays the touch, whatever any law says.
+        """
+        features, params = self.features, self.params
+        buying = self.view.side > 0
+        flow = features.buy_flow if buying else features.sell_flow
+        touch_lots = features.ask_touch_lots if buying else features.bid_touch_lots
+        if flow <= 0.0 or self.view.open_lots <= touch_lots:
+            return
+        law = impact_bps(
+            volatility_bps=features.volatility,
+            share=self.view.open_lots / flow,
+            coefficient=params["impact.coefficient"],
+            coefficient_low=params["impact.coefficient_low"],
+            coefficient_high=params["impact.coefficient_high"],
+            exponent=params["impact.exponent"],
+        )
+        walk_bps = 2.0 * BPS * abs(self.average - self.touch) / self.mid_hticks
+        if law.bps > walk_bps:
+            self.impact_bps = law.bps - walk_bps
+            self.impact_se_bps = (law.high_bps - law.low_bps) / _INTERVAL_SES
+            self.cost_bps += self.impact_bps
+        self.inputs |= {"walk_bps": walk_bps, "impact_bps": self.impact_bps}
+
+    def resting_impact_bps(self, price: int, lots: int) -> float:
+        """How far the mid is expected to move away from an order of `lots` at `price` because it is shown."""
+        coefficient = self.params["impact.resting_coefficient"]
+        ticks = resting_move_ticks(own_lots=lots, depth_lots=self.ahead_lots(price), coefficient=coefficient)
+        return 2.0 * BPS * ticks / self.mid_hticks
 
     # --- an order that rests ------------------------------------------------------------------------------------------
 
@@ -309,10 +356,13 @@ class Case:
             return self.keep(self.watch(None), "No time is left for a new order.")
         return None
 
+    def requotes(self) -> float:
+        """Orders of this slice that were moved."""
+        return self.view.requotes - self.slice["requotes"]
+
     def chased_out(self) -> bool:
-        """Whether the slice has had all its chases."""
-        requotes = self.view.requotes - self.slice["requotes"]
-        return self.reaches("requotes", requotes, self.params["placement.requotes_max"])
+        """Whether the slice has had all the chases it is allowed."""
+        return self.reaches("requotes", self.requotes(), self.params["placement.requotes_max"])
 
     def stay_within_limit(self) -> Decision:
         """What can be done while the limit forbids to cross: rest at it, or nearer where the market is; else hold."""
@@ -328,6 +378,9 @@ class Case:
         if self.crossable and 0.0 <= self.budget_bps < inf:
             budget_ticks = int(self.budget_bps * self.mid_hticks / (2.0 * BPS)) + 1
             away_ticks = budget_ticks if away_ticks is None or budget_ticks < away_ticks else away_ticks
+        if self.review_ns is not None:
+            review_ns = self.view.now_ns + self.review_ns
+            at_ns = review_ns if at_ns is None or review_ns < at_ns else at_ns
         params = self.params
         level = params["placement.calm_spread_max"] * params["placement.calm_exit_ratio"]
         return Revisit(at_ns, away_ticks, (Trigger("spread_bps", True, level),))
@@ -355,9 +408,9 @@ class Case:
 
     def crossing(self) -> Alternative:
         """What crossing now is expected to cost, whether it is chosen or not."""
-        return Alternative("cross", self.cost_bps, None, self.caveat) if self.crossable else _BEYOND_LIMIT
+        return Alternative("cross", self.cost_bps, self.impact_se_bps, self.caveat) if self.crossable else _BEYOND_LIMIT
 
-    def keep(self, revisit: Revisit, why: str, resting: Alternative = KEPT) -> Decision:
+    def keep(self, revisit: Revisit, why: str, resting: tuple[Alternative, ...] = (KEPT,)) -> Decision:
         """Leave every order where it is, and rest beside them what has become due since.
 
         A part below the minimum quantity waits: it is placed with what comes next, at the latest when time is up.
@@ -375,7 +428,7 @@ class Case:
             through = view.side * (last.price_ticks - self.touch) >= 0
             price = self.near if through else last.price_ticks
             placements.append(Rest(last.venue, left, price, last.expire_ns, TimeoutBound.NONE))
-        return self.answer(Why.KEEP, f"Keep resting. {why}", tuple(placements), revisit, (self.crossing(), resting))
+        return self.answer(Why.KEEP, f"Keep resting. {why}", tuple(placements), revisit, (self.crossing(), *resting))
 
     def post_at_limit(self) -> Decision:
         """A new order at the maker price as far as the limit lets it, for all the time there is."""

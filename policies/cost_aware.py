@@ -13,12 +13,18 @@ Order of questions, each a reason of its own in the record:
                           resting time that is worth most is the timeout. The best of them is compared with crossing.
 
 What is expected of a wait comes from `policies.outlook`: fitted models where the param-set has them for this venue,
-symbol and regime, else estimates from measured flow, depth and volatility that nobody has fitted.
+symbol and regime, else estimates from measured flow, depth and volatility that nobody has fitted. Our own size counts
+in both: crossing costs what the square-root law says where that is more than the book walk, a fill takes the flow of
+what is ahead and of our own, and (fitted) the mid leaves an order that is shown.
 
 An order that rests keeps its place (same price, same expiry) until spread or volatility leave the calm limits by
-`placement.calm_exit_ratio`, or the touch has run `placement.chase_bps_min` away and the order is `placement.dwell_ms`
-old. Then 2 to 4 are asked again for the new touch: chase, at most `placement.requotes_max` times a slice and no longer
-than a chase is cheaper than what a maker saves, or cross. A timeout ends it, and the ladder says what is next.
+`placement.calm_exit_ratio`, or it is to be moved. Unfitted, that is when the touch has run `placement.chase_bps_min`
+away and the order is `placement.dwell_ms` old: then 2 to 4 are asked again for the new touch. Fitted, it is weighed
+anew each `chase.review_ms` with the queue that is ahead of it now: staying, moving and crossing, whichever is expected
+to cost least. A move has a price of its own, `chase.cost_bps`, beside the place it gives up; there are at most
+`placement.requotes_max` a slice, no more than the saving of a fill pays for (methods 6.4), and none sooner after the
+one before than two round trips, the dwell and `chase.per_s_max` allow. A timeout ends it, and the ladder says what is
+next.
 
 Urgency u prices the risk of waiting: `placement.risk_weight` * u / (1 - u) standard deviations of the mid over the
 wait. 0 is risk-neutral, 1 always crosses.
@@ -35,12 +41,16 @@ import msgspec
 from policies import ladder
 from policies.case import NEEDS, Case, Why, begin
 from policies.ladder import Rung, rung_of
-from policies.outlook import FLOW_NEEDS, Outlook, Wait, best_wait, flow_outlook
+from policies.outlook import FLOW_NEEDS, Outlook, Wait, best_wait, fitted_outlook, flow_outlook, forecast_of
+from sor.models.chase import cadence_s, chases_max
+from sor.models.forecast import Forecast
 from sor.params import Params
 from sor.policy import Alternative, Decision
 from sor.reasons import TimeoutBound
-from sor.snapshot import View
+from sor.snapshot import Resting, View
+from sor.units import BPS, MS, NS
 
+_STAY = "stay"
 _NOT_MEASURED = Alternative("rest", None, None, "flow and volatility are not measured yet")
 
 
@@ -55,6 +65,13 @@ class CostAware:
                 *FLOW_NEEDS,
                 *ladder.NEEDS,
                 "chase.cost_bps",
+                "chase.per_s_max",
+                "chase.review_ms",
+                "impact.coefficient",
+                "impact.coefficient_high",
+                "impact.coefficient_low",
+                "impact.exponent",
+                "impact.resting_coefficient",
                 "placement.calm_imbalance_max",
                 "placement.calm_volatility_max",
                 "placement.risk_weight",
@@ -79,7 +96,10 @@ class CostAware:
         if rung is Rung.CROSS:
             assert ended is not None
             return case.cross(ended)
-        return _stay(case, rung) if case.own else _rest(case, rung, Why.REST)
+        if case.measured:
+            case.foresee_impact()
+        forecast = forecast_of(params) if case.measured else None
+        return _stay(case, rung, forecast) if case.own else _rest(case, rung, forecast)
 
 
 class _Way(msgspec.Struct, frozen=True, gc=False):
@@ -87,6 +107,7 @@ class _Way(msgspec.Struct, frozen=True, gc=False):
 
     name: str
     price: int
+    ahead_lots: float
     outlook: Outlook
     wait: Wait
 
@@ -96,16 +117,66 @@ class _Way(msgspec.Struct, frozen=True, gc=False):
         return Alternative(self.name, cross_bps - wait.saving_bps, wait.se_bps, self.outlook.note)
 
 
-def _stay(case: Case, rung: Rung) -> Decision:
+# --- an order that rests ----------------------------------------------------------------------------------------------
+
+
+def _stay(case: Case, rung: Rung, forecast: Forecast | None) -> Decision:
     """Keep what rests, chase the touch, or cross."""
-    params = case.params
-    uneasy = case.uneasy(params["placement.calm_exit_ratio"])
+    uneasy = case.uneasy(case.params["placement.calm_exit_ratio"])
     if uneasy is not None:
         return case.cross(uneasy)
+    if forecast is not None:
+        return _review(case, rung, forecast)
     kept = case.kept() if rung is Rung.REST else case.kept(_least_price(case, rung), 1)
     if kept is not None:
         return kept
-    return case.cross(Why.RAN_AWAY) if case.chased_out() else _rest(case, rung, Why.CHASE)
+    if _chased_out(case):
+        return case.cross(Why.RAN_AWAY)
+    return _rest(case, rung, None, Why.CHASE)
+
+
+def _review(case: Case, rung: Rung, forecast: Forecast) -> Decision:
+    """Weigh an order that rests anew: to stay, to move or to cross."""
+    params, now_ns = case.params, case.view.now_ns
+    order = max(case.own, key=_leaves)
+    left_s = (order.expire_ns - now_ns) / NS
+    if left_s <= 0.0:
+        return case.keep(case.watch(None), "Its time is over: it is being withdrawn.")
+    stays = rung is Rung.REST or case.view.side * (_least_price(case, rung) - order.price_ticks) <= 0
+    ways = [_stay_way(case, order, forecast, left_s)] if stays else []
+    movable_ns = max([one.since_ns for one in case.own]) + round(_cadence_s(case) * NS)
+    longest_s, bound = _longest(case, forecast)
+    if now_ns >= movable_ns and longest_s >= case.floor_s and _calm(case) and not _chased_out(case):
+        ways += [one for one in _fitted_ways(case, rung, forecast, longest_s) if one.price != order.price_ticks]
+    elif not stays and now_ns < movable_ns:
+        return case.keep(case.watch(None, movable_ns), "It is too early to move it.")
+    if not ways:
+        return case.cross(Why.RAN_AWAY)
+    repeg_bps = params["chase.cost_bps"]
+    best = max(ways, key=lambda way: way.wait.worth_bps - (0.0 if way.name == _STAY else repeg_bps))
+    least_bps = 0.0 if best.name == _STAY else repeg_bps
+    case.inputs["worth_bps_min"] = least_bps
+    if best.wait.worth_bps <= least_bps:
+        _record(case, best)
+        return case.cross(Why.NOT_WORTH_IT, _alternatives(case, ways))
+    if best.name == _STAY:
+        _record(case, best)
+        return case.keep(case.watch(case.tolerated), _expectation(best.wait), _alternatives(case, ways))
+    return _post(case, best, ways, Why.CHASE, longest_s, bound)
+
+
+def _stay_way(case: Case, order: Resting, forecast: Forecast, left_s: float) -> _Way:
+    """An order of ours where it is, with the queue that is ahead of it now."""
+    ahead = float(case.ahead_lots(order.price_ticks))
+    outlook = fitted_outlook(case, forecast, order.price_ticks, ahead_lots=ahead, lots=order.leaves_lots)
+    # Any wait is worth something if it is short enough; what counts is whether it is until somebody looks again.
+    shortest_s = min(left_s, case.params["chase.review_ms"] * MS / NS)
+    return _Way(_STAY, order.price_ticks, ahead, outlook, best_wait(outlook, shortest_s, left_s))
+
+
+def _calm(case: Case) -> bool:
+    """Whether a new order may be posted as far as the market goes."""
+    return case.uneasy(1.0) is None and not case.leaning()
 
 
 def _least_price(case: Case, rung: Rung) -> int:
@@ -113,9 +184,32 @@ def _least_price(case: Case, rung: Rung) -> int:
     return case.maker_price() if rung is Rung.IMPROVE else case.near
 
 
-def _rest(case: Case, rung: Rung, reason: Why) -> Decision:
-    """Rest at the best of the prices if the market is calm, there is time, and the wait is worth it; else cross."""
+def _cadence_s(case: Case) -> float:
+    """Shortest time between two moves of an order."""
     params = case.params
+    return cadence_s(
+        rtt_s=case.floor_s,
+        requests_per_s=params["chase.per_s_max"],
+        dwell_s=params["placement.dwell_ms"] * MS / NS,
+    )
+
+
+def _chased_out(case: Case) -> bool:
+    """Whether the slice has had all its chases: those it is allowed, and those that the saving of a fill pays for."""
+    params = case.params
+    most = chases_max(
+        advantage_bps=case.advantage_bps(case.near),
+        tick_bps=2.0 * BPS / case.mid_hticks,
+        repeg_bps=params["chase.cost_bps"],
+    )
+    return case.reaches("requotes", case.requotes(), min(params["placement.requotes_max"], float(most)))
+
+
+# --- a new order ------------------------------------------------------------------------------------------------------
+
+
+def _rest(case: Case, rung: Rung, forecast: Forecast | None, reason: Why = Why.REST) -> Decision:
+    """Rest at the best of the prices if the market is calm, there is time, and the wait is worth it; else cross."""
     if case.late():
         return case.cross(Why.TOO_LATE)
     uneasy = case.uneasy(1.0)
@@ -125,18 +219,33 @@ def _rest(case: Case, rung: Rung, reason: Why) -> Decision:
         return case.cross(Why.LEANING)
     if not case.measured:
         return _rest_unmeasured(case)
-    longest_s, bound = case.bounded_s(params["placement.timeout_s_max"])
-    case.inputs["longest_s"] = longest_s
+    longest_s, bound = _longest(case, forecast)
     if longest_s < case.floor_s:
         return case.cross(Why.EXCURSION if bound is TimeoutBound.EXCURSION else Why.TOO_LATE)
-    outlooks = [(name, price, flow_outlook(case, price)) for name, price in _prices(case, rung)]
-    patience_s = case.left_s * params["placement.wait_ratio_max"]
-    quick = [(name, price, one) for name, price, one in outlooks if one.fill_rate * patience_s >= 1.0]
-    if not quick:
-        case.inputs["fill_rate"] = max([one.fill_rate for _, _, one in outlooks])
-        return case.cross(Why.SLOW)
-    ways = [_Way(name, price, one, best_wait(one, case.floor_s, longest_s)) for name, price, one in quick]
-    return _choose(case, ways, reason, longest_s, bound)
+    if forecast is None:
+        ways = _flow_ways(case, rung, longest_s)
+        if not ways:
+            return case.cross(Why.SLOW)
+    else:
+        ways = _fitted_ways(case, rung, forecast, longest_s)
+    best = max(ways, key=_worth)
+    least_bps = case.params["chase.cost_bps"] if reason is Why.CHASE else 0.0
+    case.inputs["worth_bps_min"] = least_bps
+    if best.wait.worth_bps <= least_bps:
+        _record(case, best)
+        return case.cross(Why.NOT_WORTH_IT, _alternatives(case, ways))
+    return _post(case, best, ways, reason, longest_s, bound)
+
+
+def _longest(case: Case, forecast: Forecast | None) -> tuple[float, TimeoutBound]:
+    """The longest that an order may rest, and what says so; no longer than the models were fitted for."""
+    fixed_s = case.params["placement.timeout_s_max"]
+    if forecast is not None:
+        fixed_s = min(fixed_s, forecast.horizon_s)
+        case.review_ns = round(case.params["chase.review_ms"] * MS)
+    longest_s, bound = case.bounded_s(fixed_s)
+    case.inputs["longest_s"] = longest_s
+    return longest_s, bound
 
 
 def _prices(case: Case, rung: Rung) -> tuple[tuple[str, int], ...]:
@@ -148,30 +257,37 @@ def _prices(case: Case, rung: Rung) -> tuple[tuple[str, int], ...]:
     return (improve,) if rung is Rung.IMPROVE else (("join", case.near), improve)
 
 
-def _choose(case: Case, ways: list[_Way], reason: Why, longest_s: float, bound: TimeoutBound) -> Decision:
-    """Rule (2): the way that is worth most, if that is worth more than nothing and than the churn that it takes."""
-    best = ways[0]
-    for way in ways[1:]:
-        if way.wait.worth_bps > best.wait.worth_bps:
-            best = way
+def _flow_ways(case: Case, rung: Rung, longest_s: float) -> list[_Way]:
+    """By measured flow; none where hardly anything trades."""
+    patience_s = case.left_s * case.params["placement.wait_ratio_max"]
+    ways: list[_Way] = []
+    for name, price in _prices(case, rung):
+        outlook = flow_outlook(case, price)
+        if outlook.fill_rate * patience_s >= 1.0:
+            wait = best_wait(outlook, case.floor_s, longest_s)
+            ways.append(_Way(name, price, float(case.ahead_lots(price)), outlook, wait))
+        else:
+            case.inputs["fill_rate"] = outlook.fill_rate
+    return ways
+
+
+def _fitted_ways(case: Case, rung: Rung, forecast: Forecast, longest_s: float) -> list[_Way]:
+    """By fitted models."""
+    ways: list[_Way] = []
+    for name, price in _prices(case, rung):
+        ahead = float(case.ahead_lots(price))
+        outlook = fitted_outlook(case, forecast, price, ahead_lots=ahead, lots=case.view.open_lots)
+        ways.append(_Way(name, price, ahead, outlook, best_wait(outlook, case.floor_s, longest_s)))
+    return ways
+
+
+def _post(case: Case, best: _Way, ways: list[_Way], reason: Why, longest_s: float, bound: TimeoutBound) -> Decision:
+    """The order that is worth most, with all that were weighed."""
+    _record(case, best)
     wait = best.wait
-    least_bps = case.params["chase.cost_bps"] if reason is Why.CHASE else 0.0
-    case.inputs |= {
-        "ahead_lots": float(case.ahead_lots(best.price)),
-        "fill_rate": best.outlook.fill_rate,
-        "fill_probability": wait.fill_probability,
-        "drift_bps": wait.drift_bps,
-        "saving_bps": wait.saving_bps,
-        "worth_bps": wait.worth_bps,
-        "worth_bps_min": least_bps,
-    }
-    resting = tuple([way.alternative(case.cost_bps) for way in ways])
-    if wait.worth_bps <= least_bps:
-        return case.cross(Why.NOT_WORTH_IT, resting)
     if wait.timeout_s < longest_s:
         bound = TimeoutBound.HAZARD
-    why = f"Expected to save {wait.saving_bps:.2f} bps, filled with probability {wait.fill_probability:.2f}."
-    return case.post(reason, best.price, wait.timeout_s, bound, resting, why=why)
+    return case.post(reason, best.price, wait.timeout_s, bound, _alternatives(case, ways), why=_expectation(wait))
 
 
 def _rest_unmeasured(case: Case) -> Decision:
@@ -181,3 +297,35 @@ def _rest_unmeasured(case: Case) -> Decision:
         return case.cross(Why.TOO_LATE)
     why = "Flow is not measured yet."
     return case.post(Why.REST_UNMEASURED, case.maker_price(), timeout_s, bound, (_NOT_MEASURED,), why=why)
+
+
+# --- the record -------------------------------------------------------------------------------------------------------
+
+
+def _record(case: Case, way: _Way) -> None:
+    """The numbers of one way, as those that decided."""
+    wait = way.wait
+    case.inputs |= {
+        "ahead_lots": way.ahead_lots,
+        "fill_rate": way.outlook.fill_rate,
+        "fill_probability": wait.fill_probability,
+        "drift_bps": wait.drift_bps,
+        "saving_bps": wait.saving_bps,
+        "worth_bps": wait.worth_bps,
+    }
+
+
+def _alternatives(case: Case, ways: list[_Way]) -> tuple[Alternative, ...]:
+    return tuple([way.alternative(case.cost_bps) for way in ways])
+
+
+def _expectation(wait: Wait) -> str:
+    return f"Expected to save {wait.saving_bps:.2f} bps, filled with probability {wait.fill_probability:.2f}."
+
+
+def _worth(way: _Way) -> float:
+    return way.wait.worth_bps
+
+
+def _leaves(order: Resting) -> int:
+    return order.leaves_lots

@@ -10,11 +10,14 @@
                (1 - p) D = sigma sqrt(tau) phi(Phi^-1(p)).
     choice     rest if p A > (1 - p) D plus the price of the risk meanwhile.
 
+`fitted_outlook` takes p and D from the models that a param-set was fitted with, and says how sure they are.
+
 Durations in seconds, moves and costs in bps.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import exp, pi, sqrt
 from statistics import NormalDist
 from typing import Protocol
@@ -22,6 +25,10 @@ from typing import Protocol
 import msgspec
 
 from policies.case import Case
+from sor.models.covariates import covariates_of
+from sor.models.fill_hazard import FillCurve
+from sor.models.forecast import FORECAST_NEEDS, Forecast, Situation, read_forecast
+from sor.params import Params
 
 FLOW_NEEDS = ("placement.drift_scale", "placement.fill_rate_scale", "placement.risk_weight")
 """Ids of the parameters that `flow_outlook` reads."""
@@ -108,6 +115,73 @@ def flow_outlook(case: Case, price: int) -> FlowOutlook:
         drift_root_s=params["placement.drift_scale"] * volatility,
         risk_root_s=risk_weight(case) * volatility,
     )
+
+
+class FittedOutlook(msgspec.Struct, frozen=True, gc=False):
+    """From fitted models, for one order in its market.
+
+    impact_bps     what the order's own size, shown, is expected to move the mid away: a loss of the unfilled.
+    risk_root_s    as of `FlowOutlook`.
+    """
+
+    forecast: Forecast
+    order: Situation
+    curve: FillCurve
+    advantage_bps: float
+    impact_bps: float
+    risk_root_s: float
+    note: str
+
+    @property
+    def fill_rate(self) -> float:
+        """The hazard in the first bin."""
+        return self.curve.spent[1] / self.curve.edges_s[1]
+
+    def wait(self, timeout_s: float) -> Wait:
+        """What resting for `timeout_s` is expected to bring; beyond the horizon of the fit nothing more is."""
+        found = self.forecast.outlook_of(self.curve, self.order, until_s=timeout_s)
+        drift = (1.0 - found.fill_probability) * (found.drift_bps + self.impact_bps)
+        saving = found.fill_probability * self.advantage_bps - drift
+        return Wait(
+            timeout_s,
+            found.fill_probability,
+            drift,
+            saving,
+            saving - self.risk_root_s * sqrt(timeout_s),
+            found.saving_se_bps(self.advantage_bps),
+        )
+
+
+def fitted_outlook(case: Case, forecast: Forecast, price: int, *, ahead_lots: float, lots: int) -> FittedOutlook:
+    """For an order of `lots` at `price` with `ahead_lots` before it."""
+    features = case.features
+    values = covariates_of(
+        features,
+        case.view.side,
+        bid_ticks=case.bid,
+        ask_ticks=case.ask,
+        price_ticks=price,
+        ahead_lots=ahead_lots,
+        lots=lots,
+    )
+    order = Situation(values, features.volatility, features.spread_bps)
+    strange = forecast.strange(order)
+    note = f"fitted, but beyond its data in {', '.join(strange)}" if strange else "fitted"
+    return FittedOutlook(
+        forecast=forecast,
+        order=order,
+        curve=forecast.curve(order),
+        advantage_bps=case.advantage_bps(price),
+        impact_bps=case.resting_impact_bps(price, lots),
+        risk_root_s=risk_weight(case) * features.volatility,
+        note=note,
+    )
+
+
+@lru_cache(maxsize=256)
+def forecast_of(params: Params) -> Forecast | None:
+    """The models of a set, None where it has none; read once for each set, venue, symbol and regime."""
+    return None if params.missing(FORECAST_NEEDS) else read_forecast(params)
 
 
 def risk_weight(case: Case) -> float:

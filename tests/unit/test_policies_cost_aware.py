@@ -279,6 +279,30 @@ def test_a_deep_walk_of_our_own_flips_the_choice() -> None:
     assert (asked(small).reason, asked(large).reason) == (Why.NOT_WORTH_IT, Why.REST)
 
 
+def test_an_order_beyond_the_touch_pays_what_the_square_root_law_says_if_that_is_more() -> None:
+    # 1,500 lots of a flow of 500/s at 2 bps/sqrt(s): 0.67 * 2 * sqrt(3) = 2.3209 bps; the walk of 500 lots by a tick
+    # is 1/3 of a tick on average, 0.0333 bps.
+    walked = 1e4 * (500 / 1_500) / 100_000.5
+    decision = asked(view(market(volatility=2.0), open_lots=1_500))
+    seen = numbers(decision)
+    assert seen["walk_bps"] == pytest.approx(walked)
+    assert seen["impact_bps"] == pytest.approx(0.67 * 2.0 * sqrt(3.0) - walked)
+    cross = decision.alternatives[0]
+    assert cross.cost_bps == pytest.approx(5.0 + 1e4 * 0.5 / 100_000.5 + walked + seen["impact_bps"])
+    # The coefficient is known from 0.3 to 1.3, which is 3.92 standard errors.
+    assert cross.se_bps == pytest.approx(1.0 * 2.0 * sqrt(3.0) / 3.92)
+    within = asked(view(market(volatility=2.0), open_lots=1_000))
+    assert "impact_bps" not in numbers(within)
+    assert within.alternatives[0].se_bps is None
+
+
+def test_our_own_impact_flips_the_choice() -> None:
+    # So volatile that a wait is not worth the fees, until the crossing of a large order is dear as well.
+    large = view(market(volatility=3.0, sell_flow=800.0), open_lots=2_500)
+    none = params({"impact.coefficient": 0.0, "impact.coefficient_low": 0.0})
+    assert (asked(large, none).reason, asked(large).reason) == (Why.NOT_WORTH_IT, Why.REST)
+
+
 def test_urgency_prices_the_wait() -> None:
     decisions = [asked(view(urgency=urgency)) for urgency in (0.0, 0.5, 0.97)]
     assert [one.reason for one in decisions] == [Why.REST, Why.REST, Why.NOT_WORTH_IT]
