@@ -18,7 +18,7 @@ from sor.cli.common import PARAM_DIR_HELP, RUNS, Output
     default="cross,maker_first",
     show_default=True,
     metavar="NAMES",
-    help="Policies to compare, the first is the yardstick; see `sor policies`.",
+    help="Policies to compare, the first is the yardstick; see `sor policies`. NAME@SET reads another param-set.",
 )
 @click.option("--parents", default=200, show_default=True, help="Parent orders for each policy.")
 @click.option("--seed", default=7, show_default=True, help="Decides start times, sides and drawn delays.")

@@ -14,7 +14,7 @@ from sor.cli.tables import (
     unfilled_lines,
     verdict_line,
 )
-from sor.lab.replay import Comparison, Ground, Plan, Replayer, document
+from sor.lab.replay import Comparison, Ground, Plan, Replayer, arms_of, document
 from sor.params import ParamStore
 from sor.plugins import Plugins
 
@@ -32,7 +32,10 @@ def compare(output: Output, plan: Plan, ground: Ground, runs: Path, *, param_dir
         open_venue=plugins.venue("simulated"),
         policies=plugins.policies,
         schedules=plugins.schedules,
-        sets={plan.param_set: store.get(plan.param_set, now_ns=ground.first_ns)},
+        sets={
+            name: store.get(name, now_ns=ground.first_ns)
+            for name in dict.fromkeys([plan.param_set, *(arm.param_set for arm in arms_of(plan))])
+        },
         runs=runs,
     )
     if not output.json:

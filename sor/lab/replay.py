@@ -64,6 +64,7 @@ SYNTHETIC_MARKOUT_NS = 30 * NS
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What is replayed.
 
+    policies    arms: a policy's name, or `NAME@SET` where it is to read another param-set than `param_set`.
     quantity    None: `QUANTITY_SHARE` of the median touch size, rounded down to the step.
     latency     each way: `5ms`, or `20ms~0.3` for log-normal with its sigma.
     """
@@ -78,6 +79,28 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     schedule: str = "immediate"
     schedule_args: dict[str, float] = msgspec.field(default_factory=dict)
     param_set: str = "baseline"
+
+
+class Arm(msgspec.Struct, frozen=True, gc=False):
+    """One policy with one param-set, by the label that the plan gives it."""
+
+    label: str
+    policy: str
+    param_set: str
+
+    @property
+    def slug(self) -> str:
+        """The label as a file may be called."""
+        return self.label.replace("/", ".")
+
+
+def arms_of(plan: Plan) -> tuple[Arm, ...]:
+    """The arms of a plan, in its order."""
+    arms = []
+    for label in plan.policies:
+        policy, _, param_set = label.partition("@")
+        arms.append(Arm(label, policy, param_set or plan.param_set))
+    return tuple(arms)
 
 
 class Start(msgspec.Struct, frozen=True, gc=False):
@@ -112,9 +135,10 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """One policy's run."""
+    """One arm's run. `policy` is its label."""
 
     policy: str
+    param_set: str
     params_digest: str
     reports: tuple[ParentReport, ...]
     summary: PolicyReport
@@ -221,10 +245,11 @@ class Replayer:
         sets: Mapping[str, ParamSet],
         runs: Path,
     ) -> None:
-        for policy in plan.policies:
-            if policy not in policies:
+        self._arms = arms_of(plan)
+        for arm in self._arms:
+            if arm.policy not in policies:
                 known = ", ".join(policies)
-                raise CallerError(f"there is no policy {policy!r}; nothing was replayed. Installed: {known}")
+                raise CallerError(f"there is no policy {arm.policy!r}; nothing was replayed. Installed: {known}")
         if plan.schedule not in schedules:
             known = ", ".join(schedules)
             raise CallerError(f"there is no schedule {plan.schedule!r}; nothing was replayed. Installed: {known}")
@@ -237,12 +262,12 @@ class Replayer:
         self._runs = runs
         self.instrument, touch_lots, core = self._probe()
         self.drawn = draw(plan, ground, quantity=self._quantity(touch_lots))
-        for policy in plan.policies:  # what the router would refuse is refused before anything is written
-            admit(core, self._order(policy, self.drawn.starts[0]))
+        for arm in self._arms:  # what the router would refuse is refused before anything is written
+            admit(core, self._order(arm, self.drawn.starts[0]))
 
     def run(self, *, progress: Callable[[str, int], None]) -> Comparison:
-        """All policies, one after the other. `progress(policy, ended)` is called as parents end."""
-        outcomes = tuple(self._run(policy, progress) for policy in self.plan.policies)
+        """All arms, one after the other. `progress(label, ended)` is called as parents end."""
+        outcomes = tuple(self._run(arm, progress) for arm in self._arms)
         return Comparison(
             ground=self.ground,
             plan=self.plan,
@@ -284,9 +309,9 @@ class Replayer:
             raise CallerError(f"quantity {self.plan.quantity} is below the minimum of {least}; nothing was replayed")
         return self.plan.quantity
 
-    def _run(self, policy: str, progress: Callable[[str, int], None]) -> Outcome:
+    def _run(self, arm: Arm, progress: Callable[[str, int], None]) -> Outcome:
         plan, ground, drawn = self.plan, self.ground, self.drawn
-        home = self._runs / self._name() / policy
+        home = self._runs / self._name() / arm.slug
         epoch = int.from_bytes(hashlib.sha256(self._name().encode()).digest()[:8], "big") % EPOCH_BOUND
         core = Core(policies=self._policies, schedules=self._schedules, decider=decide)
         ended = 0
@@ -295,7 +320,7 @@ class Replayer:
             nonlocal ended
             if happening.status is not None and core.parents[happening.parent_no - 1].ended:
                 ended += 1
-                progress(policy, ended)
+                progress(arm.label, ended)
 
         with (
             _workshop(home) as workshop,
@@ -308,14 +333,14 @@ class Replayer:
             # Listened to from the beginning, as a strategy would: features rest on data when the first parent starts.
             world.dispatcher.feed(adapter.name, self.instrument.symbol)
             for start in drawn.starts:
-                world.scheduler.call_at(start.at_ns, partial(world.submit, self._order(policy, start)))
+                world.scheduler.call_at(start.at_ns, partial(world.submit, self._order(arm, start)))
             world.scheduler.run_until(ground.end_ns)
         assert isinstance(adapter, Audited)
-        return self._outcome(policy, core, adapter.audit(), home)
+        return self._outcome(arm, core, adapter.audit(), home)
 
-    def _order(self, policy: str, start: Start) -> ParentOrder:
+    def _order(self, arm: Arm, start: Start) -> ParentOrder:
         plan = self.plan
-        parent_id = ParentId(f"{policy}-{start.no:04d}")
+        parent_id = ParentId(f"{arm.slug}-{start.no:04d}")
         return ParentOrder(
             parent_id=parent_id,
             symbol=self.instrument.symbol,
@@ -325,20 +350,21 @@ class Replayer:
             deadline_s=plan.deadline_s,
             schedule=plan.schedule,
             schedule_args=plan.schedule_args,
-            policy=policy,
-            param_set=plan.param_set,
+            policy=arm.policy,
+            param_set=arm.param_set,
         )
 
-    def _outcome(self, policy: str, core: Core, books: tuple[VenueOrder, ...], home: Path) -> Outcome:
+    def _outcome(self, arm: Arm, core: Core, books: tuple[VenueOrder, ...], home: Path) -> Outcome:
         reports = tuple(report(record_of(parent, core)) for parent in core.parents)
         costs = [(i, one.arrival_cost_bps) for i, one in enumerate(reports) if one.arrival_cost_bps is not None]
         starts = np.array([start.at_ns for start in self.drawn.starts], dtype=np.int64)
         block = block_of(starts, deadline_ns=to_ns(self.plan.deadline_s))
         values = np.array([cost for _, cost in costs], dtype=np.float64)
         kept = np.array([i for i, _ in costs], dtype=np.int64)
-        params, _ = core.resolved(self.plan.param_set, self.instrument)
+        params, _ = core.resolved(arm.param_set, self.instrument)
         return Outcome(
-            policy=policy,
+            policy=arm.label,
+            param_set=params.set_id,
             params_digest=params.digest,
             reports=reports,
             summary=summary(reports),
@@ -469,6 +495,7 @@ def _policy_document(outcome: Outcome, diff: Difference | None) -> dict[str, obj
     summed, cost = outcome.summary, outcome.cost
     return {
         "policy": outcome.policy,
+        "param_set": outcome.param_set,
         "params_digest": outcome.params_digest,
         "parents": summed.parents,
         "filled_share": summed.filled_share,

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from importlib import resources
 from pathlib import Path
 
 import click
@@ -142,6 +143,32 @@ def test_demo_for_people_and_for_programs(sor: Sor, tmp_path: Path) -> None:
     assert sor("--json", "demo", "--parents", "3").out == programs.out
     for home in (tmp_path / ".sor" / "runs").glob("*/*"):
         assert verify(home).faults == ()
+
+
+def test_one_policy_beside_itself_with_another_param_set(sor: Sor, tmp_path: Path) -> None:
+    packaged = json.loads((resources.files("paramsets") / "baseline" / "2026-11-21.json").read_text(encoding="utf-8"))
+    packaged["set_id"] = "brief/2026-11-21"
+    for record in packaged["records"]:
+        if record["id"] == "placement.timeout_s_max":
+            record["value"] = "1"
+    (tmp_path / "sets" / "brief").mkdir(parents=True)
+    (tmp_path / "sets" / "brief" / "2026-11-21.json").write_text(json.dumps(packaged))
+    labels = "maker_first,maker_first@brief,maker_first@brief/2026-11-21"
+    arms = ("--policies", labels, "--param-dir", tmp_path / "sets", "--parents", "4")
+    assert sor("tape", "record", "--out", "zi.tape", "--for", "200s", "--seed", "5").code == 0
+    ended = sor("replay", "zi.tape", *arms, "--json")
+    assert ended.code == 0, ended.err
+    document = json.loads(ended.out)
+    assert ",".join(one["policy"] for one in document["policies"]) == labels
+    sets = [one["param_set"] for one in document["policies"]]
+    assert sets == ["baseline/2026-11-21", "brief/2026-11-21", "brief/2026-11-21"]
+    plain, brief, dated = document["policies"]
+    assert brief["summary"] | {"policy": ""} == dated["summary"] | {"policy": ""}
+    assert brief["timeouts"] > plain["timeouts"]
+    told = sor("explain", "maker_first@brief-0001")
+    assert told.code == 0, told.err
+    assert "for 1.0 s." in told.out
+    assert sor("replay", "zi.tape", "--policies", "cross,maker_first@nowhere").code == 1
 
 
 def test_explain_tells_and_checks(sor: Sor) -> None:
