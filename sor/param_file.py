@@ -10,6 +10,9 @@ from pydantic import ValidationError
 from sor.errors import CallerError
 from sor.param_records import BadRecordError, ParamSet
 
+FILE_BYTES_MAX = 1_000_000
+"""A larger file is refused unread."""
+
 
 class ParamFileError(CallerError):
     """A param-set that breaks a rule: `where` it stands, the `line` (from 1) and the `reason`."""
@@ -21,6 +24,18 @@ class ParamFileError(CallerError):
         self.where = where
         self.line = line
         self.reason = reason
+
+
+def parse_bytes(content: bytes, *, where: str) -> ParamSet:
+    """A param-set out of the bytes of a file. Raises as `parse`, and for what is too large or no text."""
+    if len(content) > FILE_BYTES_MAX:
+        raise ParamFileError(where=where, line=1, reason=f"it is larger than {FILE_BYTES_MAX} bytes")
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ParamFileError(where=where, line=line, reason="it is not UTF-8 text") from error
+    return parse(text, where=where)
 
 
 def parse(text: str, *, where: str) -> ParamSet:

@@ -119,6 +119,10 @@ class Scope(BaseModel):
             raise ValueError(f"{self.symbol} would never match; spell it {canonical_symbol(self.symbol)}")
         return self
 
+    def covers(self, venue: VenueName, symbol: Symbol) -> bool:
+        """Whether it holds for one venue and symbol, in some regime at least."""
+        return self.venue in (_ANY, venue) and self.symbol in (_ANY, symbol)
+
     @property
     def weight(self) -> int:
         """More specific is larger."""
@@ -329,7 +333,7 @@ class ParamSet(BaseModel):
         since_ns, until_ns = -_ALWAYS_NS, _ALWAYS_NS
         held: list[Record] = []
         for record in self.records:
-            if record.scope.venue not in (_ANY, venue) or record.scope.symbol not in (_ANY, symbol):
+            if not record.scope.covers(venue, symbol):
                 continue
             window = window_ns(record.valid_from, record.valid_until)
             for edge_ns in window:

@@ -18,12 +18,11 @@ from pathlib import Path
 import msgspec
 
 from sor.errors import CallerError
-from sor.param_file import ParamFileError, locate, parse
+from sor.param_file import ParamFileError, locate, parse, parse_bytes
 from sor.param_records import Evidence, Kind, ParamSet, Record, Scope, Score
 from sor.param_values import Params
 
 __all__ = [
-    "FILE_BYTES_MAX",
     "Adopted",
     "Evidence",
     "Kind",
@@ -36,10 +35,8 @@ __all__ = [
     "Scope",
     "Score",
     "parse",
+    "parse_bytes",
 ]
-
-FILE_BYTES_MAX = 1_000_000
-"""A larger file is refused unread."""
 
 
 class Adopted(msgspec.Struct, frozen=True):
@@ -128,16 +125,9 @@ class ParamStore:
         if self._read.get(where) == fingerprint:
             return None
         self._read[where] = fingerprint
-        if len(content) > FILE_BYTES_MAX:
-            raise ParamFileError(where=where, line=1, reason=f"it is larger than {FILE_BYTES_MAX} bytes")
-        try:
-            text = content.decode()
-        except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
-            raise ParamFileError(where=where, line=line, reason="it is not UTF-8 text") from error
-        param_set = parse(text, where=where)
+        param_set = parse_bytes(content, where=where)
         if param_set.set_id != set_id:
-            line, _ = locate(text, ["set_id"])
+            line, _ = locate(content.decode(), ["set_id"])
             raise ParamFileError(where=where, line=line, reason=f"it says {param_set.set_id} and lies at {set_id}")
         home = self._homes.setdefault(set_id, where)
         if home != where:
@@ -158,6 +148,19 @@ class ParamStore:
         """Full names of all sets, in order."""
         return tuple(sorted(self._sets))
 
+    def published(self, name: str) -> tuple[ParamSet, ...]:
+        """All sets of a family, or the one of that full name, the oldest first, valid or not.
+
+        Raises `CallerError` saying which there are when there is none.
+        """
+        found = [self._sets[full] for full in self.names() if name in (full, self._sets[full].family)]
+        if not found:
+            raise CallerError(f"there is no param-set {name!r}; nothing was sent. There are: {self._listed()}")
+        return tuple(found)
+
+    def _listed(self) -> str:
+        return ", ".join(self.names()) or "none"
+
     def get(self, name: str, *, now_ns: int) -> ParamSet:
         """A set by its full name, or the newest of a family that is valid at `now_ns`.
 
@@ -168,7 +171,7 @@ class ParamStore:
         valid = [one for one in found if one.valid_at(now_ns)]
         if not valid:
             why = f"{name} is not valid at this time" if found else f"there is no param-set {name!r}"
-            raise CallerError(f"{why}; nothing was sent. There are: {', '.join(self.names()) or 'none'}")
+            raise CallerError(f"{why}; nothing was sent. There are: {self._listed()}")
         return max(valid, key=lambda one: one.published)
 
 

@@ -1,98 +1,348 @@
-"""`sor params` and `sor policies`: what there is to choose from."""
+"""`sor params`: what param-sets hold, whether a file is one, and where a value comes from."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
+from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
 from sor.cli.common import PARAM_DIR_HELP, Output, say_json
+from sor.cli.words import count
 from sor.errors import CallerError
+from sor.units import NS
 
 if TYPE_CHECKING:
-    from sor.params import Record
+    from sor.params import ParamSet, ParamStore, Record
+    from sor.provenance import Change
+
+EXIT_DIFFERENT = 1
+EXIT_TROUBLE = 2
+
+param_dirs = click.option(
+    "--param-dir", "directories", multiple=True, type=click.Path(path_type=Path), help=PARAM_DIR_HELP
+)
 
 
-@click.command(short_help="Show a param-set: units, bounds, sources.")
+class _ShowIsMeant(click.Group):
+    """A group whose `show` need not be said: `sor params baseline`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """`show` before what is no command."""
+        if not args or args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_ShowIsMeant)
+def params() -> None:
+    """Show, compare and check param-sets. `sor params NAME` is short for `sor params show NAME`."""
+
+
+@params.command(short_help="Show a set: values, units, bounds, kinds.")
 @click.argument("name", default="baseline")
-@click.option("--param-dir", "directories", multiple=True, type=click.Path(path_type=Path), help=PARAM_DIR_HELP)
+@click.option("--only", metavar="PREFIX", help="Only ids that begin so, each with its meaning, source and evidence.")
+@param_dirs
 @click.pass_context
-def params(ctx: click.Context, name: str, directories: tuple[Path, ...]) -> None:
-    """Show the param-set NAME: every value with its unit, bounds, kind and source."""
-    from sor.param_table import definition_of
-    from sor.params import ParamStore, Scope
-
+def show(ctx: click.Context, name: str, only: str | None, directories: tuple[Path, ...]) -> None:
+    """Show the param-set NAME, a full name, a family or a file: every value with its unit, bounds and kind."""
     output = ctx.ensure_object(Output)
-    store = ParamStore(*directories)
-    found = store.get(name, now_ns=time.time_ns())
+    found = _set_of(name, directories)
+    records = [record for record in found.records if record.id.startswith(only or "")]
+    if not records:
+        raise CallerError(f"{found.set_id} has no parameter that begins with {only!r}; nothing was changed")
     if output.json:
-        say_json({"set": found.set_id, "digest": found.digest, "records": found.model_dump(mode="json")["records"]})
+        told = [record.model_dump(mode="json") for record in records]
+        say_json({"set": found.set_id, "digest": found.digest, "records": told})
         return
     out = output.out
     out.print(f"{found.set_id}, digest {found.digest}", style="bold")
-    for record in found.records:
-        where = "" if record.scope == Scope() else f" for {record.scope}"
-        out.print()
-        out.print(f"{record.id} = {_value(record)}{where}, {_room(record)}, {record.kind}")
-        definition = definition_of(record.id)
-        for text in (definition.meaning if definition else "", f"Source: {record.source}"):
-            if text:
-                out.print(Padding(text, (0, 0, 0, 4)) if out.is_terminal else f"    {text}", style="dim")
+    if found.note:
+        out.print(found.note)
+    if only is None:
+        out.print(_table(records))
+    else:
+        for record in records:
+            _tell(out, found, record)
 
 
-def _value(record: Record) -> str:
+def _table(records: Iterable[Record]) -> Table:
+    table = Table(box=None)
+    table.add_column("parameter", style="bold")
+    for name in ("value", "unit", "may be", "kind", "where"):
+        table.add_column(name, justify="right" if name == "value" else "left", overflow="fold")
+    for record in records:
+        table.add_row(record.id, _plain(record.value), record.unit, _room(record), record.kind, _where(record))
+    return table
+
+
+def _tell(out: Console, found: ParamSet, record: Record) -> None:
+    """One record with all that is known of it."""
+    from sor.param_table import definition_of
+
+    unit = "" if isinstance(record.value, str) else f" {record.unit}"
+    where = f" for {record.scope}" if _where(record) else ""
+    out.print()
+    out.print(f"{record.id} = {_plain(record.value)}{unit}{where}, within {_room(record)}, {record.kind}")
+    definition = definition_of(record.id)
+    texts = [definition.meaning if definition else "", f"Source: {record.source}"]
+    evidence = found.evidence_of(record).model_dump(mode="json", exclude_defaults=True)
+    if record.interval is not None:
+        texts.append(f"Interval: {_plain(record.interval[0])} to {_plain(record.interval[1])}")
+    texts += [f"{name.capitalize().replace('_', ' ')}: {_listed(value)}" for name, value in evidence.items()]
+    for text in texts:
+        if text:
+            out.print(Padding(text, (0, 0, 0, 4)) if out.is_terminal else f"    {text}", style="dim")
+
+
+@params.command()
+@click.argument("before", metavar="A")
+@click.argument("after", metavar="B")
+@param_dirs
+@click.pass_context
+def diff(ctx: click.Context, before: str, after: str, directories: tuple[Path, ...]) -> None:
+    """Say what the set B changed against the set A: values, bounds, evidence.
+
+    A and B are full names, families (the newest valid set) or files. Exit code 0 when their content is the same, 1 when
+    it differs, 2 when one of them cannot be read.
+    """
+    from sor.provenance import changes
+
+    output = ctx.ensure_object(Output)
+    try:
+        old, new = _set_of(before, directories), _set_of(after, directories)
+    except CallerError as error:
+        output.err.print(f"sor: {error}.")
+        ctx.exit(EXIT_TROUBLE)
+    found = changes(old, new)
+    if output.json:
+        say_json({"before": _named(old), "after": _named(new), "changes": msgspec.to_builtins(found)})
+    else:
+        output.out.print(f"{old.set_id} ({old.digest}) to {new.set_id} ({new.digest}): {_counted(found)}")
+        for line in _lines(found):
+            output.out.print(line)
+    if found:
+        ctx.exit(EXIT_DIFFERENT)
+
+
+@params.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.pass_context
+def validate(ctx: click.Context, files: tuple[Path, ...]) -> None:
+    """Check param-set files as a router would, each with the line and the reason of what is wrong first.
+
+    Exit code 1 when one of them would be refused. Nothing is loaded.
+    """
+    from sor.params import ParamFileError
+
+    output = ctx.ensure_object(Output)
+    told: list[dict[str, object]] = []
+    for file in files:
+        try:
+            found = _read(file)
+        except ParamFileError as error:
+            told.append({"file": error.where, "valid": False, "line": error.line, "reason": error.reason})
+        else:
+            told.append({"file": str(file), "valid": True, **_named(found), "records": len(found.records)})
+    if output.json:
+        say_json(told)
+    else:
+        for one in told:
+            if one["valid"]:
+                output.out.print(f"{one['file']}: {one['set']}, digest {one['digest']}, {one['records']} records")
+            else:
+                output.out.print(f"{one['file']}:{one['line']}: {one['reason']}")
+    if not all(one["valid"] for one in told):
+        ctx.exit(EXIT_DIFFERENT)
+
+
+@params.command()
+@click.argument("family")
+@param_dirs
+@click.pass_context
+def history(ctx: click.Context, family: str, directories: tuple[Path, ...]) -> None:
+    """List all published sets of FAMILY, the oldest first, and what changed from one to the next."""
+    from sor.provenance import history as history_of
+
+    output = ctx.ensure_object(Output)
+    sets = _store(directories).published(family)
+    steps = history_of(sets)
+    if output.json:
+        told = [
+            {**_named(one), "note": one.note, "changes": msgspec.to_builtins(step)}
+            for one, step in zip(sets, steps, strict=True)
+        ]
+        say_json(told)
+        return
+    for at, (one, step) in enumerate(zip(sets, steps, strict=True)):
+        news = _counted(step) if at else count(len(one.records), "record")
+        output.out.print(f"{one.set_id}, digest {one.digest}: {news}", style="bold")
+        if one.note:
+            output.out.print(f"  {one.note}")
+        for line in _lines(step):
+            output.out.print(line)
+
+
+@params.command()
+@click.argument("name", metavar="SET")
+@click.option("--venue", required=True, help="The venue's name, such as bingx.")
+@click.option("--symbol", required=True, help="What is traded, in any spelling: BTC-USDT, BTCUSDT, btc/usdt.")
+@click.option("--regime", help="The market regime: wide, busy or calm; none without it.")
+@click.option("--at", metavar="TIME", help="At which moment, like 2026-11-21T12:00:00Z; now without it.")
+@param_dirs
+@click.pass_context
+def resolve(
+    ctx: click.Context,
+    name: str,
+    venue: str,
+    symbol: str,
+    regime: str | None,
+    at: str | None,
+    directories: tuple[Path, ...],
+) -> None:
+    """Say of each parameter which record of SET is in force at one place and time, and which ones it beat, and why."""
+    from sor.ids import VenueName
+    from sor.instruments import canonical_symbol
+    from sor.provenance import contests
+    from sor.regime import Regime
+
+    if regime is not None and regime not in list(Regime):
+        raise CallerError(f"there is no regime {regime!r}; nothing was changed. There are: {', '.join(Regime)}")
+    output = ctx.ensure_object(Output)
+    now_ns = time.time_ns() if at is None else _moment(at)
+    word = None if regime is None else Regime(regime)
+    found = _set_of(name, directories, now_ns=now_ns)
+    told = contests(found, VenueName(venue), canonical_symbol(symbol), word, now_ns=now_ns)
+    if output.json:
+        say_json(
+            {
+                **_named(found),
+                "parameters": [
+                    {
+                        "id": one.id,
+                        "in_force": None if one.winner is None else one.winner.model_dump(mode="json"),
+                        "beaten": [
+                            {"record": rival.record.model_dump(mode="json"), "why": rival.why} for rival in one.beaten
+                        ],
+                    }
+                    for one in told
+                ],
+            }
+        )
+        return
+    where = f"{canonical_symbol(symbol)} on {venue}" + (f" in a {regime} market" if regime else "")
+    output.out.print(f"{found.set_id} ({found.digest}) for {where}", style="bold")
+    for one in told:
+        if one.winner is None:
+            output.out.print(f"{one.id}: nothing is in force; a parent that needs it is refused")
+        else:
+            output.out.print(f"{one.id} = {_valued(one.winner)}, of {one.winner.scope}")
+        for rival in one.beaten:
+            output.out.print(f"    not {_valued(rival.record)} of {rival.record.scope}: {rival.why}", style="dim")
+
+
+# --- what they share --------------------------------------------------------------------------------------------------
+
+
+def _store(directories: tuple[Path, ...]) -> ParamStore:
+    from sor.params import ParamStore
+
+    return ParamStore(*directories)
+
+
+def _set_of(name: str, directories: tuple[Path, ...], *, now_ns: int | None = None) -> ParamSet:
+    """A set by its file, its full name whether it is valid or not, or the newest valid one of a family."""
+    if name.endswith(".json"):
+        return _read(Path(name))
+    store = _store(directories)
+    if "/" in name:
+        return store.published(name)[0]
+    return store.get(name, now_ns=time.time_ns() if now_ns is None else now_ns)
+
+
+def _read(file: Path) -> ParamSet:
+    from sor.params import ParamFileError, parse_bytes
+
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        reason = f"it cannot be read: {error.strerror or error}"
+        raise ParamFileError(where=str(file), line=1, reason=reason) from error
+    return parse_bytes(content, where=str(file))
+
+
+def _moment(text: str) -> int:
+    """Nanoseconds since the epoch. Raises `CallerError` for anything but a moment with a zone."""
+    refusal = f"--at {text!r}: write it like 2026-11-21T12:00:00Z, with a zone; nothing was changed"
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CallerError(refusal) from error
+    if moment.tzinfo is None:
+        raise CallerError(refusal)
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * NS + since.microseconds * 1_000
+
+
+def _named(param_set: ParamSet) -> dict[str, object]:
+    return {"set": param_set.set_id, "digest": param_set.digest}
+
+
+def _counted(found: tuple[Change, ...]) -> str:
+    """`2 changed, 1 added`."""
+    numbers = [(what, sum(change.what == what for change in found)) for what in ("changed", "added", "removed")]
+    return ", ".join(f"{number} {what}" for what, number in numbers if number) or "no difference"
+
+
+def _lines(found: tuple[Change, ...]) -> Iterator[str]:
+    """Changes as a person reads them: of what is new or gone only its value, of the rest each field."""
+    for change in found:
+        name = f"{change.id} of {change.scope}" if change.id else "the set itself"
+        fields = {field.field: field for field in change.fields}
+        if change.what == "changed":
+            yield f"  {name}"
+            for field in change.fields:
+                before, after = (value or "nothing" for value in (field.before, field.after))
+                yield f"      {field.field}: {before} -> {after}"
+        else:
+            value = fields["value"].before or fields["value"].after
+            yield f"  {name}: {change.what}, {value} {fields['unit'].before or fields['unit'].after}"
+
+
+def _valued(record: Record) -> str:
     """A value with its unit, which a word has none of."""
-    return record.value if isinstance(record.value, str) else f"{_plain(record.value)} {record.unit}"
+    return _plain(record.value) if isinstance(record.value, str) else f"{_plain(record.value)} {record.unit}"
+
+
+def _where(record: Record) -> str:
+    """The parts of a scope that are said."""
+    scope = record.scope
+    return " ".join(part for part in (scope.venue, scope.symbol, scope.regime) if part != "*")
 
 
 def _room(record: Record) -> str:
     """What a record's own bounds or words leave."""
     if record.bounds is None:
-        return f"one of {', '.join(record.words or ())}"
+        return ", ".join(record.words or ())
     low, high = record.bounds
-    return f"within {_plain(low)} to {_plain(high)}"
+    return f"{_plain(low)} to {_plain(high)}"
 
 
-def _plain(number: Decimal) -> str:
-    return f"{number.normalize():,f}"
+def _listed(value: object) -> str:
+    if isinstance(value, list):
+        return " to ".join(str(each) for each in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    return str(value)
 
 
-@click.command()
-@click.pass_context
-def policies(ctx: click.Context) -> None:
-    """List the installed placement policies and schedules, and what is wrong with those that cannot be used."""
-    from sor.plugins import Plugins
-
-    output = ctx.ensure_object(Output)
-    plugins = Plugins.installed()
-    needs: dict[str, list[str]] = {}
-    schedules: list[str] = []
-    broken: list[str] = []
-    for name in plugins.policies:
-        try:
-            needs[name] = list(plugins.policy(name).needs)
-        except CallerError as error:
-            broken.append(str(error))
-    for name in plugins.schedules:
-        try:
-            schedules.append(plugins.schedule(name).name)
-        except CallerError as error:
-            broken.append(str(error))
-    found = {"policies": needs, "schedules": schedules, "broken": broken}
-    if output.json:
-        say_json(found)
-        return
-    table = Table(box=None)
-    table.add_column("policy", style="bold")
-    table.add_column("reads these parameters", overflow="fold")
-    for name, ids in needs.items():
-        table.add_row(name, ", ".join(ids))
-    output.out.print(table)
-    output.out.print(f"schedules: {', '.join(schedules)}")
-    for sentence in broken:
-        output.out.print(f"broken: {sentence}", markup=False)
+def _plain(value: Decimal | str) -> str:
+    return value if isinstance(value, str) else f"{value.normalize():,f}"

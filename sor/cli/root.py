@@ -11,7 +11,8 @@ from sor.cli.doctor import doctor
 from sor.cli.emulate import emulate
 from sor.cli.explain import explain
 from sor.cli.journal import journal
-from sor.cli.params import params, policies
+from sor.cli.params import params
+from sor.cli.policies import policies
 from sor.cli.replay import replay
 from sor.cli.route import route
 from sor.cli.tape import tape

@@ -208,7 +208,7 @@ def test_a_quantity_says_what_it_counts() -> None:
 
 
 def test_the_parameters_are_shown_with_all_that_is_known_of_them(sor: Sor) -> None:
-    shown = sor("params").out
+    shown = sor("params", "show", "--only", "").out
     assert "placement.collar_bps = 20 bps, within 0.1 to 200, assumed\n    Worst price of a taking order" in shown
     assert shown.count("    Source: ") == shown.count(", within ")
 
