@@ -12,7 +12,7 @@ Times are the venue's, as are prices and fills; covariates are what the router w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
@@ -115,6 +115,12 @@ class Probes(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 _ROWS = tuple(name for name in Probes.__struct_fields__ if name not in {"plan", "refused"})
 
 
+def joined(parts: Sequence[Probes]) -> Probes:
+    """Probes of one plan on several tapes, one after the other."""
+    rows = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ROWS}
+    return Probes(plan=parts[0].plan, refused=sum(part.refused for part in parts), **rows)
+
+
 def draw_probes(tape: Tape, plan: ProbePlan, *, from_ns: int | None = None, until_ns: int | None = None) -> Probes:
     """Probe a tape.
 
@@ -122,8 +128,8 @@ def draw_probes(tape: Tape, plan: ProbePlan, *, from_ns: int | None = None, unti
     Raises               CallerError for a senseless plan, or a stretch too short for a single probe.
     """
     _refuse_senseless(plan)
-    feed_ns, columns = plan.feed_ns, columns_with_delay(tape, plan.feed_ns)
-    begin_ns, end_ns = probed_span(tape, columns, from_ns=from_ns, until_ns=until_ns)
+    begin_ns, end_ns = probed_span(tape, from_ns=from_ns, until_ns=until_ns)
+    feed_ns = plan.feed_ns
     count = (end_ns - begin_ns) // plan.every_ns
     if count < 1:
         raise CallerError(
@@ -132,6 +138,7 @@ def draw_probes(tape: Tape, plan: ProbePlan, *, from_ns: int | None = None, unti
         )
     if 2 * count * len(plan.inside_ticks) > PROBES_MAX:
         raise CallerError(f"{2 * count * len(plan.inside_ticks)} probes are more than {PROBES_MAX}; probe less often")
+    columns = columns_with_delay(tape, feed_ns)
     rng = np.random.default_rng([plan.seed, SEED])
     times = begin_ns + feed_ns + np.arange(count) * plan.every_ns + rng.integers(0, plan.every_ns, count)
     asked = _ask(columns, plan, times, tape)
@@ -186,16 +193,15 @@ def columns_with_delay(tape: Tape, feed_ns: int) -> FeatureColumns:
     return columns_of(tape, group_local_ns=tape.group_venue_ns + feed_ns, trade_local_ns=tape.trade_venue_ns + feed_ns)
 
 
-def probed_span(
-    tape: Tape, columns: FeatureColumns, *, from_ns: int | None = None, until_ns: int | None = None
-) -> tuple[int, int]:
+def probed_span(tape: Tape, *, from_ns: int | None = None, until_ns: int | None = None) -> tuple[int, int]:
     """Venue time from which probes may be placed, once the features are warm, and until which they are followed.
 
-    Raises    CallerError for a tape without a sound book, or bounds that leave nothing.
+    Raises    CallerError for a tape without a book, or bounds that leave nothing.
     """
-    if not len(columns.run_group):
-        raise CallerError(f"tape {tape.name} has no sound book; nothing was probed")
-    first_ns = int(tape.group_venue_ns[columns.run_group[0]])
+    snapshots = np.flatnonzero(tape.group_snapshot)
+    if not len(snapshots):
+        raise CallerError(f"tape {tape.name} holds no book; nothing was probed")
+    first_ns = int(tape.group_venue_ns[snapshots[0]])
     last_ns = int(max(tape.group_venue_ns[-1], tape.trade_venue_ns.max(initial=0)))
     ready_ns = max(
         first_ns + min(WARM_UP_NS, (last_ns - first_ns) // _WARM_UP_SHARE),
@@ -204,7 +210,10 @@ def probed_span(
     begin_ns = ready_ns if from_ns is None else max(ready_ns, from_ns)
     end_ns = last_ns if until_ns is None else min(last_ns, until_ns)
     if begin_ns >= end_ns:
-        raise CallerError(f"tape {tape.name} has no sound book between these times; nothing was probed")
+        raise CallerError(
+            f"nothing is left of tape {tape.name} between these times after a warm-up of "
+            f"{(ready_ns - int(tape.group_venue_ns[0])) / NS:,.0f} s; nothing was probed. Take a longer stretch"
+        )
     return begin_ns, end_ns
 
 

@@ -1,0 +1,233 @@
+"""A calibration as a param-set: records with what they rest on, in a file that is written once.
+
+The set is whole: what a base set gives and the calibration does not is taken over as it stands, and what was fitted
+holds for the tapes' venue and symbol. A published file is never written over: a better fit has another date.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from math import sqrt
+from pathlib import Path
+
+from sor import __version__
+from sor.errors import CallerError
+from sor.lab.calibrate import VERSION, Calibration, Fitted
+from sor.lab.costs import LinearFit
+from sor.models.covariates import COVARIATES
+from sor.models.drift import DRIFT_COVARIATES, MARKOUT_COVARIATES
+from sor.param_table import definition_of
+from sor.params import ParamSet, parse
+
+_Z = 1.959963984540054
+_PLACE = re.compile(r"[a-z0-9_-]+")
+_HAZARD = "discrete-time hazard by penalised likelihood, errors by block of time"
+_SQUARES = "weighted least squares with a ridge, errors by block of time"
+_QUANTILES = "quantile over probes"
+
+Json = dict[str, object]
+
+
+def set_name(out: Path) -> str:
+    """The name of a set by its place, `<family>/<date>.json`.
+
+    Raises    CallerError for a place that is no such name, or that is taken: what is published stays as it is.
+    """
+    whole = out.absolute()
+    family, day = whole.parent.name, whole.stem
+    try:
+        date.fromisoformat(day)
+        sound = whole.suffix == ".json" and _PLACE.fullmatch(family) is not None and len(day) == len("2026-11-21")
+    except ValueError:
+        sound = False
+    if not sound:
+        raise CallerError(
+            f"{out} is no place for a param-set; nothing was fitted. Name it FAMILY/DATE.json, such as "
+            "paramsets/acme/2026-11-21.json"
+        )
+    if whole.exists() or whole.is_symlink():
+        raise CallerError(
+            f"{out} is published already and is never written over; nothing was fitted. Give another date or family"
+        )
+    above = next(folder for folder in whole.parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise CallerError(f"{out} cannot be written: {above} is no directory that may be written; nothing was fitted")
+    return f"{family}/{day}"
+
+
+def param_set_of(calibration: Calibration, base: ParamSet, *, set_id: str) -> tuple[ParamSet, str]:
+    """The set and the text of its file.
+
+    base      what gives everything that was not fitted; the same ids for other venues and symbols are kept.
+    Raises    CallerError when nothing was admitted.
+    """
+    fitted = calibration.fitted
+    if fitted is None:
+        raise CallerError("nothing was admitted, so there is nothing to publish")
+    scope = {"venue": calibration.plan.venue, "symbol": calibration.plan.symbol}
+    day = set_id.partition("/")[2]
+    names = ", ".join(f"{tape.name} ({tape.digest})" for tape in calibration.tapes)
+    source = f"sor calibrate on {names}, latency {calibration.plan.latency_ns / 1e6:g} ms, {calibration.plan.queue}"
+    ours = [{**record, "source": source, "observed": day, "scope": scope} for record in _records(calibration, fitted)]
+    keys = [(str(record["id"]), str(scope["venue"]), str(scope["symbol"])) for record in ours]
+    kept: list[Json] = [
+        record.model_dump(mode="json", exclude_defaults=True)
+        for record in base.records
+        if (record.id, record.scope.venue, record.scope.symbol) not in keys
+    ]
+    evidence = {
+        **base.evidence.model_dump(mode="json", exclude_defaults=True),
+        **_evidence(calibration, fitted),
+    }
+    content: Json = {
+        "format": 1,
+        "set_id": set_id,
+        "note": _note(calibration, fitted, base),
+        "evidence": evidence,
+        "records": [*kept, *ours],
+    }
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return parse(text, where=set_id), text
+
+
+def publish(text: str, out: Path) -> None:
+    """Write the file, whole or not at all, where there is none. Raises `CallerError` where there is one by now."""
+    out = out.absolute()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(part, 0o644)
+            os.link(part, out)  # unlike a rename, this never replaces anything
+        finally:
+            os.unlink(part)
+    except FileExistsError as error:
+        raise CallerError(f"{out} was published meanwhile and is never written over; nothing was written") from error
+    except OSError as error:
+        raise CallerError(f"{out} cannot be written: {error.strerror or error}; nothing was written") from error
+
+
+# --- what it says -----------------------------------------------------------------------------------------------------
+
+
+def _note(calibration: Calibration, fitted: Fitted, base: ParamSet) -> str:
+    plan = calibration.plan
+    return (
+        f"Fill and drift of {plan.symbol} on {plan.venue}, fitted by sor calibrate up to {fitted.horizon_s:g} s; "
+        f"everything else as in {base.set_id}."
+    )
+
+
+def _evidence(calibration: Calibration, fitted: Fitted) -> Json:
+    """What all fitted values share."""
+    judged = calibration.judged[-1]
+    first = min(tape.first_ns for tape in calibration.tapes)
+    last = max(tape.last_ns for tape in calibration.tapes)
+    return {
+        "method": _HAZARD,
+        "version": VERSION,
+        "window": [_moment(first), _moment(last)],
+        "sample_size": fitted.fills,
+        "input_digest": calibration.digest,
+        "author": f"sor calibrate {__version__}",
+        "score": {
+            "name": f"right-censored log-likelihood a probe up to {judged.horizon_s:g} s, held out; reference: "
+            "Kaplan-Meier by stratum",
+            "value": _text(judged.log_score),
+            "reference": _text(judged.log_score_km),
+        },
+    }
+
+
+def _records(calibration: Calibration, fitted: Fitted) -> Iterator[Json]:
+    model = fitted.hazard.model
+    errors = [sqrt(max(row[at], 0.0)) for at, row in enumerate(model.fill.covariance)]
+    bins = len(model.fill.alphas)
+    for at, edge in enumerate(model.edges_s[1:]):
+        yield _record(f"fill.edge_{at:02d}", edge, kind="assumed")
+    for at, alpha in enumerate(model.fill.alphas):
+        yield _record(f"fill.alpha_{at:02d}", alpha, _around(alpha, errors[at]))
+    for at, (name, coef) in enumerate(zip(COVARIATES, model.fill.coefs, strict=True)):
+        yield _record(f"fill.{name}", coef, _around(coef, errors[bins + at]))
+    yield _record("fill.se", fitted.fill_se, _of_error(fitted.fill_se, fitted.blocks))
+    judged = fitted.drift_judged
+    score: Json = {
+        "name": "weighted mean squared error of D, held out; reference: no drift",
+        "value": _text(judged.with_covariates if any(fitted.drift.coefs) else judged.base_only),
+        "reference": _text(judged.nothing),
+    }
+    drift: Json = {"method": _SQUARES, "sample_size": fitted.drift_fit.blocks, "score": score}
+    ids = ("drift.base", *(f"drift.{name}" for name in DRIFT_COVARIATES))
+    yield from _linear(ids, (fitted.drift.base, *fitted.drift.coefs), fitted.drift_fit, drift)
+    yield {**_record("drift.se", fitted.drift.se, _of_error(fitted.drift.se, fitted.blocks)), **drift}
+    if fitted.markout is not None and fitted.markout_fit is not None:
+        yield from _markout(fitted)
+    size = calibration.support[-1].probes
+    for name, one in zip(COVARIATES, fitted.ranges, strict=True):
+        for end, value, within in (("low", one.low, one.low_interval), ("high", one.high, one.high_interval)):
+            record = _record(f"range.{name}_{end}", value, within, kind="measured")
+            yield {**record, "method": _QUANTILES, "sample_size": max(size, 1)}
+
+
+def _markout(fitted: Fitted) -> Iterator[Json]:
+    markout, fit = fitted.markout, fitted.markout_fit
+    assert markout is not None
+    assert fit is not None
+    shared: Json = {"method": _SQUARES, "sample_size": fit.blocks}
+    ids = ("markout.base", *(f"markout.{name}" for name in MARKOUT_COVARIATES), "markout.volatility")
+    yield from _linear(ids, (markout.base, *markout.coefs, markout.volatility), fit, shared)
+    yield {**_record("markout.se", markout.se, _of_error(markout.se, fit.blocks)), **shared}
+    yield _record("markout.after_s", markout.after_s, kind="assumed")
+
+
+def _linear(ids: Sequence[str], values: Sequence[float], fit: LinearFit, shared: Json) -> Iterator[Json]:
+    for at, (param_id, value) in enumerate(zip(ids, values, strict=True)):
+        yield {**_record(param_id, value, fit.interval(at)), **shared}
+
+
+def _record(param_id: str, value: float, interval: tuple[float, float] | None = None, *, kind: str = "fitted") -> Json:
+    definition = definition_of(param_id)
+    assert definition is not None, param_id
+    record: Json = {
+        "id": param_id,
+        "value": _text(value),
+        "unit": definition.unit.value,
+        "bounds": [f"{definition.low:f}", f"{definition.high:f}"],
+        "kind": kind,
+    }
+    if interval is not None:
+        low, high = interval
+        # Rounding must not put a value outside of its own interval.
+        record["interval"] = [_text(min(low, value)), _text(max(high, value))]
+    return record
+
+
+def _around(value: float, error: float) -> tuple[float, float]:
+    return value - _Z * error, value + _Z * error
+
+
+def _of_error(error: float, blocks: int) -> tuple[float, float]:
+    """Interval of a standard error that so many blocks have told."""
+    reach = _Z / sqrt(2.0 * max(blocks - 1, 1))
+    return error * max(1.0 - reach, 0.0), error * (1.0 + reach)
+
+
+def _text(value: float) -> str:
+    """Plain decimal text of six significant digits."""
+    text = f"{value:.6g}"
+    if "e" in text:
+        text = f"{value:.12f}".rstrip("0").rstrip(".")
+    return "0" if text in {"-0", ""} else text
+
+
+def _moment(at_ns: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_ns // 1_000)).isoformat()
