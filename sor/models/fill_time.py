@@ -20,7 +20,9 @@ from sor.errors import CallerError
 
 _ROOT_2 = sqrt(2.0)
 _ROOT_2PI = sqrt(2.0 * pi)
-_HALVINGS = 60
+_STEPS_MAX = 100
+_PRECISION = 1e-12
+_LOG_MAX = 700.0
 _TAIL = 25.0
 """Standard deviations from which the tail of a normal is worked out by its expansion (error below 1e-7 of itself)."""
 
@@ -132,36 +134,34 @@ class LogNormal(msgspec.Struct, frozen=True, gc=False):
         return until_s * self.survival(until_s) + mean_s * before
 
     def falls_to(self, rate: float) -> tuple[float, ...]:
-        """The time on the falling side, found by halving; none where the hazard never is that high."""
-        # The hazard peaks where phi(z) / Phi(-z) - z, which falls from infinity to 0, passes the shape.
-        low, high = -_TAIL, _TAIL
-        while _hazard(high) - high > self.shape:
-            high *= 2.0
-        for _ in range(_HALVINGS):
-            middle = 0.5 * (low + high)
-            if _hazard(middle) - middle > self.shape:
-                low = middle
-            else:
-                high = middle
-        if self.hazard(self._time(high)) <= rate:
-            return ()
-        low, step = high, 1.0
-        while self.hazard(self._time(low + step)) > rate:
-            step *= 2.0
-        high = low + step
-        for _ in range(_HALVINGS):
-            middle = 0.5 * (low + high)
-            if self.hazard(self._time(middle)) > rate:
-                low = middle
-            else:
-                high = middle
-        return (self._time(high),)
+        """The time on the falling side; none where the hazard never is that high.
+
+        The log of the hazard is concave in z = log(t / median) / shape, so that Newton's steps from far out on the
+        falling side come ever nearer to the root and never pass it: a step that arrives where it rises has found none.
+        """
+        level = log(rate * self.shape * self.median_s)
+        z = 1.0
+        while not self._falls_below(z, level):
+            z *= 2.0
+        for _ in range(_STEPS_MAX):
+            hazard = _hazard(z)
+            slope = hazard - z - self.shape
+            if slope >= 0.0 or hazard <= 0.0:
+                return ()
+            step = (log(hazard) - self.shape * z - level) / slope
+            z -= step
+            if abs(step) <= _PRECISION * max(1.0, abs(z)):
+                break
+        reach = self.shape * z
+        return (self.median_s * exp(reach),) if reach < _LOG_MAX else ()  # beyond any float it falls too slowly
+
+    def _falls_below(self, z: float, level: float) -> bool:
+        """Whether the hazard is falling at `z`, and is below the level already."""
+        hazard = _hazard(z)
+        return hazard - z < self.shape and log(hazard) - self.shape * z < level
 
     def _deviations(self, at_s: float) -> float:
         return log(at_s / self.median_s) / self.shape if at_s > 0.0 else -inf
-
-    def _time(self, deviations: float) -> float:
-        return self.median_s * exp(min(self.shape * deviations, 600.0))
 
 
 class Tabulated(msgspec.Struct, frozen=True, gc=False):

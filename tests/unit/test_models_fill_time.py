@@ -82,6 +82,7 @@ def test_what_does_not_fall_never_gets_there() -> None:
     assert LogNormal(6.0, 1.2).falls_to(10.0) == ()
     # So slowly that the time is beyond any float.
     assert Weibull(0.9999, 1.0).falls_to(0.5) == ()
+    assert LogNormal(1.0, 20.0).falls_to(1e-307) == ()
 
 
 def test_a_table_by_hand() -> None:
