@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sor import __version__
+from sor.cli.calibrate import calibrate
 from sor.cli.common import Output, add_json
 from sor.cli.demo import demo
 from sor.cli.doctor import doctor
@@ -34,6 +35,6 @@ def cli(ctx: click.Context, as_json: bool) -> None:
     ctx.ensure_object(Output).json = as_json
 
 
-for command in (demo, route, doctor, emulate, tape, replay, explain, journal, params, policies):
+for command in (demo, route, doctor, emulate, tape, calibrate, replay, explain, journal, params, policies):
     cli.add_command(command)
 add_json(cli)

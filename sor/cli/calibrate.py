@@ -1,0 +1,283 @@
+"""`sor calibrate`: from tapes to a param-set, or to the reasons why not."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from sor.cli.common import PARAM_DIR_HELP, Output, say_json
+from sor.cli.words import moment
+from sor.errors import CallerError
+from sor.units import NS
+
+if TYPE_CHECKING:
+    from sor.lab.calibrate import Calibration
+    from sor.params import ParamSet
+
+EXIT_REFUSED = 1
+
+
+@click.command(short_help="Fit a param-set on tapes, or say why not.")
+@click.argument("tapes", nargs=-1, required=True, metavar="TAPE...", type=click.Path(path_type=Path))
+@click.option("--venue", required=True, help="Venue of the tapes, as `sor tape info` says it.")
+@click.option("--symbol", required=True, help="What they are of, in any spelling: BTC-USDT, BTCUSDT.")
+@click.option("--out", type=click.Path(path_type=Path), help="FAMILY/DATE.json to publish; without it only the report.")
+@click.option("--from", "since", metavar="WHEN", help="Leave out what is before: 1h, 25%, or -30m from the end.")
+@click.option("--until", metavar="WHEN", help="Leave out what is after, likewise.")
+@click.option("--holdout", default="30%", show_default=True, metavar="SHARE", help="End of each tape to score on.")
+@click.option("--horizons", default="1s,5s,15s,60s", show_default=True, help="Waits to calibrate, longest last.")
+@click.option("--every", help="Time between probes; default: about 5000 times over all tapes.")
+@click.option(
+    "--queue",
+    type=click.Choice(["risk_averse", "moderate", "exact"]),
+    default="risk_averse",
+    show_default=True,
+    help="How a place in a queue moves; exact where the tape has every order.",
+)
+@click.option("--latency", default="5ms", show_default=True, help="Delay of market data, and of orders.")
+@click.option("--base", default="baseline", show_default=True, help="Param-set that gives everything else.")
+@click.option("--param-dir", "param_dirs", multiple=True, type=click.Path(path_type=Path), help=PARAM_DIR_HELP)
+@click.option("--seed", default=3, show_default=True, type=click.IntRange(0), help="Decides when is probed.")
+@click.pass_context
+def calibrate(
+    ctx: click.Context,
+    tapes: tuple[Path, ...],
+    venue: str,
+    symbol: str,
+    out: Path | None,
+    since: str | None,
+    until: str | None,
+    holdout: str,
+    horizons: str,
+    every: str | None,
+    queue: str,
+    latency: str,
+    base: str,
+    param_dirs: tuple[Path, ...],
+    seed: int,
+) -> None:
+    """Fit fill probability and drift on TAPE..., score them on later time, and publish what the data support.
+
+    Small hypothetical orders are followed on the tapes. A wait is admitted when there are 200 fills that do not
+    overlap, or as many effective ones, and when the fit forecasts the held-out end of each tape no worse than
+    Kaplan-Meier by stratum. What is refused is said with its reason; when all is, nothing is written and the exit code
+    is 1.
+    """
+    from sor.cli.terms import names, seconds
+    from sor.ids import VenueName
+    from sor.instruments import canonical_symbol
+    from sor.lab.calibrate import CalibrationPlan
+    from sor.lab.calibrate import calibrate as run
+    from sor.lab.publish import param_set_of, publish, set_name
+    from sor.params import ParamStore
+    from sor.tape import open_whole
+
+    output = ctx.ensure_object(Output)
+    set_id = None if out is None else set_name(out)
+    from_s, from_share = _when(since, "--from", otherwise=0.0)
+    until_s, until_share = _when(until, "--until", otherwise=1.0)
+    plan = CalibrationPlan(
+        venue=VenueName(venue),
+        symbol=canonical_symbol(symbol),
+        from_s=from_s,
+        from_share=from_share,
+        until_s=until_s,
+        until_share=until_share,
+        holdout=_share(holdout, "--holdout"),
+        horizons_s=tuple(seconds(one) for one in names(horizons, what="--horizons")),
+        every_s=None if every is None else seconds(every),
+        queue=queue,
+        latency_ns=0 if latency == "0" else round(seconds(latency) * NS),
+        seed=seed,
+    )
+    base_set = ParamStore(*param_dirs).get(base, now_ns=time.time_ns())
+    with _told(output) as tell:
+        tell("reading the tapes")
+        found = run([open_whole(path) for path in tapes], plan, tell)
+    made: tuple[ParamSet, str] | None = None
+    if found.fitted is not None:
+        made = param_set_of(found, base_set, set_id=set_id or "unpublished/2000-01-01")
+        if out is not None:
+            publish(made[1], out)
+    if output.json:
+        say_json(_document(found, made[0] if made else None, out))
+    else:
+        _show(output, found, made[0] if made else None, out)
+    if made is None:
+        ctx.exit(EXIT_REFUSED)
+
+
+def _when(text: str | None, what: str, *, otherwise: float) -> tuple[float | None, float]:
+    """(seconds from the beginning, negative from the end; None) or (None, share) of what was typed."""
+    from sor.cli.terms import seconds
+
+    if text is None:
+        return None, otherwise
+    if text.endswith("%"):
+        return None, _share(text, what)
+    if text == "0":
+        return None, 0.0
+    return (-seconds(text[1:]) if text.startswith("-") else seconds(text)), otherwise
+
+
+def _share(text: str, what: str) -> float:
+    """A share such as 25% or 0.25. Raises `CallerError` for anything else."""
+    try:
+        share = float(text.removesuffix("%")) / (100.0 if text.endswith("%") else 1.0)
+    except ValueError:
+        share = -1.0
+    if not 0.0 <= share <= 1.0:
+        raise CallerError(f"{what} {text!r}: write a share like 25% or 0.25; nothing was done")
+    return share
+
+
+@contextmanager
+def _told(output: Output) -> Iterator[Callable[[str], None]]:
+    """Says on stderr what is going on, where somebody watches."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=output.err,
+        transient=True,
+        disable=output.json or not sys.stderr.isatty(),
+    ) as bars:
+        task = bars.add_task("", total=None)
+        yield lambda what: bars.update(task, description=what)
+
+
+# --- what people read -------------------------------------------------------------------------------------------------
+
+
+def _show(output: Output, found: Calibration, made: ParamSet | None, out: Path | None) -> None:
+    out_console = output.out
+    for tape in found.tapes:
+        out_console.print(
+            f"{tape.name} ({tape.digest}): {tape.probes:,} probes, {moment(tape.first_ns)} to {moment(tape.last_ns)}"
+        )
+    out_console.print(
+        f"one every {found.every_s:g} s, both sides, at the touch and one tick inside it; {found.refused_as_taking:,} "
+        "would have taken"
+    )
+    out_console.print()
+    out_console.print("What the fitted part knows", style="italic")
+    out_console.print(_support_table(found))
+    if found.judged:
+        out_console.print()
+        out_console.print("How the fit did on the held-out part", style="italic")
+        out_console.print(_judged_table(found))
+        out_console.print(
+            "score: log-likelihood a probe; gain: over Kaplan-Meier by stratum, with its 95 % interval by block; "
+            "identity: p AS - (1 - p) D, 0 where the mid has no drift"
+        )
+    out_console.print()
+    for refusal in found.refusals:
+        out_console.print(f"{refusal.horizon_s:g} s is refused: {refusal.reason}")
+    for judged in found.judged:
+        if judged.identity is not None and not judged.identity.is_noise:
+            out_console.print(
+                f"{judged.horizon_s:g} s: fill probability, drift and what the filled found do not add up "
+                f"({judged.identity.bps:+.3f} bps, {abs(judged.identity.bps) / judged.identity.se_bps:.1f} standard "
+                "errors): one of them is biased, or the mid had a drift"
+            )
+    if made is None or found.fitted is None:
+        out_console.print("Nothing was admitted, and nothing was written.")
+        return
+    fitted = found.fitted
+    kept = "with covariates" if any(fitted.drift.coefs) else "without covariates, which were of no use"
+    out_console.print(
+        f"Admitted up to {fitted.horizon_s:g} s: {fitted.fills:,} fills in {fitted.blocks} blocks; drift "
+        f"{fitted.drift.base:.3f} of its bound {kept} (error of {fitted.drift.se:.3f})"
+    )
+    if out is None:
+        out_console.print("Nothing was written. Name a file with --out to publish it")
+    else:
+        out_console.print(f"Published {made.set_id}, digest {made.digest}, as {out}. Try: sor params {made.family}")
+
+
+def _support_table(found: Calibration) -> Table:
+    table = Table(box=None)
+    for name in ("wait", "probes", "fills", "not overlapping", "effective", ""):
+        table.add_column(name, justify="left" if not name else "right")
+    for one in found.support:
+        table.add_row(
+            f"{one.horizon_s:g} s",
+            f"{one.probes:,}",
+            f"{one.fills:,}",
+            f"{one.non_overlapping:,}",
+            "-" if one.effective is None else f"{one.effective:,.0f}",
+            "enough" if one.enough else "too few",
+        )
+    return table
+
+
+def _judged_table(found: Calibration) -> Table:
+    table = Table(box=None)
+    for name in (
+        "wait",
+        "probes",
+        "score",
+        "KM",
+        "gain",
+        "",
+        "Brier",
+        "KM",
+        "forecast",
+        "observed",
+        "worst",
+        "identity",
+    ):
+        table.add_column(name, justify="right")
+    for one in found.judged:
+        within = "" if one.gain_low is None else f"[{one.gain_low:+.4f}, {one.gain_high:+.4f}]"
+        worst = max(abs(group.forecast - group.observed.mean) for group in one.reliability)
+        gap = one.identity
+        table.add_row(
+            f"{one.horizon_s:g} s",
+            f"{one.probes:,}",
+            f"{one.log_score:.4f}",
+            f"{one.log_score_km:.4f}",
+            f"{one.gain:+.4f}",
+            within,
+            f"{one.brier:.4f}",
+            f"{one.brier_km:.4f}",
+            f"{one.forecast:.3f}",
+            f"{one.observed:.3f}",
+            f"{worst:.3f}",
+            "-" if gap is None else f"{gap.bps:+.3f} ({gap.se_bps:.3f})",
+        )
+    return table
+
+
+def _document(found: Calibration, made: ParamSet | None, out: Path | None) -> dict[str, object]:
+    fitted = found.fitted
+    values = {}
+    if made is not None:
+        venue, symbol = found.plan.venue, found.plan.symbol
+        values = {
+            record.id: str(record.value)
+            for record in made.records
+            if (record.scope.venue, record.scope.symbol) == (venue, symbol)
+        }
+    return {
+        "plan": found.plan,
+        "tapes": found.tapes,
+        "digest": found.digest,
+        "every_s": found.every_s,
+        "refused_as_taking": found.refused_as_taking,
+        "support": found.support,
+        "judged": found.judged,
+        "refusals": found.refusals,
+        "horizon_s": None if fitted is None else fitted.horizon_s,
+        "drift_judged": None if fitted is None else fitted.drift_judged,
+        "values": values,
+        "published": None if made is None or out is None else {"set": made.set_id, "digest": made.digest},
+    }
