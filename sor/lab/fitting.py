@@ -112,7 +112,7 @@ def fit_hazard(
     blocks         (N,) int64, by sample: which overlap in time.
     both_causes    fit the touch moving away as well; if not, such ends count as censored.
     ridge          precision of the coefficients of standardised covariates around 0, >= 0.
-    smooth         precision of the jumps of the log base rate from bin to bin, >= 0.
+    smooth         precision of the jumps of the log base rate from bin to bin, >= 0; a constant rate is free.
     timed          use the times within bins.
     Raises         CallerError if a cause never ended a sample, or the data do not say what a parameter is.
 
@@ -141,8 +141,9 @@ def _fit_cause(
     scale[scale == 0.0] = 1.0
     design = (rows.covariates - middle) / scale
     widths_s = np.diff(rows.edges_s)[:bins]
-    penalty = _penalty(bins, width, ridge=ridge, smooth=smooth)
-    centre = np.concatenate((np.log(widths_s), np.zeros(width)))
+    log_widths = np.log(widths_s)
+    jumps = np.diff(np.eye(bins), axis=0)
+    stiffness = smooth * jumps.T @ jumps
 
     def terms(theta: Floats) -> tuple[Floats, Floats, Floats]:
         """Log-likelihood of each row, and its first two derivatives by the row's logit, (R,) each."""
@@ -151,20 +152,26 @@ def _fit_cause(
 
     def objective(theta: Floats) -> tuple[float, Floats, Floats]:
         value, first, second = terms(theta)
-        off = theta - centre
-        slope = np.concatenate((np.bincount(rows.bin_no, first, bins), design.T @ first)) - penalty @ off
+        base, coefs = theta[:bins], theta[bins:]
         weighted = second[:, None] * design
-        bend = np.zeros_like(penalty)
+        slope = np.concatenate((np.bincount(rows.bin_no, first, bins), design.T @ first))
+        bend = np.zeros((bins + width, bins + width))
         bend[:bins, :bins] = np.diag(np.bincount(rows.bin_no, second, bins))
         for column in range(width):
             bend[bins + column, :bins] = np.bincount(rows.bin_no, weighted[:, column], bins)
         bend[:bins, bins:] = bend[bins:, :bins].T
         bend[bins:, bins:] = design.T @ weighted
-        total = float(value.sum()) - 0.5 * float(off @ penalty @ off)
-        return -total / ends, -slope / ends, (penalty - bend) / ends
+        # The belief about the coefficients, and the one about the log rates of the bins where covariates are average.
+        log_spent, ratio, turn = _log_softplus(base)
+        pull = stiffness @ (log_spent - log_widths)
+        total = float(value.sum()) - 0.5 * ridge * float(coefs @ coefs) - 0.5 * float(pull @ (log_spent - log_widths))
+        slope -= np.concatenate((ratio * pull, ridge * coefs))
+        bend[:bins, :bins] -= ratio[:, None] * stiffness * ratio + np.diag(turn * pull)
+        bend[bins:, bins:] -= ridge * np.eye(width)
+        return -total / ends, -slope / ends, -bend / ends
 
     rate = ends / max(float(rows.watched @ widths_s[rows.bin_no]), 1e-9)
-    start = np.concatenate((np.log(rate * widths_s), np.zeros(width)))
+    start = np.concatenate((np.log(np.expm1(np.minimum(rate * widths_s, 30.0))), np.zeros(width)))
     theta, bend = minimum(objective, start)
     value, first, _ = terms(theta)
     scores = None
@@ -183,29 +190,27 @@ def _fit_cause(
         coefs=tuple(raw[bins:].tolist()),
         covariance=as_rows(None if errors is None else back @ errors @ back.T),
     )
-    likelihood = float(value.sum()) - (float(np.log(widths_s)[rows.bin_no[ended]].sum()) if timed else 0.0)
+    likelihood = float(value.sum()) - (float(log_widths[rows.bin_no[ended]].sum()) if timed else 0.0)
     return hazard, CauseFit(
         log_likelihood=likelihood, ends=ends, rows=count, blocks=None if scores is None else len(scores)
     )
 
 
-def _penalty(bins: int, width: int, *, ridge: float, smooth: float) -> Floats:
-    jumps = np.diff(np.eye(bins), axis=0)
-    penalty = np.zeros((bins + width, bins + width))
-    penalty[:bins, :bins] = smooth * jumps.T @ jumps
-    penalty[bins:, bins:] = ridge * np.eye(width)
-    return penalty
+def _log_softplus(logit: Floats) -> tuple[Floats, Floats, Floats]:
+    """log(log(1 + e^logit)), the log of a bin's hazard, and its first two derivatives."""
+    spent = np.logaddexp(0.0, logit)
+    chance = -np.expm1(-spent)
+    ratio = chance / spent
+    return np.log(spent), ratio, ratio * (1.0 - chance - ratio)
 
 
 def _timed_terms(logit: Floats, ended: Flags, watched: Floats) -> tuple[Floats, Floats, Floats]:
     """With s = log(1 + e^logit) the hazard of a whole bin: log s where it ended, less the part of s watched."""
     spent = np.logaddexp(0.0, logit)
     chance = -np.expm1(-spent)
-    ratio = chance / spent
-    value = np.where(ended, np.log(spent), 0.0) - watched * spent
-    first = ended * ratio - watched * chance
-    second = ended * ratio * (1.0 - chance - ratio) - watched * chance * (1.0 - chance)
-    return value, first, second
+    log_spent, ratio, turn = _log_softplus(logit)
+    value = np.where(ended, log_spent, 0.0) - watched * spent
+    return value, ended * ratio - watched * chance, ended * turn - watched * chance * (1.0 - chance)
 
 
 def _binned_terms(logit: Floats, ended: Flags, watched: Floats) -> tuple[Floats, Floats, Floats]:

@@ -33,6 +33,8 @@ EDGES_S = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 
 _SMALL = 1e-9
 """Below this much hazard, a share of time lost to it is rounding."""
+_COARSE = 1e-3
+"""Above this much hazard, survival at both ends of a bin differs by more than rounding."""
 
 
 class CauseHazard(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -206,8 +208,8 @@ class FillHazard(msgspec.Struct, frozen=True, gc=False, kw_only=True):
             )
         total = 0.0
         spent = [total]
-        for logit in cause.logits(covariates):
-            total += _softplus(logit)
+        for logit in cause.logits(covariates):  # as `_softplus`, without a call for each bin
+            total += logit + log1p(exp(-logit)) if logit > 0.0 else log1p(exp(logit))
             spent.append(total)
         if not isfinite(total):
             raise CallerError("a covariate is not a finite number; nothing was computed. Leave such orders out")
@@ -237,17 +239,25 @@ def _softplus(logit: float) -> float:
 def _resting_s(edges: tuple[float, ...], spent: tuple[float, ...], until_s: float) -> float:
     """Integral up to `until_s` of exp(-cumulative hazard), which is straight between the edges and then constant."""
     total = 0.0
-    for (start_s, end_s), (former, later) in zip(pairwise(edges), pairwise(spent), strict=True):
-        if until_s <= start_s:
+    start_s, former, alive = edges[0], spent[0], 1.0
+    for end_s, later in zip(edges[1:], spent[1:], strict=True):
+        hazard = later - former
+        if until_s < end_s:
+            if until_s > start_s:
+                width_s = until_s - start_s
+                total += alive * width_s * _mean_share(hazard * width_s / (end_s - start_s))
             return total
-        width_s = min(until_s, end_s) - start_s
-        hazard = (later - former) * width_s / (end_s - start_s)
-        total += exp(-former) * width_s * _mean_share(hazard)
-    left = exp(-spent[-1])
-    beyond_s = until_s - edges[-1]
-    if beyond_s <= 0.0 or left == 0.0:
+        left = exp(-later)
+        # (1 - e^-h) / h of a bin, by what is alive at its ends unless their difference is rounding
+        if hazard > _COARSE:
+            total += (alive - left) * (end_s - start_s) / hazard
+        else:
+            total += alive * (end_s - start_s) * _mean_share(hazard)
+        start_s, former, alive = end_s, later, left
+    beyond_s = until_s - start_s
+    if beyond_s <= 0.0 or alive == 0.0:
         return total
-    return inf if isinf(beyond_s) else total + left * beyond_s
+    return inf if isinf(beyond_s) else total + alive * beyond_s
 
 
 def _incidence(cause: FillCurve, other: FillCurve, by_s: float) -> float:
