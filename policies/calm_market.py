@@ -48,6 +48,9 @@ class CalmMarket:
             return case
         if not case.crossable:
             return case.stay_within_limit()
+        left = case.remainder() if case.own else None
+        if left is not None:
+            return left
         forbidden = case.forbidden() or case.worn_out()
         if forbidden is not None:
             return case.cross(forbidden)

@@ -36,6 +36,7 @@ class Why(StrEnum):
     URGENT = "urgent"
     EXCURSION = "excursion"
     TIMED_OUT = "timed_out"
+    REMAINDER = "remainder"
     REFUSED = "refused"
     BEHIND = "behind"
     WIDE = "wide"
@@ -61,6 +62,7 @@ NEEDS = (
     "placement.excursion_tolerance",
     "placement.requotes_max",
     "placement.window_s_min",
+    "remainder.rule",
 )
 """Ids of the parameters that a `Case` reads whichever policy it serves."""
 
@@ -72,6 +74,7 @@ _WHEN_SOUND = Revisit()
 KEPT = Alternative("rest", None, None, "keeps its place; not costed anew")
 NOT_ESTIMATED = Alternative("rest", None, None, "not estimated: ruled out before")
 _AT_LIMIT = Alternative("rest", None, None, "not estimated: the limit leaves nothing else")
+_TOO_SMALL = Alternative("cross", None, None, "below the venue's minimum")
 _BEYOND_LIMIT = Alternative("cross", None, None, "the limit forbids it")
 
 
@@ -337,6 +340,29 @@ class Case:
 
     # --- an order that rests ------------------------------------------------------------------------------------------
 
+    def remainder(self) -> Decision | None:
+        """What the rule for parts below the minimum says of what rests, None where it says nothing.
+
+        A venue lets a part of a resting order trade whatever its size, but takes no new order for it: once less than
+        the minimum is left, whoever withdraws it never gets it done.
+        """
+        view = self.view
+        least = view.instrument.least_lots(touch_ticks=self.touch, reduce_only=view.reduce_only)
+        lots = view.open_lots
+        rule = self.params.choice("remainder.rule")
+        if lots < least:
+            self.inputs |= {"open_lots": float(lots), "open_lots_min": float(least)}
+            if rule == "stop":
+                note = "What is left is below the venue's minimum: it is withdrawn."
+                return self.answer(Why.REMAINDER, note, (), _ON_FILLS, (_TOO_SMALL, KEPT))
+            why = "What is left is below the venue's minimum: withdrawn it could not be done."
+            return self.keep(self.watch(None), why, until_ns=self.latest_ns)
+        begun = view.filled_lots > self.slice["filled"]
+        if rule == "cross_early" and begun and lots < 2 * least and self.crossable:
+            self.inputs |= {"open_lots": float(lots), "open_lots_min": float(2 * least)}
+            return self.cross(Why.REMAINDER)
+        return None
+
     def kept(self, price: int | None = None, tolerated: int | None = None) -> Decision | None:
         """Every order where it is, unless `price` has run away from one, and that is old enough to be moved.
 
@@ -410,9 +436,17 @@ class Case:
         """What crossing now is expected to cost, whether it is chosen or not."""
         return Alternative("cross", self.cost_bps, self.impact_se_bps, self.caveat) if self.crossable else _BEYOND_LIMIT
 
-    def keep(self, revisit: Revisit, why: str, resting: tuple[Alternative, ...] = (KEPT,)) -> Decision:
+    def keep(
+        self,
+        revisit: Revisit,
+        why: str,
+        resting: tuple[Alternative, ...] = (KEPT,),
+        *,
+        until_ns: int | None = None,
+    ) -> Decision:
         """Leave every order where it is, and rest beside them what has become due since.
 
+        until_ns    a new expiry for all of them; theirs unless told.
         A part below the minimum quantity waits: it is placed with what comes next, at the latest when time is up.
         """
         view = self.view
@@ -422,7 +456,8 @@ class Case:
         for order in self.own:
             lots = min(left, order.leaves_lots)
             if lots > 0:
-                placements.append(Rest(order.venue, lots, order.price_ticks, order.expire_ns, TimeoutBound.NONE))
+                expire_ns = order.expire_ns if until_ns is None else until_ns
+                placements.append(Rest(order.venue, lots, order.price_ticks, expire_ns, TimeoutBound.NONE))
                 left -= lots
         if left >= view.instrument.min_qty_lots:
             through = view.side * (last.price_ticks - self.touch) >= 0
@@ -489,6 +524,7 @@ _BECAUSE = {
     Why.URGENT: "Urgency is 1.",
     Why.EXCURSION: "The excursion budget leaves no time to rest.",
     Why.TIMED_OUT: "Resting has timed out.",
+    Why.REMAINDER: "Another fill could leave less than the venue's minimum.",
     Why.REFUSED: "The venue has refused to let it rest too often.",
     Why.BEHIND: "It is too far behind its schedule.",
     Why.WIDE: "The spread is too wide to be calm.",

@@ -89,6 +89,9 @@ class CostAware:
             return case
         if not case.crossable:
             return case.stay_within_limit()
+        left = case.remainder() if case.own else None
+        if left is not None:
+            return left
         forbidden = case.forbidden()
         if forbidden is not None:
             return case.cross(forbidden)

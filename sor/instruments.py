@@ -142,6 +142,13 @@ class Instrument(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         units = self.min_value_units
         return max(self.min_qty_lots, units if self.inverse else -(-units // ticks))
 
+    def least_lots(self, *, touch_ticks: int | None, reduce_only: bool) -> int:
+        """The smallest order that the venue takes now; the minimum value does not hold for what only closes.
+
+        touch_ticks    the best price that it would take from, None where there is none.
+        """
+        return self.min_qty_lots if reduce_only or touch_ticks is None else self.min_lots_at(touch_ticks)
+
 
 def _check_exponent(value: Decimal, *, what: str, symbol: str) -> None:
     """Raise `CallerError` for a number that no arithmetic should be done with."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sor.definition import Definition, Unit, family_of
-from sor.param_rows import chase, forecast, impact, ladder, machines, placement, regime
+from sor.param_rows import chase, forecast, impact, ladder, machines, placement, qvi, regime, remainder, split
 
 __all__ = ["ALWAYS", "EVERY_REGIME", "RESERVED", "TABLE", "Definition", "Unit", "definition_of"]
 
@@ -27,7 +27,10 @@ _GROUPS: tuple[tuple[Definition, ...], ...] = (
     ladder.ROWS,
     machines.ROWS,
     placement.ROWS,
+    qvi.ROWS,
     regime.ROWS,
+    remainder.ROWS,
+    split.ROWS,
 )
 
 TABLE: Mapping[str, Definition] = {row.id: row for rows in _GROUPS for row in rows}

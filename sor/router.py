@@ -686,7 +686,10 @@ class Core:
     def _decide(self, parent: Parent, cause: Cause, market: MarketView, now: int) -> None:
         params, limits = self.resolved(parent.set_name, parent.instrument)
         ledger = parent.ledger
-        least = _least_lots(parent, market)
+        ladder = market.ladder(parent.side)
+        least = parent.instrument.least_lots(
+            touch_ticks=ladder[0][0] if ladder else None, reduce_only=parent.order.reduce_only
+        )
         try:
             due = due_of(parent, self.schedules.get(parent.order.schedule), limits, now_ns=now)
         except PluginFault as fault:
@@ -699,6 +702,8 @@ class Core:
         if not parent.open_children and parent.remaining_lots < least:
             self._stop(parent, ParentStatus.EXPIRED, EndReason.BELOW_MINIMUM, "what is left is below the minimum")
             return
+        if 0 < open_lots < least <= ledger.free_lots + ledger.working_lots and _rounds_up(params):
+            open_lots = least
         if open_lots <= 0 or (open_lots < least and not parent.open_children):
             if ledger.working_lots:
                 self._withdraw_live(parent, now, limits)  # an amended deadline has made less due than rests
@@ -802,9 +807,6 @@ class Core:
             parent.denials = 0
 
 
-def _least_lots(parent: Parent, market: MarketView) -> int:
-    """The smallest order that the venue takes now, by quantity and by value."""
-    ladder = market.ladder(parent.side)
-    if parent.order.reduce_only or not ladder:
-        return parent.instrument.min_qty_lots
-    return parent.instrument.min_lots_at(ladder[0][0])
+def _rounds_up(params: Params) -> bool:
+    """Whether a slice's part below the minimum is made up to it out of what later slices would do."""
+    return "remainder.rule" in params and params.choice("remainder.rule") == "round_up"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -41,6 +41,17 @@ def params(changes: Mapping[str, float] | None = None) -> Params:
     """The baseline with some values changed."""
     values = {**BASELINE.as_dict(), **(changes or {})}
     return Params(set_id="test/2026-11-21", digest="0" * 16, values=values, choices=BASELINE.choices())
+
+
+def only(needs: Iterable[str]) -> Params:
+    """The baseline's values of these parameters, and of no others."""
+    wanted = set(needs)
+    return Params(
+        set_id="test/2026-11-21",
+        digest="0" * 16,
+        values={param_id: value for param_id, value in BASELINE.as_dict().items() if param_id in wanted},
+        choices={param_id: word for param_id, word in BASELINE.choices().items() if param_id in wanted},
+    )
 
 
 def market(

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from policies.calm_market import CalmMarket
 from policies.cost_aware import CostAware
 from policies.cross import Cross
+from policies.join_and_cross import JoinAndCross
 from policies.maker_first import MakerFirst
+from policies.market_limit_qvi import MarketLimitQvi
 from policies.plain_limit import PlainLimit
 from sor.decide import decide
 from sor.ids import VenueName
@@ -26,7 +28,18 @@ from sor.snapshot import Cause, Costs, Resting, View
 from sor.units import MS, NS
 from tests.fakes.views import BASELINE, NOW_NS, VENUE, market, resting, view
 
-POLICIES: tuple[Policy, ...] = (CalmMarket(), CostAware(), Cross(), MakerFirst(), PlainLimit())
+POLICIES: tuple[Policy, ...] = (
+    CalmMarket(),
+    CostAware(),
+    Cross(),
+    JoinAndCross(),
+    MakerFirst(),
+    MarketLimitQvi(),
+    PlainLimit(),
+)
+NUMBERS = sorted(
+    {need for policy in POLICIES for need in policy.needs if not TABLE[need].words} | {"market.stale_ms_max"}
+)
 LOTS = st.integers(1, 5_000)
 TICK = 100_000
 """Where the market is, so that a tick is a tenth of a basis point."""
@@ -125,12 +138,11 @@ def views(draw: st.DrawFn) -> View:
 def param_values(draw: st.DrawFn) -> Params:
     """Any values that the bounds of the table allow, a few of them off the baseline."""
     values = BASELINE.as_dict()
-    for need in draw(
-        st.lists(st.sampled_from(sorted({*CostAware.needs, *CalmMarket.needs, "market.stale_ms_max"})), max_size=2)
-    ):
+    for need in draw(st.lists(st.sampled_from(NUMBERS), max_size=2)):
         low, high = float(TABLE[need].low), float(TABLE[need].high)
         values[need] = draw(st.one_of(st.just(low), st.just(high), st.floats(low, high)))
-    return Params(set_id="test/2026-01-02", digest="0" * 16, values=values)
+    choices = {"remainder.rule": draw(st.sampled_from(TABLE["remainder.rule"].words))}
+    return Params(set_id="test/2026-01-02", digest="0" * 16, values=values, choices=choices)
 
 
 def coherent(seen: View) -> bool:

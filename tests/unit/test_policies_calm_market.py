@@ -11,7 +11,7 @@ from sor.policy import Decision, Policy, Rest, Take
 from sor.reasons import TimeoutBound
 from sor.snapshot import View
 from sor.units import MS, NS
-from tests.fakes.views import BASELINE, NOW_NS, VENUE, market, params, resting, view
+from tests.fakes.views import BASELINE, NOW_NS, VENUE, market, only, params, resting, view
 
 POLICY = CalmMarket()
 
@@ -22,7 +22,7 @@ def asked(seen: View, values: Params = BASELINE) -> Decision:
 
 def test_it_is_a_policy_that_names_every_parameter_it_reads() -> None:
     assert isinstance(POLICY, Policy)
-    alone = Params(set_id="t", digest="d", values={need: BASELINE[need] for need in POLICY.needs})
+    alone = only(POLICY.needs)
     own = resting(99_990, 60)
     views = [view(), view(mae_budget_bps=5.0), view(resting=(own,)), view(limit_ticks=99_990, resting=(own,))]
     assert [asked(seen, alone) for seen in views] == [asked(seen) for seen in views]

@@ -16,7 +16,7 @@ from sor.reasons import TimeoutBound
 from sor.revisit import Revisit, Trigger
 from sor.snapshot import View
 from sor.units import MS, NS
-from tests.fakes.views import ASKS, BASELINE, BIDS, NOW_NS, VENUE, market, params, resting, view
+from tests.fakes.views import ASKS, BASELINE, BIDS, NOW_NS, VENUE, market, only, params, resting, view
 
 POLICY = CostAware()
 WIDENED = (Trigger("spread_bps", above=True, level=7.5),)
@@ -60,7 +60,7 @@ def numbers(decision: Decision) -> dict[str, float]:
 def test_it_is_a_policy_that_names_every_parameter_it_reads() -> None:
     assert isinstance(POLICY, Policy)
     assert sorted(POLICY.needs) == list(POLICY.needs)
-    alone = Params(set_id="t", digest="d", values={need: BASELINE[need] for need in POLICY.needs})
+    alone = only(POLICY.needs)
     own = resting(99_990, 60)
     views = [
         view(),
