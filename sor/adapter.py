@@ -406,6 +406,19 @@ class Situated(Protocol):
         """What its orders are: `simulated`, `demo` or `live`, the words of `journal.Environment` (B7)."""
 
 
+@runtime_checkable
+class Identified(Protocol):
+    """An adapter that can tell the account it trades from every other."""
+
+    @property
+    def identity(self) -> str:
+        """The account: a digest, or a name that may be read by everybody. Valid once connected, "" if not known.
+
+        The same for as long as the account lives, whichever keys it is reached with. An order of one account is not
+        found with another one's keys, and that would be taken for proof that it never arrived.
+        """
+
+
 OpenVenue = Callable[[dict[str, str]], VenueAdapter]
 """An entry point of group `sor.venues`: options from the configuration in, an unconnected adapter out.
 

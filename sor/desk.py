@@ -58,13 +58,15 @@ class OwnBook:
 class VenueState:
     """One venue's session.
 
-    here    it came up since this process began; up: and its link stands now, so that orders may be sent.
+    here        it came up since this process began; up: and its link stands now, so that orders may be sent.
+    identity    of the account whose orders these are, "" while not known.
     """
 
-    __slots__ = ("capabilities", "here", "sends", "up")
+    __slots__ = ("capabilities", "here", "identity", "sends", "up")
 
     def __init__(self, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
+        self.identity = ""
         self.here = True
         self.up = True
         self.sends: deque[int] = deque()

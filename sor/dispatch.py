@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Final, Protocol
 
-from sor.adapter import Feed, OrderRef, OwnFeed, Reach, Request, RequestFailed, Scheduler, VenueAdapter
+from sor.adapter import Feed, Identified, OrderRef, OwnFeed, Reach, Request, RequestFailed, Scheduler, VenueAdapter
 from sor.commands import (
     Alarm,
     Amend,
@@ -194,7 +194,14 @@ class Dispatcher:
         now = self.scheduler.now_ns()
         if up:
             self._away.pop(adapter.name, None)
-            self.post(VenueUp(now_ns=now, venue=adapter.name, capabilities=adapter.capabilities))
+            self.post(
+                VenueUp(
+                    now_ns=now,
+                    venue=adapter.name,
+                    capabilities=adapter.capabilities,
+                    identity=identity_of(adapter),
+                )
+            )
         else:
             if self._away.setdefault(adapter.name, now) == now:
                 self.scheduler.call_at(now + DOWN_ALARM_NS, lambda: self._still_away(adapter.name, now, reason))
@@ -418,6 +425,11 @@ class Dispatcher:
 def _only_recorded(wish: Decided | Ended) -> None:
     """The record is all there is to carry out."""
     del wish
+
+
+def identity_of(adapter: VenueAdapter) -> str:
+    """Which account it is connected with, "" if it cannot tell."""
+    return adapter.identity if isinstance(adapter, Identified) else ""
 
 
 class VenueSink:

@@ -32,7 +32,7 @@ from sor.clock import LoopScheduler
 from sor.commands import Alarm, Happening
 from sor.decide import Recorded as RecordedDecisions
 from sor.decide import decide
-from sor.dispatch import Dispatcher
+from sor.dispatch import Dispatcher, identity_of
 from sor.errors import CallerError, InDoubt, JournalFault
 from sor.events import (
     AmendAsked,
@@ -179,6 +179,7 @@ class Router:
                 epoch=journal.epoch,
                 version=__version__,
                 default_set=settings.default_set,
+                same_accounts=settings.same_accounts,
             )
         )
         if settings.resume is not None:
@@ -193,6 +194,7 @@ class Router:
         for adapter, sink in zip(self._adapters, sinks, strict=True):
             await adapter.connect(sink, scheduler)
             self._connected.append(adapter)
+            self._check_account(adapter)
             if settings.dead_man_s:
                 await care.arm_dead_man(adapter)
                 self._care_by(tasks, partial(care.keep_dead_man, adapter))
@@ -545,6 +547,16 @@ class Router:
                     f"orders on {adapter.name} would be {adapter.environment}, and this router's are to be {said}; "
                     "nothing was started. Say in its settings which environment is meant: demo and live never mix"
                 )
+
+    def _check_account(self, adapter: VenueAdapter) -> None:
+        """Raises `CallerError` for a venue that is connected with another account than that of its orders here."""
+        stranger = self.core.stranger(adapter.name, identity_of(adapter))
+        if stranger:
+            raise CallerError(
+                f"{stranger}. They would not be found there and count as never sent, so nothing was looked up and "
+                "nothing was sent. Start with the keys of that account until they have ended, or use another journal "
+                "for this one; if it is the same account under another name, say so (`same_accounts`, `--same-account`)"
+            )
 
     def _check_venues(self) -> None:
         """Raises `CallerError` when the journal has parents at work where this router does not trade."""

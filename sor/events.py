@@ -25,11 +25,15 @@ class Fact(msgspec.Struct, frozen=True, gc=False, kw_only=True, array_like=True)
 
 
 class SessionStarted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="session"):
-    """A router process opened the journal. `epoch` is the journal's ownership mark, drawn when it was created."""
+    """A router process opened the journal. `epoch` is the journal's ownership mark, drawn when it was created.
+
+    same_accounts    somebody vouches that the venues' accounts are still those of before, whatever they identify as.
+    """
 
     epoch: int
     version: str
     default_set: str
+    same_accounts: bool = False
 
 
 class InstrumentAdopted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="instrument"):
@@ -47,10 +51,11 @@ class ParamsAdopted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, 
 
 
 class VenueUp(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="up"):
-    """Orders can be sent and reports arrive. `capabilities` are the session's."""
+    """Orders can be sent and reports arrive. `capabilities` are the session's, `identity` its account's, "" unknown."""
 
     venue: VenueName
     capabilities: Capabilities
+    identity: str = ""
 
 
 class VenueDown(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="down"):

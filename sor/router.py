@@ -197,6 +197,8 @@ class Core:
         self.default_set = fact.default_set
         for state in self.desk.venues.values():
             state.up = state.here = False
+            if fact.same_accounts:
+                state.identity = ""
         for parent in tuple(self.at_work.values()):
             parent.looking = None
             parent.watching = False
@@ -244,6 +246,14 @@ class Core:
         state = self.desk.venues.get(fact.venue)
         if state is None:
             state = self.desk.venues[fact.venue] = VenueState(fact.capabilities)
+        stranger = self.stranger(fact.venue, fact.identity)
+        if stranger:
+            # Asked there, every order of ours would be unknown, and so proven absent.
+            state.up = state.here = False
+            text = f"{stranger}; it counts as down until it is back with that account"
+            self.out.append(Alarm(0, fact.venue, text, halts=False))
+            return
+        state.identity = fact.identity or state.identity
         state.capabilities = fact.capabilities
         state.up = state.here = True
         for parent in tuple(self.at_work.values()):
@@ -253,6 +263,22 @@ class Core:
                 if parent.active:
                     self._ask(parent, _REVISIT)
                 self._settle(parent, fact.now_ns)
+
+    def stranger(self, venue: VenueName, identity: str) -> str:
+        """Why the account that `identity` names is not to be asked about what is at work at a venue, "" if it may be.
+
+        With nothing at work any account will do, and where one of the two has no identity nobody can tell.
+        """
+        state = self.desk.venues.get(venue)
+        if state is None or not state.identity or not identity or identity == state.identity:
+            return ""
+        theirs = [parent.id for parent in self.at_work.values() if parent.venue == venue]
+        if not theirs:
+            return ""
+        return (
+            f"{venue} is connected with account {identity}, and the journal has parents at work on account "
+            f"{state.identity}: {', '.join(theirs)}"
+        )
 
     def _venue_down(self, fact: VenueDown) -> None:
         state = self.desk.venues.get(fact.venue)

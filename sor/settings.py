@@ -27,6 +27,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                       switch. Starting is refused where a venue has none, or where its scope is an account or a symbol
                       that is not declared `exclusive`: it would cancel what others placed there.
     exclusive         nobody but this router trades on the accounts of these venues.
+    same_accounts     somebody vouches that the venues are connected with the accounts whose orders the journal has,
+                      although they identify as others; else such a start is refused while a parent is at work there.
     account           what the account of these venues is called; parents that name another one are refused.
     positions_s       how often the venues' positions are set beside ours: where nothing of ours has moved lately the
                       venue's word counts, and a difference is an alarm. 0 for at the start only.
@@ -46,6 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     resume: tuple[ParentId, ...] | None = None
     dead_man_s: float = 0.0
     exclusive: bool = False
+    same_accounts: bool = False
     account: AccountId = AccountId("default")
     positions_s: float = 30.0
     reconcile_s: float = 60.0

@@ -37,6 +37,7 @@ from sor.errors import CallerError
     metavar="ORDER=FILLED",
     help="An order in doubt is over, as you saw at the venue.",
 )
+@click.option("--same-account", is_flag=True, help="The journal's account is this one, although it says it is another.")
 @click.option("--journal", type=click.Path(path_type=Path), help="Default: .sor/journals/VENUE-ENV.")
 @click.option("--paper", is_flag=True, help="The venue's market, but simulated fills: nothing is sent to it.")
 @click.option("--dry-run", is_flag=True, help="Show market, account and what would be decided; place nothing.")
@@ -64,6 +65,7 @@ def route(
     param_dirs: tuple[Path, ...],
     parent_id: str | None,
     settled: tuple[str, ...],
+    same_account: bool,
     journal: Path | None,
     paper: bool,
     dry_run: bool,
@@ -118,6 +120,7 @@ def route(
         journal=journal or access.journal,
         param_dirs=param_dirs,
         settled=orders(settled),
+        same_account=same_account,
     )
     job.check()
     if dry_run:

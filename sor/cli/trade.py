@@ -38,7 +38,8 @@ POLL_S = 0.05
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for: an order, and where it goes. Its position side is filled in when the account is known.
 
-    settled    orders of the journal that somebody has looked up at the venue, with what they filled.
+    settled         orders of the journal that somebody has looked up at the venue, with what they filled.
+    same_account    somebody vouches that the venue's account is the journal's.
     """
 
     access: Access
@@ -47,6 +48,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     journal: Path
     param_dirs: tuple[Path, ...]
     settled: tuple[tuple[ClOrdId, Decimal], ...] = ()
+    same_account: bool = False
 
     @property
     def headline(self) -> str:
@@ -73,6 +75,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             durability=Durability.SYNCED if environment is Environment.LIVE else Durability.KERNEL,
             param_dirs=self.param_dirs,
             resume=(self.order.parent_id,),
+            same_accounts=self.same_account,
         )
 
     def order_for(self, router: Router, adapter: VenueAdapter) -> ParentOrder:

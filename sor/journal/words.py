@@ -66,14 +66,16 @@ class Narrator:
     def _say(self, record: Record) -> str:
         match record:
             case SessionStarted():
-                return f"sor {record.version} opened the journal, epoch {record.epoch}, param-set {record.default_set}"
+                same = "; somebody vouches for the accounts" if record.same_accounts else ""
+                params = f"param-set {record.default_set}"
+                return f"sor {record.version} opened the journal, epoch {record.epoch}, {params}{same}"
             case InstrumentAdopted(instrument=it):
                 fees = f"fees {it.maker_fee_e8 / 1e4:g}/{it.taker_fee_e8 / 1e4:g} bps"
                 return f"{it.venue} lists {it.symbol} v{it.version}: tick {it.tick_size}, lot {it.lot_size}, {fees}"
             case ParamsAdopted():
                 return f"param-set {record.name} ({record.digest}) is in force"
             case VenueUp():
-                return f"{record.venue} is up"
+                return f"{record.venue} is up{f', account {record.identity}' if record.identity else ''}"
             case VenueDown():
                 return f"{record.venue} is down: {record.reason}"
             case PositionKnown():

@@ -183,13 +183,21 @@ class Bench:
         """The market as a look shows it now."""
         return msgspec.structs.replace(self.market, recv_ns=self.now_ns) if self.fresh else self.market
 
-    def session(self) -> list[AnyWish]:
+    def session(self, *, same_accounts: bool = False) -> list[AnyWish]:
         """A process starts on this journal."""
         self.wakes.clear()
         self.watched.clear()
-        return self.post(SessionStarted(now_ns=self.now_ns, epoch=7, version="test", default_set="baseline"))
+        return self.post(
+            SessionStarted(
+                now_ns=self.now_ns,
+                epoch=7,
+                version="test",
+                default_set="baseline",
+                same_accounts=same_accounts,
+            )
+        )
 
-    def restart(self) -> list[AnyWish]:
+    def restart(self, *, same_accounts: bool = False) -> list[AnyWish]:
         """The process dies and another takes over: its state is what the journal gives, and must be the same."""
         again = fold(
             self.journal,
@@ -200,10 +208,10 @@ class Bench:
         assert state_of(again) == state_of(self.core)
         again.decider = self._decider
         self.core = again
-        return self.session()
+        return self.session(same_accounts=same_accounts)
 
-    def up(self) -> list[AnyWish]:
-        return self.post(VenueUp(now_ns=self.now_ns, venue=A, capabilities=self.capabilities))
+    def up(self, identity: str = "") -> list[AnyWish]:
+        return self.post(VenueUp(now_ns=self.now_ns, venue=A, capabilities=self.capabilities, identity=identity))
 
     def down(self) -> list[AnyWish]:
         return self.post(VenueDown(now_ns=self.now_ns, venue=A, reason="test"))

@@ -406,13 +406,15 @@ class Script:
         self.bench.down()
 
     def up(self, words: list[str]) -> None:
-        del words
-        self.bench.up()
+        """The link stands; `up alice` says which account it is."""
+        self.bench.up(*words)
 
     def restart(self, words: list[str]) -> None:
-        """The process dies, and another one takes over its journal; the venue is not connected yet."""
-        del words
-        self.bench.restart()
+        """The process dies, and another one takes over its journal; the venue is not connected yet.
+
+        `restart vouched`: somebody vouches that the venues' accounts are those of before.
+        """
+        self.bench.restart(same_accounts=words == ["vouched"])
 
     # --- what the router did ------------------------------------------------------------------------------------------
 

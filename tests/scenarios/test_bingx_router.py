@@ -131,8 +131,11 @@ class Desk(Rig):
                 await self.wait(self.venue.disconnect())
                 self.run(2_000)
 
-    async def die(self) -> None:
-        """The process is gone, whatever was on its way, and another one takes over from the journal."""
+    async def die(self, successor: BingxVenue | None = None) -> None:
+        """The process is gone, whatever was on its way, and another one takes over from the journal.
+
+        successor    its adapter, if it has not the same keys.
+        """
         self.life.over = True
         await self.wait(self.venue.disconnect())
         plugins = Plugins.installed()
@@ -143,7 +146,7 @@ class Desk(Rig):
             decisions=RecordedDecisions(),
         )
         core.decider = decide
-        self.venue = self.new_venue()
+        self.venue = successor or self.new_venue()
         self.world = self._world(core)
         self.run(1_000)
         await self.start()
@@ -358,6 +361,29 @@ async def test_r4_a_process_that_dies_and_comes_back_settles_everything(tmp_path
     desk.run(60_000)
     assert desk.disagreements() == []
     assert all(parent.ended for parent in desk.core.parents)
+
+
+async def test_r4_the_keys_of_another_account_prove_nothing_absent(tmp_path: Path) -> None:
+    """The first account's order rests all the while: it is neither given up nor placed a second time."""
+    desk = await Desk(tmp_path).start()
+    desk.submit(policy="plain_limit", limit=Decimal(59990), deadline_s=120.0)
+    desk.run(2_000)
+    (child,) = desk.core.parents[0].open_children
+    assert child.order.cl_ord_id in desk.books()
+    await desk.die(desk.other_venue)
+    desk.run(30_000)
+    assert "parents at work on account uid-" in desk.alarms[0].text
+    asked = desk.requests()
+    assert GET not in asked
+    assert DELETE not in asked
+    (child,) = desk.core.parents[0].open_children
+    assert child.unseen
+    await desk.die()
+    (child,) = desk.core.parents[0].open_children
+    assert not child.unseen
+    desk.run(120_000)
+    assert desk.core.parents[0].status is ParentStatus.EXPIRED
+    assert desk.disagreements() == []
 
 
 async def test_an_exit_never_opens(tmp_path: Path) -> None:

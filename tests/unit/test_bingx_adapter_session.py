@@ -40,6 +40,7 @@ async def test_connecting_learns_the_account_before_the_link_is_up(tmp_path: Pat
     assert sorted(set(rig.requests())) == [
         "GET /openApi/swap/v1/positionSide/dual",
         "GET /openApi/swap/v2/user/commissionRate",
+        "GET /openApi/swap/v3/user/balance",
         KEY,
     ]
     capabilities = rig.venue.capabilities

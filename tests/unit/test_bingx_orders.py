@@ -17,6 +17,7 @@ from venues.bingx.account import (
     Leverage,
     Positions,
     account_state,
+    identity_of,
     read_balances,
     read_countdown,
     read_fees,
@@ -28,6 +29,7 @@ from venues.bingx.account import (
     read_server_time,
 )
 from venues.bingx.caps import CLIENT_IDS, capabilities, market_bound_bps
+from venues.bingx.environments import Env
 from venues.bingx.fills import FillColumn, read_fills
 from venues.bingx.listings import VENUE, Fees, read_trading_rules
 from venues.bingx.market import Ping
@@ -59,6 +61,7 @@ from venues.bingx.push import (
     named,
     read_push,
 )
+from venues.plumbing.keys import Secret
 
 SOME = listings()
 BTC = SOME.stated("BTC-USDT")
@@ -399,6 +402,7 @@ def test_balances_in_all_their_shapes() -> None:
         frozen_margin=Decimal(1),
         unrealized=Decimal("0.5"),
         realized=Decimal(2),
+        user_id="1",
     )
     renamed = {**row, "realizedProfit": row["realisedProfit"], "frozenMargin": row["freezedMargin"]}
     del renamed["realisedProfit"], renamed["freezedMargin"]
@@ -413,6 +417,18 @@ def test_balances_in_all_their_shapes() -> None:
         equity=Decimal(101), available=Decimal(90), asset="USDT", positions=held.held, venue_ns=7
     )
     assert account_state(balances, held, asset="VST", venue_ns=7).equity == 0
+
+
+def test_an_account_is_told_by_its_user_id_and_else_by_its_key() -> None:
+    def identity(*user_ids: object, key: str = "key-one", env: Env = Env.VST) -> str:
+        rows = [{"asset": f"A{no}", "userId": user_id} for no, user_id in enumerate(user_ids)]
+        return identity_of(read_balances(answer(rows)), key=Secret(key), env=env)
+
+    assert identity("17") == identity("17", key="key-two") == identity(17) == identity("", "17")
+    assert len({identity("17"), identity("18"), identity("17", env=Env.LIVE)}) == 3
+    assert identity() == identity("") != identity(key="key-two")
+    assert identity("17").startswith("uid-")
+    assert identity().startswith("key-")
 
 
 def test_positions_get_their_sign_from_label_or_amount() -> None:

@@ -16,10 +16,10 @@ import pytest
 from sor.adapter import AccountState, NewOrder, OpenOrder, OrderRef, Position, Scheduler, Sink, VenueAdapter
 from sor.engine import Reconciled, Router, Settings
 from sor.errors import CallerError, InDoubt, JournalFault, NotSent, VenueFault
-from sor.events import TradingMode
+from sor.events import TradingMode, VenueUp
 from sor.handle import ParentHandle
 from sor.ids import AccountId, ParentId, Symbol, VenueName
-from sor.journal import Journal, Record, verify
+from sor.journal import Journal, Record, turns, verify
 from sor.orders import (
     Action,
     ExecType,
@@ -294,6 +294,32 @@ async def test_a_start_that_fails_has_placed_nothing(tmp_path: Path, monkeypatch
     async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
         await resting(router, router.handle(ParentId("rest")))
     assert live_orders(venue) == []
+
+
+async def test_another_accounts_keys_are_refused_while_something_is_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looked up on the second account, the order of the first would be proven absent, and its parent go on."""
+    first, second = ladder(), ladder(account="other")
+    await killed(tmp_path / "j", first)
+    with pytest.raises(CallerError, match=r"account customer: rest.*nothing was looked up and nothing was sent"):
+        async with Router(Settings(journal=tmp_path / "j"), venues=[second]):
+            pytest.fail("it asks the wrong account")
+    async with Router(Settings(journal=tmp_path / "j"), venues=[first]) as router:
+        assert router.handle(ParentId("rest")).parent.open_children
+    # Nothing is at work any more: the journal goes on with the other account, and says so.
+    async with Router(Settings(journal=tmp_path / "j"), venues=[second]) as router:
+        await resting(router, await router.submit(order("more", policy="plain_limit", limit=Decimal(59990))))
+        shutil.copytree(tmp_path / "j", tmp_path / "again")
+    ups = [record for turn in turns(tmp_path / "j") for record in turn.records if isinstance(record, VenueUp)]
+    assert list(dict.fromkeys(up.identity for up in ups)) == ["customer", "other"]
+    with pytest.raises(CallerError, match="account other: more"):
+        async with Router(Settings(journal=tmp_path / "again"), venues=[first]):
+            pytest.fail("it asks the wrong account")
+    monkeypatch.setattr(SimulatedVenue, "identity", "renamed")
+    vouched = Settings(journal=tmp_path / "again", same_accounts=True)
+    async with Router(vouched, venues=[second]) as router:
+        assert router.handle(ParentId("more")).parent.active
 
 
 async def test_positions_follow_the_venue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

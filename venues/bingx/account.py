@@ -11,15 +11,17 @@ from sor.adapter import AccountState, Position
 from sor.errors import VenueFault
 from sor.orders import PositionSide
 from venues.bingx.codec import ABSENT, data_of, decoded, envelope, flag_of, ms_to_ns, text_of, whole_of
-from venues.bingx.listings import Fees, Listing, Listings, rate_e8
+from venues.bingx.environments import Env
+from venues.bingx.listings import VENUE, Fees, Listing, Listings, rate_e8
 from venues.bingx.steps import plain
+from venues.plumbing.keys import Secret, digest_of
 
 _SECONDS_MAX = 100_000_000_000
 """A time below this is in seconds: in milliseconds it would be in 1973."""
 
 
 class Balance(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One asset of the account. `available` is what can be put up as margin."""
+    """One asset of the account. `available` is what can be put up as margin, `user_id` names the account, or is ""."""
 
     asset: str
     balance: Decimal
@@ -29,10 +31,12 @@ class Balance(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     frozen_margin: Decimal
     unrealized: Decimal
     realized: Decimal
+    user_id: str = ""
 
 
 class _Balance(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     asset: str
+    user_id: msgspec.Raw = ABSENT
     balance: msgspec.Raw = ABSENT
     equity: msgspec.Raw = ABSENT
     available_margin: msgspec.Raw = ABSENT
@@ -65,6 +69,7 @@ def read_balances(body: bytes) -> dict[str, Balance]:
             frozen_margin=_money(row.freezed_margin, row.frozen_margin),
             unrealized=_money(row.unrealized_profit),
             realized=_money(row.realised_profit, row.realized_profit),
+            user_id=text_of(row.user_id),
         )
         for row in rows
     }
@@ -76,6 +81,17 @@ def _money(*spellings: msgspec.Raw) -> Decimal:
         if text:
             return plain(text)
     return Decimal(0)
+
+
+def identity_of(balances: Mapping[str, Balance], *, key: Secret, env: Env) -> str:
+    """Which account this is: a digest of the user id that stands on every balance, of the API key where there is none.
+
+    The second names no account, only one way to it: with new keys it looks like another account.
+    """
+    for balance in balances.values():
+        if balance.user_id:
+            return f"uid-{digest_of(VENUE, env.value, balance.user_id)}"
+    return f"key-{digest_of(VENUE, env.value, key.reveal())}"
 
 
 class _Position(msgspec.Struct, frozen=True, gc=False, rename="camel"):

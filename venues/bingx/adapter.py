@@ -35,6 +35,7 @@ from sor.ids import Symbol, VenueName
 from sor.orders import ExecutionReport
 from sor.units import MS, NS
 from venues.bingx import wire
+from venues.bingx.account import identity_of
 from venues.bingx.account_stream import AccountStream, Unread
 from venues.bingx.caps import CLOCK_ERROR_NS, capabilities
 from venues.bingx.checks import check_all
@@ -77,7 +78,7 @@ _log = logging.getLogger(__name__)
 
 
 class BingxVenue:
-    """A `VenueAdapter`, `Diagnosed`, `Selective` and `Situated`. Made by `open_venue`.
+    """A `VenueAdapter`, `Diagnosed`, `Identified`, `Selective` and `Situated`. Made by `open_venue`.
 
     links    makes the links of a session: over TCP unless somebody brings others.
     """
@@ -96,6 +97,11 @@ class BingxVenue:
     def environment(self) -> str:
         """What its orders are, for the journal (B7)."""
         return _ENVIRONMENTS[self._settings.env]
+
+    @property
+    def identity(self) -> str:
+        """Which account this is: a digest of its user id, "" while not connected."""
+        return "" if self._on is None else self._on.identity
 
     @property
     def capabilities(self) -> Capabilities:
@@ -209,6 +215,8 @@ class _On:
             self.session, LeverageCache(file, now_ns=scheduler.now_ns), hedge=lambda: self._hedge
         )
         self.capabilities = capabilities(hedge=False)
+        self.identity = ""
+        self._key = keys.key
         self._market = MarketStreams(self.session, _market_link)
         self._stream: AccountStream | None = None
         self._stands: Later[str] = Later()
@@ -231,8 +239,10 @@ class _On:
         contracts = rest.begin(rest.contracts, wire.contracts(), leave_by_ns=leave_by_ns)
         mode = rest.begin(rest.position_mode, wire.position_mode(), leave_by_ns=leave_by_ns)
         fees = rest.begin(rest.fees, wire.commission_rate(), leave_by_ns=leave_by_ns)
+        money = rest.begin(rest.balance, wire.balance(), leave_by_ns=leave_by_ns)
         # All of them before any is judged: who leaves now leaves nothing under way.
-        answers = await contracts.wait(), await mode.wait(), await fees.wait()
+        answers = await contracts.wait(), await mode.wait(), await fees.wait(), await money.wait()
+        self.identity = identity_of(answer_of(answers[3]), key=self._key, env=session.settings.env)
         self._hedge = answer_of(answers[1])
         session.fees = answer_of(answers[2])
         session.adopt(answer_of(answers[0]))

@@ -78,6 +78,11 @@ class PaperVenue:
         return self._name
 
     @property
+    def identity(self) -> str:
+        """Which account this is."""
+        return self._settings.account
+
+    @property
     def capabilities(self) -> Capabilities:
         """What this session can do."""
         return self._capabilities

@@ -25,6 +25,7 @@ _OPTIONS = (
     "maker_fee_bps",
     "taker_fee_bps",
     "name",
+    "account",
     "equity",
     "asset",
     "stale_ms",
@@ -42,6 +43,7 @@ class PaperSettings(msgspec.Struct, frozen=True, kw_only=True):
     seed              of delays that are drawn.
     maker_fee_e8, taker_fee_e8    instead of those that the market lists; None keeps them.
     name              what the venue is called, "" for the market's own name.
+    account           what the account is called, by which a journal tells it from others.
     equity, asset     paper money to begin with.
     stale_ns          a book that has not changed for longer fills nothing.
     leverage_max      what leverage is capped at.
@@ -54,6 +56,7 @@ class PaperSettings(msgspec.Struct, frozen=True, kw_only=True):
     maker_fee_e8: int | None = None
     taker_fee_e8: int | None = None
     name: str = ""
+    account: str = "paper"
     equity: Decimal = Decimal(10_000)
     asset: str = "USDT"
     stale_ns: int = 10_000 * MS
@@ -78,6 +81,7 @@ def read_settings(options: dict[str, str]) -> PaperSettings:
         maker_fee_e8=rate_option_e8(own, "maker_fee_bps", 0) if "maker_fee_bps" in own else None,
         taker_fee_e8=rate_option_e8(own, "taker_fee_bps", 0) if "taker_fee_bps" in own else None,
         name=own.get("name", ""),
+        account=own.get("account", "paper"),
         equity=decimal_option(own, "equity", Decimal(10_000)),
         asset=own.get("asset", "USDT"),
         stale_ns=whole_option(own, "stale_ms", 10_000) * MS,

@@ -14,7 +14,6 @@ Rules
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import tempfile
@@ -28,7 +27,7 @@ from sor.errors import InDoubt, NotSent, SorError
 from sor.ids import Symbol
 from sor.orders import PositionSide
 from sor.units import NS
-from venues.plumbing.keys import Secret
+from venues.plumbing.keys import Secret, digest_of
 
 SETTLED_NS = 5 * NS
 """A push that is younger than this after a change of ours may have been written before it."""
@@ -110,7 +109,7 @@ def leverage_file(*, venue: str, environment: str, key: Secret, folder: Path | N
 
     folder    None: this user's own, in memory where the system has one.
     """
-    account = hashlib.sha256(key.reveal().encode()).hexdigest()[:16]
+    account = digest_of(key.reveal())
     try:
         boot = _BOOT.read_text(encoding="ascii").strip()
     except OSError:

@@ -139,6 +139,11 @@ class SimulatedVenue:
         return self._setup.name
 
     @property
+    def identity(self) -> str:
+        """Which account this is."""
+        return self._setup.account
+
+    @property
     def capabilities(self) -> Capabilities:
         """What this session can do."""
         return self._capabilities

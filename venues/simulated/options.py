@@ -76,6 +76,7 @@ TABLE: Mapping[str, Number | Choice | Text] = {
     "market": Choice(tuple(Market), "who else trades here; `tape`, a recording, has options of its own"),
     "name": Text("simulated", "the venue's name in orders, journals and reports"),
     "symbol": Text("BTCUSDT", "the one instrument it lists"),
+    "account": Text("customer", "the account's name, by which a journal tells it from others"),
     "seed": Number(1, 0, 2**53, "seed of everything that is drawn", whole=True),
     "equity": Number(1_000_000, 0, 1e12, "what the account starts with, quote units"),
     # the instrument
@@ -144,6 +145,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the simulated venue is built from."""
 
     name: VenueName
+    account: str
     seed: int
     equity: Decimal
     instrument: Instrument
@@ -196,6 +198,7 @@ def read(options: Mapping[str, str]) -> Setup:
     entry, response, feed = (read_delay(values.text(way) or profile[way]) for way in ("entry", "response", "feed"))
     return Setup(
         name=instrument.venue,
+        account=values.text("account"),
         seed=values.whole("seed"),
         equity=values.decimal("equity"),
         instrument=instrument,

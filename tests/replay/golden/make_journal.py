@@ -260,6 +260,7 @@ FULL_DECISION = Decision(
 TURNS: list[list[Record]] = [
     [SessionStarted(now_ns=T0, epoch=EPOCH, version="0.1.0", default_set="baseline")],
     [
+        SessionStarted(now_ns=T0, epoch=EPOCH, version="0.1.0", default_set="baseline", same_accounts=True),
         InstrumentAdopted(
             now_ns=T0,
             instrument=Instrument(symbol=BTC, venue=SIM, tick_size=Decimal("0.1"), lot_size=Decimal("0.001")),
@@ -267,7 +268,7 @@ TURNS: list[list[Record]] = [
         InstrumentAdopted(now_ns=T0 + 1, instrument=FULL_INSTRUMENT),
         ParamsAdopted(now_ns=T0 + 2, name="baseline", digest="0123456789abcdef", text='{"id": "baseline"}'),
         VenueUp(now_ns=T0 + 3, venue=SIM, capabilities=Capabilities(client_ids=ClOrdIdCodec())),
-        VenueUp(now_ns=T0 + 4, venue=SIM, capabilities=FULL_CAPABILITIES),
+        VenueUp(now_ns=T0 + 4, venue=SIM, capabilities=FULL_CAPABILITIES, identity="uid-0f"),
         VenueDown(now_ns=T0 + 5, venue=VenueName("other"), reason="closed by the venue"),
         PositionKnown(
             now_ns=T0 + 6,
