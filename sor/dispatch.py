@@ -56,7 +56,9 @@ from sor.tca import HORIZONS_NS
 from sor.units import NS
 
 DOWN_ALARM_NS = 5 * NS
-"""A venue that is away for this long while orders of ours are there is an alarm; a gap is over sooner."""
+"""A venue that is away for this long while something of ours is at work there is an alarm; a gap is over sooner."""
+AWAY_ALARM_NS = 60 * NS
+"""The alarm is raised again after this, with what is said about it by then."""
 TURN_FACTS_MAX = 1_000
 """More waiting facts than this go into the next turn, so that a flood cannot hold back what must be sent."""
 
@@ -112,7 +114,7 @@ class Dispatcher:
         self._live: dict[tuple[VenueName, Symbol], LiveFeed] = {}
         self._unheard: dict[VenueName, list[Symbol]] = {}
         self._early_up: dict[VenueName, bool] = {}
-        self._away: dict[VenueName, int] = {}
+        self._away: dict[VenueName, tuple[int, str]] = {}
         self._queue: deque[AnyFact] = deque()
         self._running = False
         self._armed: dict[int, int] = {}
@@ -203,26 +205,29 @@ class Dispatcher:
                 )
             )
         else:
-            if self._away.setdefault(adapter.name, now) == now:
-                self.scheduler.call_at(now + DOWN_ALARM_NS, lambda: self._still_away(adapter.name, now, reason))
+            since_ns = self._away[adapter.name][0] if adapter.name in self._away else 0
+            self._away[adapter.name] = since_ns or now, reason
+            if not since_ns:
+                self.scheduler.call_at(now + DOWN_ALARM_NS, lambda: self._still_away(adapter.name, now))
             self.post(VenueDown(now_ns=now, venue=adapter.name, reason=reason))
 
-    def _still_away(self, venue: VenueName, since_ns: int, reason: str) -> None:
-        """Nobody looks after what rests at a venue that is away: somebody should know."""
-        if self._away.get(venue) != since_ns or self.fault is not None or self._alarm is None:
+    def _still_away(self, venue: VenueName, since_ns: int) -> None:
+        """Nobody looks after what is at work at a venue that is away: somebody should know, and know on."""
+        away_ns, reason = self._away.get(venue, (0, ""))
+        if away_ns != since_ns or self.fault is not None or self._alarm is None:
             return
-        there = [
-            child.order.cl_ord_id
-            for parent in self.core.at_work.values()
-            for child in parent.open_children
-            if child.venue == venue
-        ]
-        if there:
-            text = (
-                f"{venue} has been away for {DOWN_ALARM_NS // NS} s ({reason}), and {', '.join(there)} may still be "
-                "there: look, and cancel by hand what must not wait"
+        now = self.scheduler.now_ns()
+        theirs = [parent for parent in self.core.at_work.values() if parent.venue == venue]
+        there = [child.order.cl_ord_id for parent in theirs for child in parent.open_children]
+        if theirs:
+            what = (
+                f"{', '.join(there)} may still be there: look, and cancel by hand what must not wait"
+                if there
+                else f"{', '.join(parent.id for parent in theirs)} cannot go on; nothing of it is there"
             )
+            text = f"{venue} has been away for {round((now - since_ns) / NS)} s ({reason}), and {what}"
             self._alarm(Alarm(0, venue, text, halts=False))
+        self.scheduler.call_at(now + AWAY_ALARM_NS, lambda: self._still_away(venue, since_ns))
 
     def look(self, venue: VenueName, spelling: str) -> MarketView:
         """What is known of a market now."""

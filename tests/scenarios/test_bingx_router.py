@@ -341,10 +341,12 @@ async def test_a_venue_that_stays_away_is_an_alarm_and_a_socket_that_comes_back_
     desk.run(30_000)
     alarm, late = desk.alarms
     assert alarm.text == (
-        "bingx has been away for 5 s (account socket: the connection ended without a close: closed by the other end), "
+        "bingx has been away for 5 s (account socket: no connection: connection refused), "
         f"and {parent.children[0].order.cl_ord_id} may still be there: look, and cancel by hand what must not wait"
     )
     assert late.text == f"order {parent.children[0].order.cl_ord_id} is to be withdrawn, and the venue still has it"
+    desk.run(31_000)
+    assert [alarm.text[:32] for alarm in desk.alarms[2:]] == ["bingx has been away for 65 s (ac"]
     desk.net.refusing = False
     desk.run(60_000)
     assert desk.disagreements() == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,14 +18,29 @@ from sor.orders import ExecutionReport
 from sor.sim.world import VirtualScheduler
 from tests.fakes.bingx_rig import BTC, Ear
 from tests.fakes.bingx_server import serving
-from venues.bingx.adapter import open_venue
+from venues.bingx.adapter import BingxVenue, open_venue
+from venues.bingx.options import read
 from venues.plumbing.frames import Address
 from venues.plumbing.jitter import jitter
-from venues.plumbing.link_host import Host
+from venues.plumbing.link_host import AGAIN_MAX, Host
+from venues.plumbing.link_lean_net import LeanLinks
 from venues.plumbing.link_net import NetLinks
 from venues.plumbing.outlet import Outlet
 
 pytestmark = pytest.mark.anyio
+LOST = "the links ended of themselves: AssertionError; they are opened again"
+
+
+def ignore(told: object) -> None:
+    """Nobody listens."""
+    del told
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds that another task sees to."""
+    with anyio.fail_after(10):
+        while not holds():  # noqa: ASYNC110 - what is waited for is another task, or another program
+            await anyio.sleep(0.002)
 
 
 class Rooms:
@@ -62,7 +77,7 @@ class Rooms:
 async def test_a_block_is_entered_here_and_left_inside_another_scope() -> None:
     rooms = Rooms()
     lost: list[str] = []
-    host = Host(rooms.block(), lost=lost.append)
+    host = Host(rooms.block, lost=lost.append, back=ignore)
     with anyio.CancelScope() as outer:
         assert await host.open() == "inside"
         outer.cancel()
@@ -74,7 +89,7 @@ async def test_a_block_is_entered_here_and_left_inside_another_scope() -> None:
 
 async def test_a_cancelled_caller_does_not_take_the_block_with_it() -> None:
     rooms = Rooms()
-    host = Host(rooms.block(), lost=lambda _: None)
+    host = Host(rooms.block, lost=ignore, back=ignore)
     with anyio.move_on_after(0.02):
         await host.open()
         await anyio.sleep_forever()
@@ -87,28 +102,115 @@ async def test_a_caller_that_is_cancelled_while_it_opens_leaves_nothing_behind()
     rooms = Rooms()
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await Host(rooms.block(), lost=lambda _: None).open()
+        await Host(rooms.block, lost=ignore, back=ignore).open()
     assert rooms.told in ([], ["in", "out"])
 
 
 async def test_a_block_that_cannot_be_entered_says_why() -> None:
     with pytest.raises(CallerError, match="no door"):
-        await Host(Rooms().locked(), lost=lambda _: None).open()
+        await Host(Rooms().locked, lost=ignore, back=ignore).open()
 
 
-async def test_a_block_that_ends_of_itself_is_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_block_that_ends_of_itself_is_told_and_entered_again(caplog: pytest.LogCaptureFixture) -> None:
     rooms = Rooms()
     lost: list[str] = []
-    host = Host(rooms.block(), lost=lost.append)
+    back: list[str] = []
+    host = Host(rooms.block, lost=lost.append, back=back.append)
     await host.open()
     rooms.poison.set()
-    with anyio.fail_after(5):
-        while not lost:  # noqa: ASYNC110 - what is waited for is another task
-            await anyio.sleep(0.001)
-    assert lost[0].startswith("the links ended of themselves: ")
+    rooms.poison = anyio.Event()
+    await until(lambda: bool(back))
+    assert lost == ["the links ended of themselves: AssertionError; they are opened again"]
     assert "a broken invariant" in caplog.text
+    assert rooms.told == ["in", "out", "in"]
     await host.close()
+    assert rooms.told == ["in", "out", "in", "out"]
+    assert (len(lost), back) == (1, ["inside"])
+
+
+async def test_a_block_that_ends_again_and_again_stays_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("venues.plumbing.link_host.AGAIN_S", 0.001)
+    rooms = Rooms()
+    lost: list[str] = []
+    host = Host(rooms.block, lost=lost.append, back=ignore)
+    await host.open()
+    rooms.poison.set()
+    await until(lambda: len(lost) == AGAIN_MAX + 1)
+    await anyio.sleep(0.05)
+    assert rooms.told == ["in", "out"] * (AGAIN_MAX + 1)
+    assert [text.endswith("they are opened again") for text in lost] == [True] * AGAIN_MAX + [False]
+    assert lost[-1].endswith("6 times in a row; they stay closed. Start the router again")
+    await host.close()
+
+
+async def test_a_block_that_waits_to_be_entered_again_can_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("venues.plumbing.link_host.AGAIN_S", 60.0)
+    rooms = Rooms()
+    lost: list[str] = []
+    host = Host(rooms.block, lost=lost.append, back=ignore)
+    await host.open()
+    rooms.poison.set()
+    await until(lambda: bool(lost))
+    with anyio.fail_after(5):
+        await host.close()
     assert rooms.told == ["in", "out"]
+
+
+async def stumble() -> None:
+    """A bug in a task of the links."""
+    raise AssertionError("a broken invariant")
+
+
+def break_net(links: NetLinks) -> None:
+    """One of its tasks raises what nobody catches."""
+    assert links._inside is not None
+    links._inside.tasks.start_soon(stumble)
+
+
+def break_lean(links: LeanLinks) -> None:
+    """A listener raises what nobody catches."""
+    assert links._inside is not None
+    links._inside.net.failed(AssertionError("a broken invariant"))
+
+
+@pytest.mark.parametrize("kind", [NetLinks, LeanLinks])
+async def test_an_adapter_whose_links_end_of_themselves_goes_on(
+    tmp_path: Path, kind: type[NetLinks] | type[LeanLinks], anyio_backend_name: str
+) -> None:
+    if kind is LeanLinks and anyio_backend_name == "trio":
+        pytest.skip("lean links need asyncio")
+    with serving() as served:
+        made: list[NetLinks | LeanLinks] = []
+
+        def links() -> NetLinks | LeanLinks:
+            made.append(kind())
+            return made[-1]
+
+        settings = {"env": "emulator", "url": served.rest, "symbols": "BTCUSDT", "leverage_cache": str(tmp_path)}
+        venue = BingxVenue(read(settings), links)
+        ear = Ear()
+        scheduler = LoopScheduler()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(scheduler.run)
+            await venue.connect(ear, scheduler)
+            venue.subscribe(BTC)
+            await until(lambda: bool(ear.markets))
+            (link,) = made
+            if isinstance(link, NetLinks):
+                break_net(link)
+            else:
+                break_lean(link)
+            await until(lambda: (False, LOST) in ear.links)
+            with pytest.raises(NotSent, match="nothing was"):
+                await venue.server_time_ns()
+            await until(lambda: ear.links[-1] == (True, ""))
+            assert (await venue.account()).asset == "USDT"
+            ear.markets.clear()
+            await until(lambda: bool(ear.markets))
+            await venue.disconnect()
+            scheduler.stop()
+            tasks.cancel_scope.cancel()
+    assert len(made) == 1
 
 
 async def test_net_links_open_once_and_take_host_addresses_alone() -> None:

@@ -11,15 +11,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from sor.adapter import Scheduler
-from sor.errors import CallerError, SorError
-from venues.plumbing.frames import Address
+from sor.errors import CallerError, NotSent, SorError
+from venues.plumbing.frames import Address, Frames
 from venues.plumbing.http1 import base_address
 from venues.plumbing.link_host import Host
 from venues.plumbing.link_lean import LeanSettings, LeanTransport
 from venues.plumbing.link_pipe import Located, StreamPipe
 from venues.plumbing.link_socket import LinkSettings
-from venues.plumbing.link_tcp import TcpNet, tcp_net
+from venues.plumbing.link_tcp import TcpDialer, TcpNet, tcp_net
 from venues.plumbing.links import Locate
+from venues.plumbing.relay import AWAY, Relay
 
 
 class _Inside:
@@ -48,43 +49,62 @@ class LeanLinks:
         self._tls = tls
         self._host: Host[_Inside] | None = None
         self._inside: _Inside | None = None
+        self._relay = Relay()
+        self._carriers: list[StreamPipe] = []
+        self._lost: Callable[[str], None] = _nobody
 
-    async def open(self, base_url: str, *, scheduler: Scheduler, lost: Callable[[str], None]) -> LeanTransport:
+    async def open(self, base_url: str, *, scheduler: Scheduler, lost: Callable[[str], None]) -> Relay:
         """Start. Raises `CallerError` for an address with a path or a user, when it is open already, and on trio."""
         if self._host is not None:
             raise CallerError("these links are open already; nothing was sent")
-        host = self._host = Host(self._block(base_url, scheduler), lost=lost)
+        self._lost = lost
+        host = self._host = Host(lambda: self._block(base_url, scheduler), lost=self._ended, back=self._enter)
         try:
-            self._inside = await host.open()
+            self._enter(await host.open())
         except BaseException:
             self._host = None
             raise
-        return self._inside.transport
+        return self._relay
 
     def carrier(self, locate: Locate) -> StreamPipe:
         """Connections of one more socket."""
-        inside = self._inside
-        if inside is None:
+        if self._host is None:
             raise CallerError("these links are not open; nothing was sent")
 
         def find(located: Located) -> None:
-            try:
-                answer: Address | SorError = locate()
-            except SorError as error:
-                answer = error
+            answer: Address | SorError = NotSent(AWAY)
+            if self._inside is not None:
+                try:
+                    answer = locate()
+                except SorError as error:
+                    answer = error
             located(answer)
 
-        return StreamPipe(
-            find,
-            lambda frames: inside.net.dialer(frames.host, frames.port, secure=frames.secure),
-            message_bytes_max=self._socket.message_bytes_max,
-        )
+        def dialer_to(frames: Frames) -> TcpDialer:
+            assert self._inside is not None, "`find` has just looked"
+            return self._inside.net.dialer(frames.host, frames.port, secure=frames.secure)
+
+        pipe = StreamPipe(find, dialer_to, message_bytes_max=self._socket.message_bytes_max)
+        self._carriers.append(pipe)
+        return pipe
 
     async def close(self) -> None:
         """End everything; harmless where nothing is open. Sessions that were driven are to be closed before."""
-        host, self._host, self._inside = self._host, None, None
+        host, self._host = self._host, None
         if host is not None:
             await host.close()
+        self._inside = self._relay.inner = None
+        self._carriers.clear()
+
+    def _enter(self, inside: _Inside) -> None:
+        self._inside = inside
+        self._relay.inner = inside.transport
+
+    def _ended(self, why: str) -> None:
+        self._inside = self._relay.inner = None
+        for pipe in self._carriers:
+            pipe.cut(why)
+        self._lost(why)
 
     @asynccontextmanager
     async def _block(self, base_url: str, scheduler: Scheduler) -> AsyncIterator[_Inside]:
@@ -98,3 +118,8 @@ class LeanLinks:
                 yield _Inside(net, transport)
             finally:
                 transport.close()
+
+
+def _nobody(why: str) -> None:
+    """Nobody is to be told yet."""
+    del why

@@ -149,6 +149,11 @@ class StreamPipe:
         self._session = session
         session.start()
 
+    def cut(self, why: str) -> None:
+        """What carried the connection is gone, and nobody has said goodbye."""
+        if self._connection is not None:
+            self.over(self._connection, why)
+
     # --- the session's wishes -----------------------------------------------------------------------------------------
 
     def open(self, no: int) -> None:

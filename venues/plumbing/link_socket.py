@@ -57,7 +57,7 @@ class SocketLink:
         self,
         locate: Callable[[], Awaitable[Address]],
         *,
-        tasks: anyio.abc.TaskGroup,
+        tasks: anyio.abc.TaskGroup | None,
         settings: LinkSettings,
         tls: ssl.SSLContext | None,
     ) -> None:
@@ -94,10 +94,22 @@ class SocketLink:
         self._session = session
         session.start()
 
+    def move(self, tasks: anyio.abc.TaskGroup | None) -> None:
+        """From now on connections live among these tasks; None: what stands has died with those of before."""
+        self._tasks = tasks
+        connection, session = self._connection, self._session
+        if tasks is None and connection is not None and session is not None:
+            self._connection = None
+            session.ended(connection.no, "what carried it has ended")
+
     # --- the session's wishes ---------------------------------------------------------------------------------------
 
     def open(self, no: int) -> None:
         """Start connecting."""
+        if self._tasks is None:
+            assert self._session is not None
+            self._session.ended(no, "no connection: the links have ended and are not open yet")
+            return
         connection = self._connection = _Connection(no)
         self._tasks.start_soon(self._live, connection)
 

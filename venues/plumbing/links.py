@@ -31,7 +31,9 @@ class Links(Protocol):
     async def open(self, base_url: str, *, scheduler: Scheduler, lost: Callable[[str], None]) -> Transport:
         """Start, and carry requests to `base_url` (scheme, host and port only). Raises `CallerError` for another one.
 
-        lost    called once, with the reason, if the links end of themselves: nothing is carried any more.
+        lost    called with the reason when the links end of themselves: what was in flight is told so, sockets too.
+                They are opened again a few times, and until then nothing is carried; the reason says so, and the last
+                one that they stay closed. What is carried again shows that they are back.
         """
 
     def carrier(self, locate: Locate) -> Carrier:
