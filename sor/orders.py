@@ -121,6 +121,10 @@ class RejectKind(StrEnum):
     NO_LIQUIDITY = "no_liquidity"
     VENUE_CLOSED = "venue_closed"
     OTHER = "other"
+    NOT_NOW = "not_now"
+    """It takes no orders for a moment: the same order may be taken then."""
+    NOT_ALLOWED = "not_allowed"
+    """The keys, the account's mode or the symbol do not permit it, and go on not to."""
 
 
 class ExecutionReport(msgspec.Struct, frozen=True, gc=False, kw_only=True, array_like=True):

@@ -53,6 +53,7 @@ from sor.parent import GoParent, Parent, ParentEvent, ParentLife
 from sor.placement import Carried, carry_out, cross_decision, view_of
 from sor.policy import POLICY_FAULT, Decision, Policy, Schedule
 from sor.reasons import EndReason
+from sor.refusals import REFUSALS, Consequence
 from sor.revisit import Revisit
 from sor.snapshot import Cause, View
 from sor.units import MS, NS, to_ns
@@ -96,6 +97,9 @@ _CLEAR: Final = ParentEvent.CLEAR
 _FILLED: Final = ParentStatus.FILLED
 _HALTED: Final = ParentStatus.HALTED
 _COMPLETE: Final = EndReason.COMPLETE
+_WAITS: Final = Consequence.WAITS
+_ENDS: Final = Consequence.ENDS
+_CLOSED: Final = Consequence.CLOSED
 
 
 class Core:
@@ -442,15 +446,16 @@ class Core:
     def _child_rejected(self, parent: Parent, child: Child, now: int, limits: Limits) -> None:
         kind = RejectKind.OTHER if child.reject is None else child.reject.reject
         said = "" if child.reject is None else f"{child.reject.code} {child.reject.text}".strip()
-        if kind is RejectKind.NOTHING_TO_REDUCE:
+        consequence = REFUSALS[kind]
+        if consequence is _CLOSED:
             self._stop(parent, ParentStatus.COMPLETED_BY_OTHERS, EndReason.NOTHING_LEFT_TO_REDUCE, said)
             return
         self._missed(parent, now, limits)
-        if kind is RejectKind.WOULD_TAKE or kind is RejectKind.RATE_LIMITED:
+        if consequence is _WAITS:
             parent.refusals += kind is RejectKind.WOULD_TAKE and child.rests
-            return  # the market moved, or we were too quick: neither says that the order was wrong
+            return  # the market moved, or it was not the moment: neither says that the order was wrong
         parent.rejects += 1
-        if parent.rejects >= limits.rejects_max:
+        if parent.rejects >= limits.rejects_max or consequence is _ENDS:
             self._stop(parent, ParentStatus.REJECTED, EndReason.VENUE_REJECTS, said)
         book = self.desk.book_of(parent)
         book.rejects += 1

@@ -39,6 +39,8 @@ ADVICE = {
     RejectKind.BAD_TERMS: "Compare it with what `sor doctor` says of the instrument and of the position mode",
     RejectKind.VENUE_CLOSED: "Try again once it trades",
     RejectKind.WOULD_TAKE: "The market moved; try again, or cross",
+    RejectKind.NOT_NOW: "Try again in a moment",
+    RejectKind.NOT_ALLOWED: "See what `sor doctor` says of keys, rights, position mode and the instrument",
     RejectKind.OTHER: "See what `sor doctor` says of keys, rights, clock and account",
 }
 """What to do about a refusal of the venue."""

@@ -131,10 +131,10 @@ LINES: Mapping[str, Line] = {
     "key may not trade": Line(
         faults=(f"refuse=code=100004,{ORDERS}",),
         status=ParentStatus.REJECTED,
-        reject=RejectKind.OTHER,
-        posts=REJECTS_MAX,
+        reject=RejectKind.NOT_ALLOWED,
+        posts=1,
         says=("100004",),
-        cli=("nothing of it rests at the venue: bingx refused 2 orders (100004", "See what `sor doctor` says of keys"),
+        cli=("nothing of it rests at the venue: bingx refused 1 order (100004", "See what `sor doctor` says of keys"),
         exit_code=5,
     ),
     "hedge-mode account": Line(
@@ -151,10 +151,10 @@ LINES: Mapping[str, Line] = {
     "switched to hedge mode": Line(
         before=hedged,
         status=ParentStatus.REJECTED,
-        reject=RejectKind.BAD_TERMS,
-        posts=REJECTS_MAX,
+        reject=RejectKind.NOT_ALLOWED,
+        posts=1,
         says=("109400 Invalid parameters, err:In the Hedge mode, the 'PositionSide' field",),
-        cli=("nothing of it rests at the venue: bingx refused 2 orders (109400", "and of the position mode"),
+        cli=("nothing of it rests at the venue: bingx refused 1 order (109400", "position mode and the instrument"),
         exit_code=5,
     ),
     "symbol paused": Line(
@@ -196,9 +196,9 @@ LINES: Mapping[str, Line] = {
         faults=(f"refuse=code=101204,{ORDERS}",),
         status=ParentStatus.REJECTED,
         reject=RejectKind.NO_MARGIN,
-        posts=REJECTS_MAX,
+        posts=1,
         says=("101204",),
-        cli=("nothing of it rests at the venue: bingx refused 2 orders (101204", "Add margin, or order less"),
+        cli=("nothing of it rests at the venue: bingx refused 1 order (101204", "Add margin, or order less"),
         exit_code=5,
     ),
     "rate limit": Line(

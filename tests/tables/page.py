@@ -7,7 +7,9 @@ from enum import IntEnum
 from pathlib import Path
 
 from sor.child import CHILD_TABLE, Absorb, Go, Happened, Life, Refuse
+from sor.orders import RejectKind
 from sor.parent import PARENT_TABLE, GoParent, ParentEvent, ParentLife
+from sor.refusals import REFUSALS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "machines.md"
 _OPENING = """# The two machines
@@ -34,13 +36,27 @@ _PARENT = """
 plug-in's fault. CLEAR means that none of its orders can be at the venue; the router says so to no parent that is not
 STOPPING, and an assertion stands behind it.
 """
+_REFUSED = """
+## What a refusal does to its parent
+
+`sor/refusals.py`, by the venue's reason. WAITS: asked again, ever later, and it does not count. COUNTS: asked again,
+and `risk.rejects_max` in a row end the parent. ENDS: at once, with the venue's code and text. CLOSED: others have
+completed it. What counts or ends also counts for the breaker of its symbol.
+"""
 
 
 def page() -> str:
     """The whole page."""
     child = table(Life, Happened, {key: _word(verdict) for key, verdict in CHILD_TABLE.items()})
     parent = table(ParentLife, ParentEvent, {key: _word(verdict) for key, verdict in PARENT_TABLE.items()})
-    return f"{_OPENING}{_CHILD}\n{child}{_PARENT}\n{parent}"
+    return f"{_OPENING}{_CHILD}\n{child}{_PARENT}\n{parent}{_REFUSED}\n{refusals()}"
+
+
+def refusals() -> str:
+    """Reasons down. One without a consequence is a KeyError."""
+    rows = [["reason", "consequence"], ["---", "---"]]
+    rows += [[kind.name, REFUSALS[kind].name] for kind in RejectKind]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def table(lives: type[IntEnum], events: type[IntEnum], cells: Mapping[tuple[IntEnum, IntEnum], str]) -> str:

@@ -12,6 +12,7 @@ from sor.child import CHILD_TABLE, Absorb, Child, Go, Happened, Life, Refuse
 from sor.desk import LOST
 from sor.orders import ExecType, OrdStatus, RejectKind
 from sor.parent import PARENT_TABLE, GoParent, Parent, ParentEvent, ParentLife
+from sor.refusals import REFUSALS
 from sor.units import NS
 from tests.fakes.bench import A, Bench, parent_order
 from tests.fakes.policies import ScriptedPolicy, ask_policy, decision, rest
@@ -24,6 +25,7 @@ def test_every_pair_has_a_verdict() -> None:
     assert set(CHILD_TABLE) == set(product(Life, Happened))
     assert set(PARENT_TABLE) == set(product(ParentLife, ParentEvent))
     assert set(LOST) == set(product(Request, Reach))
+    assert set(REFUSALS) == set(RejectKind)
 
 
 def test_the_page_says_what_the_code_does() -> None:

@@ -29,7 +29,7 @@ K = RejectKind
 
 # Every code that the venue's pages and captures of it name, as the answer to a new order.
 PLACED: list[tuple[str, Outcome, RejectKind, Cause]] = [
-    ("100001 100412 100413 100004 100419", NO, K.OTHER, Cause.AUTH),
+    ("100001 100412 100413 100004 100419", NO, K.NOT_ALLOWED, Cause.AUTH),
     ("100421", NO, K.OTHER, Cause.CLOCK),
     ("100400 100404", NO, K.OTHER, Cause.ROUTE),
     ("100410 100409 109429", LATER, K.RATE_LIMITED, Cause.RATE),
@@ -42,9 +42,10 @@ PLACED: list[tuple[str, Outcome, RejectKind, Cause]] = [
     ("101209 110287 101222 101429 101424 112414 101419 80013", NO, K.OTHER, Cause.LIMIT),
     ("101215", NO, K.WOULD_TAKE, Cause.MARKET),
     ("101290 101205 109420 110203 80017 109422 80018", NO, K.NOTHING_TO_REDUCE, Cause.POSITION),
-    ("101415 110280 109415 109417 109418 109425 101413 104424", NO, K.VENUE_CLOSED, Cause.SYMBOL),
-    ("104103 109401 104108", NO, K.BAD_TERMS, Cause.MODE),
-    ("101214 101219", LATER, K.VENUE_CLOSED, Cause.SETTLING),
+    ("110280 109415 109417 101413 104424", NO, K.VENUE_CLOSED, Cause.SYMBOL),
+    ("101415 109418 109425", NO, K.NOT_ALLOWED, Cause.SYMBOL),
+    ("104103 109401 104108", NO, K.NOT_ALLOWED, Cause.MODE),
+    ("101214 101219", LATER, K.NOT_NOW, Cause.SETTLING),
     ("100500 109500 110500 80012 101500 109423 80019", DOUBT, K.OTHER, Cause.BUSY),
     ("102201 110206 110400 110401 110403 110410 110423 110426 110428", NO, K.BAD_TERMS, Cause.TERMS),
     ("109421 80016", NO, K.BAD_TERMS, Cause.UNKNOWN_ORDER),
@@ -97,12 +98,12 @@ def test_the_table_is_closed() -> None:
     [
         (101400, "clientOrderID unique check failed", K.DUPLICATE_ID),  # as captured in 2026
         (101400, "The minimum order amount is 2 USDT", K.BAD_TERMS),
-        (101400, "this trading pair is not tradable", K.VENUE_CLOSED),
+        (101400, "this trading pair is not tradable", K.NOT_ALLOWED),
         (110425, "order value must not be less than 2 USDT", K.BAD_TERMS),
         (109400, "timestamp is invalid", K.OTHER),
         (109400, "Insufficient margin", K.NO_MARGIN),
-        (109400, "In the One-way mode, the 'PositionSide' field can only be set to BOTH", K.BAD_TERMS),
-        (109400, "In the Hedge mode, the 'ReduceOnly' field can not be filled", K.BAD_TERMS),
+        (109400, "In the One-way mode, the 'PositionSide' field can only be set to BOTH", K.NOT_ALLOWED),
+        (109400, "In the Hedge mode, the 'ReduceOnly' field can not be filled", K.NOT_ALLOWED),
         (109414, "position not exist", K.NOTHING_TO_REDUCE),
         (80001, "Insufficient margin;order 2: ok", K.NO_MARGIN),  # several messages joined
         (109429, "unique check", K.RATE_LIMITED),  # only overloaded codes are told apart by text

@@ -121,11 +121,14 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
 
 _NO, _LATER, _DOUBT = Outcome.REFUSED, Outcome.RETRY_LATER, Outcome.IN_DOUBT
 _AUTH = Meaning(
-    _NO, RejectKind.OTHER, Cause.AUTH, "check the key, and that it is one of this environment; each has its own"
+    _NO, RejectKind.NOT_ALLOWED, Cause.AUTH, "check the key, and that it is one of this environment; each has its own"
 )
-_SIGNED = Meaning(_NO, RejectKind.OTHER, Cause.AUTH, "check the secret: it is not the one of this key")
+_SIGNED = Meaning(_NO, RejectKind.NOT_ALLOWED, Cause.AUTH, "check the secret: it is not the one of this key")
 _RIGHTS = Meaning(
-    _NO, RejectKind.OTHER, Cause.AUTH, "allow perpetual futures trading for this key, and this address in its whitelist"
+    _NO,
+    RejectKind.NOT_ALLOWED,
+    Cause.AUTH,
+    "allow perpetual futures trading for this key, and this address in its whitelist",
 )
 _CLOCK = Meaning(_NO, RejectKind.OTHER, Cause.CLOCK, "let this machine's clock be set over the network (NTP)")
 _ROUTE = Meaning(_NO, RejectKind.OTHER, Cause.ROUTE)
@@ -142,8 +145,9 @@ _LIMIT = Meaning(_NO, RejectKind.OTHER, Cause.LIMIT)
 _WOULD_TAKE = Meaning(_NO, RejectKind.WOULD_TAKE, Cause.MARKET)
 _NO_POSITION = Meaning(_NO, RejectKind.NOTHING_TO_REDUCE, Cause.POSITION)
 _CLOSED = Meaning(_NO, RejectKind.VENUE_CLOSED, Cause.SYMBOL)
-_MODE = Meaning(_NO, RejectKind.BAD_TERMS, Cause.MODE, "read the account's position mode again")
-_SETTLING = Meaning(_LATER, RejectKind.VENUE_CLOSED, Cause.SETTLING, "", BUSY_PAUSE_NS)
+_NOT_OURS = Meaning(_NO, RejectKind.NOT_ALLOWED, Cause.SYMBOL, "trade another contract: not this one, over the API")
+_MODE = Meaning(_NO, RejectKind.NOT_ALLOWED, Cause.MODE, "read the account's position mode again")
+_SETTLING = Meaning(_LATER, RejectKind.NOT_NOW, Cause.SETTLING, "", BUSY_PAUSE_NS)
 _BUSY = Meaning(_DOUBT, RejectKind.OTHER, Cause.BUSY, "", BUSY_PAUSE_NS)
 _UNKNOWN_ORDER = Meaning(_NO, RejectKind.UNKNOWN_ORDER, Cause.UNKNOWN_ORDER)
 _TOO_LATE = Meaning(_NO, RejectKind.TOO_LATE, Cause.STATE)
@@ -209,12 +213,12 @@ MEANINGS: Mapping[int, Meaning] = {
     101205: _NO_POSITION,
     109420: _NO_POSITION,
     110203: _NO_POSITION,
-    101415: _CLOSED,
+    101415: _NOT_OURS,
     110280: _CLOSED,
     109415: _CLOSED,
     109417: _CLOSED,
-    109418: _CLOSED,
-    109425: _CLOSED,
+    109418: _NOT_OURS,
+    109425: _NOT_OURS,
     101413: _CLOSED,
     104424: _CLOSED,
     101414: _TERMS,
@@ -252,7 +256,7 @@ _BY_TEXT: tuple[tuple[str, Meaning], ...] = (
     ("position side", _MODE),
     ("reduceonly", _MODE),
     ("reduce only", _MODE),
-    ("not tradable", _CLOSED),
+    ("not tradable", _NOT_OURS),
     ("not available for trading", _CLOSED),
     ("suspended", _CLOSED),
 )
