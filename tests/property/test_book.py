@@ -19,8 +19,9 @@ WAITS_NS = (0, 1, 400 * MS, NS, 3 * NS, 10 * NS, 65 * NS)
 
 @st.composite
 def levels(draw: st.DrawFn, base: int, *, side: Side, most: int) -> Levels:
-    """Levels around `base`; the sides overlap, so that books cross, and sizes of 0 empty them."""
-    offset = st.integers(-12, 2) if side is Side.BUY else st.integers(-2, 12)
+    """Levels around `base`; sometimes the sides overlap, so that books cross, and sizes of 0 empty them."""
+    over = draw(st.sampled_from([-1, -1, -1, 2]))
+    offset = st.integers(-12, over) if side is Side.BUY else st.integers(-over, 12)
     found = draw(st.lists(st.tuples(offset, st.integers(0, 4)), max_size=most))
     return tuple((base + away, lots) for away, lots in found)
 
@@ -31,7 +32,7 @@ def histories(draw: st.DrawFn) -> list[MarketEvent]:
     now_ns, seq = START_NS + draw(st.integers(0, 2)) * 500 * MS, 10
     chained = draw(st.booleans())
     events: list[MarketEvent] = []
-    for kind in draw(st.lists(st.sampled_from("uuuuuuttssmr"), max_size=24)):
+    for kind in draw(st.lists(st.sampled_from("uuuuuuttssmr"), min_size=draw(st.sampled_from([0, 8])), max_size=24)):
         now_ns += draw(st.sampled_from(WAITS_NS))
         if kind == "t":
             side, lots = draw(st.sampled_from(Side)), draw(st.integers(1, 9))

@@ -33,7 +33,7 @@ def recordings_of(draw: st.DrawFn) -> list[Event]:
     base = draw(st.sampled_from([100, 10_000, 5_000_000_000]))
     now_ns = START_NS + draw(st.integers(0, 2)) * 500 * MS
     events: list[Event] = []
-    for kind in draw(st.lists(st.sampled_from("uuuuuutttse"), max_size=30)):
+    for kind in draw(st.lists(st.sampled_from("uuuuuutttsse"), min_size=draw(st.sampled_from([0, 8])), max_size=30)):
         now_ns += draw(st.sampled_from(WAITS_NS))
         if kind == "t":
             if events and isinstance(events[-1], BookUpdate) and events[-1].recv_ns == now_ns:
