@@ -15,12 +15,12 @@ from sor.adapter import Feed, Position
 from sor.feed import LiveFeed
 from sor.ids import ClOrdId
 from sor.market import BookUpdate, MarketEvent, MarketView, TradePrint
+from sor.models.queues import QUEUES, Place, QueueModel
 from sor.orders import ExecType, ExecutionReport, Side, Tif
 from sor.revisit import Revisit, Trigger
 from sor.units import RATE_E8
 from tests.fakes.clock import VirtualClock
 from tests.fakes.tape_script import INSTRUMENT, NOW, SYMBOL, Book, Print, Told, Trader, at_once, market_of
-from venues.simulated.queues import QUEUES, Place, QueueModel
 from venues.simulated.tape_latency import Delay
 from venues.simulated.tape_market import TapeMarket
 from venues.simulated.tape_settings import TapeSettings

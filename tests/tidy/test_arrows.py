@@ -36,8 +36,9 @@ VALUES = (
 MAY_SEE = {
     "sor": ("sor",),
     "policies": ("policies", *VALUES, "sor.models", "sor.params", "sor.policy", "sor.pricing", "sor.snapshot"),
-    # A tape-fed venue reads the vectorised features, the one definition of each beside the live one.
-    "venues": ("venues", *VALUES, "sor.adapter", "sor.emulation", "sor.lab.columns"),
+    # A tape-fed venue reads the vectorised features, the one definition of each beside the live one. Queue models are
+    # the same for who matches and for who estimates where he stands.
+    "venues": ("venues", *VALUES, "sor.adapter", "sor.emulation", "sor.lab.columns", "sor.models.queues"),
     "paramsets": ("paramsets",),
 }
 

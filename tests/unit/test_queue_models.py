@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sor.errors import CallerError
-from venues.simulated.queues import (
+from sor.models.queues import (
     QUEUES,
     Behind,
     Place,

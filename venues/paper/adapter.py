@@ -32,11 +32,11 @@ from sor.errors import CallerError
 from sor.ids import Symbol, VenueName
 from sor.instruments import Instrument
 from sor.market import BookReset, BookUpdate, MarketEvent, MarkUpdate, TradePrint
+from sor.models.queues import QueueModel, queue_model
 from sor.orders import ExecType, ExecutionReport, RejectKind, Tif
 from venues.paper.matcher import Matcher
 from venues.paper.reports import PaperReports
 from venues.paper.settings import PaperSettings, open_market, read_settings
-from venues.simulated.queues import QueueModel, queue_model
 from venues.simulated.session import Untold
 from venues.simulated.tape_latency import Line
 from venues.simulated.tape_owner import CLIENT_IDS, Holder

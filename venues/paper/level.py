@@ -1,4 +1,4 @@
-"""Paper orders that rest at one price: whom a pushed trade reaches, by the queue models of `venues.simulated.queues`.
+"""Paper orders that rest at one price: whom a pushed trade reaches, by the queue models of `sor.models.queues`.
 
 Trades and book updates come over two channels, and either may be late. A trade whose venue time is not after that of
 the book is in the displayed size already. It is played against the places as they were before the last change of that
@@ -8,8 +8,8 @@ know of it. So neither order of arrival serves an order twice for one trade.
 
 from __future__ import annotations
 
+from sor.models.queues import Place, QueueModel
 from sor.orders import Side
-from venues.simulated.queues import Place, QueueModel
 from venues.simulated.tape_owner import Held, Holder
 
 Order = Held[Holder]

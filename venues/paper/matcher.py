@@ -19,11 +19,11 @@ from sor.adapter import NewOrder, OrderRef
 from sor.ids import ClOrdId
 from sor.instruments import Instrument
 from sor.market import BookReset, BookUpdate, TradePrint
+from sor.models.queues import QueueModel
 from sor.orders import ExecType, ExecutionReport, OrdType, Provenance, RejectKind, Side, Tif
 from venues.paper.book import VisibleBook
 from venues.paper.level import Order, PaperLevel
 from venues.paper.reports import PaperReports
-from venues.simulated.queues import QueueModel
 from venues.simulated.tape_market import FAR
 from venues.simulated.tape_owner import Held, Holder, Ledger, Take
 from venues.simulated.tape_terms import UNKNOWN, USED, Refusal, cross_refusal, terms_refusal

@@ -9,8 +9,8 @@ import msgspec
 
 from sor.adapter import MarketSource
 from sor.errors import CallerError
+from sor.models.queues import queue_model
 from sor.units import MS
-from venues.simulated.queues import queue_model
 from venues.simulated.tape_latency import Delay, read_delay
 from venues.simulated.tape_settings import decimal_option, rate_option_e8, whole_option
 
@@ -36,7 +36,7 @@ _OPTIONS = (
 class PaperSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How paper orders are filled.
 
-    queue             name of a queue model, see `venues.simulated.queues.QUEUES`.
+    queue             name of a queue model, see `sor.models.queues.QUEUES`.
     entry, response   delay of requests on their way in, and of reports on their way back. The book that a request
                       meets is the one known here when it arrives, which is older than the venue's by the delay of the
                       feed: add that to `entry` where it matters.

@@ -11,7 +11,7 @@ Taker         Walks the recorded book as of its arrival, all of it. Orders of on
               recorded, which is the bias of every replay: own trades move nothing, own resting size attracts nobody.
               It grows with the size; keep orders small against the touch.
 Maker         Joins behind what is displayed; see `venues.simulated.tape_level` for what fills it, and
-              `venues.simulated.queues` for its way to the front. A post-only order that would take is refused.
+              `sor.models.queues` for its way to the front. A post-only order that would take is refused.
 Owners        Positions, reduce-only, self-trade and what was taken are kept per owner. `owner_of` tells the owner of
               an order; by default there is one. A replay that asks "what if this parent had been alone?" makes every
               parent its own owner (`owners=parents`): then each has a queue place, a book to take from, a position
@@ -52,6 +52,7 @@ from sor.errors import CallerError
 from sor.ids import ClOrdId, Symbol, VenueName
 from sor.instruments import Instrument
 from sor.lab.columns import columns_of
+from sor.models.queues import QueueModel, queue_model
 from sor.orders import (
     ExecType,
     ExecutionReport,
@@ -62,7 +63,6 @@ from sor.orders import (
     Tif,
 )
 from sor.tape import Tape, open_tape
-from venues.simulated.queues import QueueModel, queue_model
 from venues.simulated.tape_conditions import NEVER
 from venues.simulated.tape_feed import TapeFeed
 from venues.simulated.tape_latency import Delay, Line, local_times

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from typing import Generic, Protocol, TypeVar
 
+from sor.models.queues import QueueModel
 from sor.orders import Side
-from venues.simulated.queues import QueueModel
 from venues.simulated.tape_conditions import NEVER
 from venues.simulated.tape_market import TapeMarket
 from venues.simulated.tape_walk import QueueWalk

@@ -11,8 +11,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
+from sor.models.queues import Place, QueueModel
 from sor.orders import Side
-from venues.simulated.queues import Place, QueueModel
 from venues.simulated.tape_market import TapeMarket
 
 
