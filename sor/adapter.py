@@ -74,6 +74,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     market_bound_bps     how far from the touch the venue itself lets a MARKET order trade; None: no such bound.
     marks                the venue publishes a mark price, so a parent waits until it is known.
     asks_while_down      cancels and lookups go on while the link is down: they have another way than its pushes.
+    book_shows_own       the sizes of its book have our own resting orders in them.
     """
 
     client_ids: ClOrdIdCodec
@@ -100,6 +101,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     orders_per_s: float = 10.0
     submit_rtt_ns: int = 50_000_000
     cancel_rtt_ns: int = 50_000_000
+    book_shows_own: bool = True
 
 
 class NewOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True, array_like=True):
@@ -286,6 +288,23 @@ class VenueAdapter(Protocol):
         """The venue's clock."""
 
 
+class OwnRest(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """An order of ours as it rests.
+
+    venue_ns    the venue's clock when it took these terms, 0 where it does not say.
+    shown       the venue's book counts it in.
+    filled      something of it has traded since it was last said how it rests.
+    """
+
+    cl_ord_id: ClOrdId
+    side: Side
+    price_ticks: int
+    leaves_lots: int
+    venue_ns: int
+    shown: bool
+    filled: bool
+
+
 class Feed(Protocol):
     """The market of one symbol as it can be looked at: built from pushed events (`sor.feed`), or read off a tape."""
 
@@ -303,6 +322,18 @@ class Feed(Protocol):
 
     def unwatch(self, key: int) -> None:
         """Forget a watch; unknown keys are fine."""
+
+    def stand(self, key: int, own: OwnRest, *, anew: bool, now_ns: int) -> None:
+        """An order of `key` rests like this: follow its place in the queue.
+
+        anew    at the back, also if it is known already. Else it keeps its place; an unknown one is followed from now.
+        """
+
+    def gone(self, cl_ord_id: ClOrdId) -> None:
+        """It rests no longer; unknown ones are fine."""
+
+    def ahead(self, key: int, now_ns: int) -> tuple[tuple[ClOrdId, int], ...]:
+        """Lots ahead of each resting order of `key`, oldest first, as far as is known (`sor.standing`)."""
 
 
 @runtime_checkable

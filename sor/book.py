@@ -172,6 +172,13 @@ class _Ladder:
             levels = self.best_levels = tuple(map(self.held.__getitem__, keys))
         return levels
 
+    def size(self, key: int) -> tuple[int, bool]:
+        """Lots at one price, and whether it lies within what is shown, so that none there means nobody."""
+        if self.late is not None:
+            self._read(self.late)
+        level = self.held.get(key)
+        return (level[1], True) if level is not None else (0, bool(self.keys) and key > self.keys[0])
+
     def near_from(self, near_key: int) -> None:
         """Let `near_lots` count from another key on; walks only the levels between the last one and this."""
         if self.late is not None:
@@ -347,6 +354,23 @@ class Book:
     def mid_hticks(self) -> int:
         """Mid in half-ticks, 0 while it is unknown or not to be trusted."""
         return self.bid_ticks + self.ask_ticks if self.trust is _OK else 0
+
+    def size_at(self, side: Side, price_ticks: int) -> tuple[int, bool]:
+        """Lots displayed at a price on the side where orders of `side` rest, and whether 0 means that nobody is there.
+
+        As of the last update that was applied; in a gap that is history, see `lost`.
+        """
+        return self._bids.size(price_ticks) if side is _BUY else self._asks.size(-price_ticks)
+
+    @property
+    def lost(self) -> bool:
+        """There is no book: none has come, or there is a gap since."""
+        return not self._synced
+
+    @property
+    def venue_ns(self) -> int:
+        """The venue's time of the last update that was applied."""
+        return self._venue_ns
 
     def feature(self, name: str, now_ns: int) -> float | None:
         """One feature, equal to the one in `view(now_ns)`, without the others; None while the book is not OK.

@@ -261,6 +261,8 @@ class Child:
     unseen          the session was lost since the venue last spoke of it: it is looked up before it is relied upon.
     early_queries   lookups without an answer yet that were sent too early to prove absence.
     alarmed         somebody has been told that it cannot be settled.
+    told_ns         the venue's clock in its last report. stood: price, quantity and filled lots as they were when its
+                    place in the queue was last asked to be followed, None while it is not.
     held_*          what the parent's ledger has entered for it; only the ledger writes them.
     """
 
@@ -299,8 +301,10 @@ class Child:
         "reserved_lots",
         "sent_ns",
         "status_hint",
+        "stood",
         "sum_lots",
         "timed_out",
+        "told_ns",
         "trades",
         "unseen",
         "venue",
@@ -356,6 +360,8 @@ class Child:
         self.early_queries = 0
         self.alarmed = False
         self.queried_ns = 0
+        self.told_ns = 0
+        self.stood: tuple[int, int, int] | None = None
         self.held_working = 0
         self.held_doubt = 0
         self.held_counted = 0

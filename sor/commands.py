@@ -1,15 +1,16 @@
 """Wishes: the closed union of what the core asks for.
 
 `Place`, `Cancel`, `Amend`, `Query`, `Decided`, `Ended` and `Alarm` are journaled before they are carried out; the rest
-(`WakeAt`, `Look`, `Watch`, `MarkAt`, `EndMark`, `Tell`) follow from the facts and are made anew by a fold.
+(`WakeAt`, `Look`, `Watch`, `Stand`, `Gone`, `MarkAt`, `EndMark`, `Tell`) follow from the facts and are made anew by a
+fold.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from sor.adapter import NewOrder, OrderRef, RequestFailed
-from sor.ids import ExecId, VenueName
+from sor.adapter import NewOrder, OrderRef, OwnRest, RequestFailed
+from sor.ids import ClOrdId, ExecId, Symbol, VenueName
 from sor.market import MarketView
 from sor.orders import ExecutionReport, OrdStatus, ParentStatus
 from sor.policy import Decision
@@ -122,6 +123,24 @@ class Watch(Wish, frozen=True, gc=False, array_like=True, tag="watch"):
     seen: MarketView | None
 
 
+class Stand(Wish, frozen=True, gc=False, array_like=True, tag="stand"):
+    """Follow the place of a resting order in its queue. anew: it is at the back, also if it was followed before."""
+
+    parent_no: int
+    venue: VenueName
+    symbol: Symbol
+    own: OwnRest
+    anew: bool
+
+
+class Gone(Wish, frozen=True, gc=False, array_like=True, tag="gone"):
+    """An order that was followed rests no longer."""
+
+    venue: VenueName
+    symbol: Symbol
+    cl_ord_id: ClOrdId
+
+
 class MarkAt(Wish, frozen=True, gc=False, array_like=True, tag="mark_at"):
     """Tell the mid at each markout horizon after this fill."""
 
@@ -156,6 +175,22 @@ class Tell(Wish, frozen=True, gc=False, array_like=True, tag="tell"):
     happening: Happening
 
 
-AnyWish = Place | Cancel | Amend | Query | Decided | Ended | Alarm | WakeAt | Look | Watch | MarkAt | EndMark | Tell
+AnyWish = (
+    Place
+    | Cancel
+    | Amend
+    | Query
+    | Decided
+    | Ended
+    | Alarm
+    | WakeAt
+    | Look
+    | Watch
+    | Stand
+    | Gone
+    | MarkAt
+    | EndMark
+    | Tell
+)
 Recorded = Place | Cancel | Amend | Query | Decided | Ended | Alarm
 """The wishes that go to the journal."""

@@ -80,6 +80,9 @@ def _check_revisit(decision: Decision) -> None:
     moved = decision.revisit.best_moved_ticks
     if moved is not None and moved < 0:
         raise CallerError(f"a best price that has moved {moved} ticks would ask again at once, for ever")
+    ahead = decision.revisit.queue_ahead_below_lots
+    if ahead is not None and ahead < 1:
+        raise CallerError(f"there are never less than {ahead} lots ahead of an order")
     for trigger in decision.revisit.triggers:
         if trigger.feature not in FEATURE_NAMES:
             raise CallerError(f"there is no market feature {trigger.feature!r}")

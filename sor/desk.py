@@ -12,9 +12,9 @@ from typing import Final
 
 import msgspec
 
-from sor.adapter import AmendModel, Capabilities, NewOrder, OrderRef, Reach, Request, RequestFailed
+from sor.adapter import AmendModel, Capabilities, NewOrder, OrderRef, OwnRest, Reach, Request, RequestFailed
 from sor.child import Child, Go, Happened, Life, Pending, Refuse, happened_of
-from sor.commands import Amend, AnyWish, Cancel, MarkAt, Place, Query
+from sor.commands import Amend, AnyWish, Cancel, Gone, MarkAt, Place, Query, Stand
 from sor.ids import AccountId, ClOrdId, Symbol, VenueName
 from sor.limits import Limits
 from sor.market import MarketView
@@ -292,6 +292,7 @@ class Desk:
             return Effect(new_lots=0, closed=False, fault=self._refused(child, broken), life_moved=False)
         if report.venue_order_id and not child.venue_order_id:
             child.venue_order_id = report.venue_order_id
+        child.told_ns = report.venue_ns
         new_lots = child.count(report, mid_hticks)
         happened = happened_of(report, child)
         wanted = child.cancel_wanted
@@ -451,6 +452,48 @@ class Desk:
                 rests[child.order.cl_ord_id] = child
             else:
                 rests.pop(child.order.cl_ord_id, None)
+            self._follow(child)
+
+    def _follow(self, child: Child) -> None:
+        """Have the place of a resting order followed from when it is known to rest until it is known to be gone."""
+        before = child.stood
+        if child.life is _LIVE:
+            now = (child.price_ticks, child.qty_lots, child.counted_lots)
+            if now != before:
+                child.stood = now
+                anew = before is None or not self._keeps_place(child, before)
+                filled_before = 0 if before is None else child.counted_lots if anew else before[2]
+                self.out.append(self._stand(child, anew=anew, filled=child.counted_lots > filled_before))
+        elif before is not None and child.closed:  # in doubt it may rest still, and then where it stood
+            child.stood = None
+            self.out.append(Gone(child.venue, child.order.symbol, child.order.cl_ord_id))
+
+    def restate(self, child: Child) -> None:
+        """Whoever follows its place may be new, or may have lost it."""
+        if child.stood is not None:
+            self.out.append(self._stand(child, anew=False, filled=False))
+
+    def _keeps_place(self, child: Child, before: tuple[int, int, int]) -> bool:
+        """Whether its present terms leave it where it was in the queue."""
+        price_ticks, qty_lots, _ = before
+        if child.price_ticks != price_ticks:
+            return False
+        cut = child.qty_lots < qty_lots and self.venues[child.venue].capabilities.amend_keeps_priority_on_size_down
+        return cut or child.qty_lots == qty_lots
+
+    def _stand(self, child: Child, *, anew: bool, filled: bool) -> Stand:
+        order = child.order
+        shown = self.venues[child.venue].capabilities.book_shows_own
+        own = OwnRest(
+            order.cl_ord_id,
+            order.side,
+            child.price_ticks,
+            child.leaves_lots,
+            child.told_ns,
+            shown,
+            filled,
+        )
+        return Stand(child.parent_no, child.venue, order.symbol, own, anew)
 
     @staticmethod
     def _refused(child: Child, how: str) -> str:

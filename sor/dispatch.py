@@ -21,12 +21,14 @@ from sor.commands import (
     Decided,
     Ended,
     EndMark,
+    Gone,
     Happening,
     Look,
     MarkAt,
     Place,
     Query,
     Recorded,
+    Stand,
     Tell,
     WakeAt,
     Watch,
@@ -126,6 +128,8 @@ class Dispatcher:
             EndMark: (self._mark_end, _Time.WITHIN),
             WakeAt: (self._arm, _Time.WITHIN),
             Watch: (self._watch, _Time.WITHIN),
+            Stand: (self._stand, _Time.WITHIN),
+            Gone: (self._gone, _Time.WITHIN),
             Tell: (self._tell_listener, _Time.AFTER),
             MarkAt: (self._mark_fill, _Time.AFTER),
             Place: (self._place, _Time.RECORDED),
@@ -353,8 +357,10 @@ class Dispatcher:
         """Answer in this turn, before any other fact that waits."""
         parent = self.core.parents[wish.parent_no - 1]
         now = self.scheduler.now_ns()
-        view = self.feed(parent.venue, parent.instrument.symbol).view(now)
-        self._queue.appendleft(Looked(now_ns=now, parent_no=parent.no, cause=wish.cause, market=view))
+        feed = self.feed(parent.venue, parent.instrument.symbol)
+        view = feed.view(now)
+        ahead = feed.ahead(parent.no, now) if parent.open_children else ()
+        self._queue.appendleft(Looked(now_ns=now, parent_no=parent.no, cause=wish.cause, market=view, ahead=ahead))
 
     def _mark_end(self, wish: EndMark) -> None:
         """Answer in this turn, before any other fact that waits."""
@@ -370,6 +376,15 @@ class Dispatcher:
             feed.unwatch(parent.no)
         else:
             feed.watch(parent.no, wish.revisit, wish.seen, self.scheduler.now_ns())
+
+    def _stand(self, wish: Stand) -> None:
+        feed = self.feed(wish.venue, wish.symbol)
+        feed.stand(wish.parent_no, wish.own, anew=wish.anew, now_ns=self.scheduler.now_ns())
+
+    def _gone(self, wish: Gone) -> None:
+        feed = self._feeds.get((wish.venue, wish.symbol))
+        if feed is not None:
+            feed.gone(wish.cl_ord_id)
 
     def _arm(self, wish: WakeAt) -> None:
         """Keep at most the next wake-up of each parent with the scheduler; a later wish reuses an earlier call."""

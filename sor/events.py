@@ -11,7 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from sor.adapter import Capabilities, RequestFailed
-from sor.ids import AccountId, ExecId, Symbol, VenueName
+from sor.ids import AccountId, ClOrdId, ExecId, Symbol, VenueName
 from sor.instruments import Instrument
 from sor.market import MarketView
 from sor.orders import ExecutionReport, Intent, ParentOrder, PositionSide
@@ -84,11 +84,12 @@ class Submitted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag=
 
 
 class Looked(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="look"):
-    """The market as asked for by a `Look`."""
+    """The market as asked for by a `Look`. `ahead`: lots ahead of each resting order of which that is known."""
 
     parent_no: int
     cause: Cause
     market: MarketView
+    ahead: tuple[tuple[ClOrdId, int], ...] = ()
 
 
 class Reported(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="report"):

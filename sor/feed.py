@@ -9,6 +9,9 @@ Time alone fires nothing: windows that empty while no event comes are judged at 
 asker's `Revisit.at_ns`, as only the param-set knows when a book is stale.
 `wake` is called after the event is in the book, each time with the watch already gone, so it may watch again.
 A price that has moved by 0 ticks has not moved: such a condition never comes true.
+
+Where orders of ours rest, each event also moves their places in the queue (`sor.standing`); where none does, it costs
+one look at an empty dictionary.
 """
 
 from __future__ import annotations
@@ -18,13 +21,14 @@ from functools import partial
 from math import inf
 from typing import Final, assert_never
 
-from sor.adapter import Scheduler
+from sor.adapter import OwnRest, Scheduler
 from sor.book import Book
 from sor.errors import CallerError
 from sor.features import FEATURE_NAMES
-from sor.ids import Symbol, VenueName
+from sor.ids import ClOrdId, Symbol, VenueName
 from sor.market import BookReset, BookUpdate, MarketEvent, MarketView, MarkUpdate, TradePrint, Trust
 from sor.revisit import Revisit, Trigger
+from sor.standing import Standing
 
 # Bound once: CPython 3.11 takes longer to read a member off its enum than to compare it, and this is read per event.
 _OK: Final = Trust.OK
@@ -46,11 +50,23 @@ class _Watch:
     """What one asker waits for. `due` when it has come true and `wake` has not been called yet.
 
     moved_ticks    a best price this far from `bid_ticks` / `ask_ticks` fires; `_FAR` for never.
+    ahead_lots     less than this ahead of an order of the asker fires, 0 for never, unless it is one of `near`: those
+                   of which that was known when this was set.
     """
 
-    __slots__ = ("ask_ticks", "bid_ticks", "due", "moved_ticks", "on_untrusted", "triggers", "trust")
+    __slots__ = (
+        "ahead_lots",
+        "ask_ticks",
+        "bid_ticks",
+        "due",
+        "moved_ticks",
+        "near",
+        "on_untrusted",
+        "triggers",
+        "trust",
+    )
 
-    def __init__(self, revisit: Revisit, seen: MarketView, triggers: list[_Armed]) -> None:
+    def __init__(self, revisit: Revisit, seen: MarketView, triggers: list[_Armed], near: frozenset[ClOrdId]) -> None:
         moved = revisit.best_moved_ticks
         self.moved_ticks = moved if moved and seen.bids and seen.asks else _FAR
         self.bid_ticks = seen.bids[0][0] if seen.bids else 0
@@ -58,6 +74,8 @@ class _Watch:
         self.on_untrusted = revisit.on_untrusted
         self.trust = seen.trust
         self.triggers = triggers
+        self.ahead_lots = revisit.queue_ahead_below_lots or 0
+        self.near = near
         self.due = False
 
     def concerned(self, book: Book) -> bool:
@@ -117,7 +135,9 @@ class LiveFeed:
         "_bid_below",
         "_book",
         "_features",
+        "_queue_watched",
         "_scheduler",
+        "_standings",
         "_trust",
         "_waiting",
         "_wake",
@@ -129,6 +149,7 @@ class LiveFeed:
         self._wake = wake
         self._scheduler = scheduler
         self._watches: dict[int, _Watch] = {}
+        self._standings: dict[ClOrdId, Standing] = {}
         self._trust = Trust.EMPTY
         self._narrow()
 
@@ -138,13 +159,19 @@ class LiveFeed:
         match event:
             case BookUpdate():
                 book.apply(event)
+                if self._standings:
+                    self._see_sizes()
             case TradePrint():
                 book.trade(event)
+                if self._standings:
+                    self._see_trade(event)
             case MarkUpdate():
                 book.mark(event)
                 return
             case BookReset():
                 book.reset(event)
+                for standing in self._standings.values():
+                    standing.lose()
             case _:
                 assert_never(event)
         if self._watches and self._concerns(event.recv_ns):
@@ -166,7 +193,9 @@ class LiveFeed:
         Raises `CallerError` for a feature that does not exist; the older watch stays.
         """
         book = self._book
-        watch = _Watch(revisit, seen, [])
+        below_lots = revisit.queue_ahead_below_lots or 0
+        near = frozenset([cl_ord_id for cl_ord_id, lots in self.ahead(key, now_ns) if lots < below_lots])
+        watch = _Watch(revisit, seen, [], near)
         due = watch.concerned(book)
         for trigger in revisit.triggers:
             if trigger.feature not in FEATURE_NAMES:
@@ -193,6 +222,64 @@ class LiveFeed:
         """Forget a watch; unknown keys are fine."""
         self._watches.pop(key, None)  # its levels stay taken in: at worst the watches are gone through once for nothing
 
+    # --- our own orders -----------------------------------------------------------------------------------------
+
+    def stand(self, key: int, own: OwnRest, *, anew: bool, now_ns: int) -> None:
+        """Follow the place of an order of `key` in its queue; see `Feed`. One that is there already fires at once."""
+        known = self._standings.get(own.cl_ord_id)
+        if known is not None and not anew:
+            known.change(own)
+        else:
+            self._standings.pop(own.cl_ord_id, None)
+            standing = self._standings[own.cl_ord_id] = Standing(key, own)
+            book = self._book
+            if not book.lost:
+                lots, inside = book.size_at(own.side, own.price_ticks)
+                standing.join(lots, inside=inside, venue_ns=book.venue_ns)
+        watch = self._watches.get(key)
+        if watch is not None and watch.ahead_lots and not watch.due and self._arrived(key, watch):
+            watch.due = True
+            self._scheduler.call_at(now_ns, partial(self._tell, key, watch))
+
+    def gone(self, cl_ord_id: ClOrdId) -> None:
+        """An order rests no longer; unknown ones are fine."""
+        self._standings.pop(cl_ord_id, None)
+
+    def ahead(self, key: int, now_ns: int) -> tuple[tuple[ClOrdId, int], ...]:
+        """Lots ahead of each resting order of `key`, as of the last event, as far as is known."""
+        del now_ns  # what nobody has told has not happened; a feed off a tape has to look it up
+        if not self._standings or self._book.trust is not _OK:
+            return ()
+        return tuple(
+            [
+                (cl_ord_id, lots)
+                for cl_ord_id, standing in self._standings.items()
+                if standing.key == key and (lots := standing.ahead_lots) is not None
+            ]
+        )
+
+    def _see_sizes(self) -> None:
+        """The book has changed, or was found to be lost."""
+        book = self._book
+        for standing in self._standings.values():
+            if book.lost:
+                standing.lose()
+            else:
+                own = standing.own
+                lots, inside = book.size_at(own.side, own.price_ticks)
+                standing.sees(lots, inside=inside, venue_ns=book.venue_ns)
+
+    def _see_trade(self, trade: TradePrint) -> None:
+        late = 0 < trade.venue_ns <= self._book.venue_ns
+        for standing in self._standings.values():
+            own = standing.own
+            if trade.price_ticks == own.price_ticks and trade.side is not own.side:
+                standing.traded(trade.qty_lots, late=late)
+
+    def _arrived(self, key: int, watch: _Watch) -> bool:
+        """Whether so little is ahead of an order as its owner waits for."""
+        return any(lots < watch.ahead_lots and no not in watch.near for no, lots in self.ahead(key, 0))
+
     # --- what is near -------------------------------------------------------------------------------------------
 
     def _narrow(self) -> None:
@@ -200,6 +287,7 @@ class LiveFeed:
         self._bid_below = self._ask_below = -_FAR
         self._bid_above = self._ask_above = _FAR
         self._features: dict[str, _Levels] = {}
+        self._queue_watched = False
         self._waiting = False
         for watch in self._watches.values():
             if not watch.due:
@@ -212,6 +300,7 @@ class LiveFeed:
         self._bid_above = min(self._bid_above, watch.bid_ticks + far)
         self._ask_below = max(self._ask_below, watch.ask_ticks - far)
         self._ask_above = min(self._ask_above, watch.ask_ticks + far)
+        self._queue_watched = self._queue_watched or watch.ahead_lots > 0
         for armed in watch.triggers:
             feature = armed.trigger.feature
             if feature not in self._features:
@@ -237,7 +326,9 @@ class LiveFeed:
             value = book.feature(feature, now_ns)
             if value is not None and levels.reached(value):
                 return True
-        return False
+        return self._queue_watched and any(
+            self._arrived(key, watch) for key, watch in self._watches.items() if watch.ahead_lots and not watch.due
+        )
 
     def _fire(self, now_ns: int) -> None:
         """Go through the watches: arm what became false, and wake who is concerned, in the order they were set."""
@@ -247,7 +338,7 @@ class LiveFeed:
         for key, watch in self._watches.items():
             if watch.due:
                 continue
-            watch.due = watch.concerned(book)
+            watch.due = watch.concerned(book) or (watch.ahead_lots > 0 and self._arrived(key, watch))
             for armed in watch.triggers:
                 if not _holds(armed.trigger, values[armed.trigger.feature]):
                     armed.armed = True

@@ -249,7 +249,7 @@ def _watched(revisit: Revisit, view: View, params: Params) -> Revisit:
         trigger.feature == "spread_bps" and trigger.above and trigger.level <= SPREAD_BPS_MAX for trigger in triggers
     ):
         triggers = (*triggers, _WIDE)
-    return Revisit(at_ns, revisit.best_moved_ticks, triggers)
+    return Revisit(at_ns, revisit.best_moved_ticks, triggers, queue_ahead_below_lots=revisit.queue_ahead_below_lots)
 
 
 def _until_sound(view: View, params: Params, decision: Decision) -> Revisit:

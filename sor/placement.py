@@ -14,6 +14,7 @@ from sor.adapter import Capabilities, NewOrder, ReduceOnly
 from sor.child import Child, Life, Pending
 from sor.desk import Desk
 from sor.events import TradingMode
+from sor.ids import ClOrdId
 from sor.limits import Limits
 from sor.market import Levels, MarketView
 from sor.orders import OrdType, Tif
@@ -52,8 +53,12 @@ def view_of(
     due_ns: int,
     capabilities: Capabilities,
     now_ns: int,
+    ahead: tuple[tuple[ClOrdId, int], ...] = (),
 ) -> View:
-    """What the policy sees of a parent."""
+    """What the policy sees of a parent.
+
+    ahead    lots ahead of those of its orders of which that is known.
+    """
     order = parent.order
     instrument = parent.instrument
     arrival = parent.arrival_hticks
@@ -62,6 +67,7 @@ def view_of(
     adverse = 0.0 if mid is None else BPS * parent.side * (mid - arrival) / arrival
     resting: tuple[Resting, ...] = ()
     if parent.open_children:
+        ahead_of = dict(ahead)
         resting = tuple(
             [
                 Resting(
@@ -71,6 +77,7 @@ def view_of(
                     child.leaves_lots,
                     child.sent_ns,
                     child.expire_ns,
+                    ahead_of.get(child.order.cl_ord_id),
                 )
                 for child in parent.open_children
                 if child.rests and child.life is _LIVE

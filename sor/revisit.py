@@ -20,9 +20,13 @@ class Revisit(msgspec.Struct, frozen=True, gc=False, array_like=True):
     best_moved_ticks   either best price is at least this many ticks from where the view had it, or None.
     triggers           market features above or below a level.
     on_untrusted       the book becomes stale, gapped, crossed or empty, or becomes sound again.
+    queue_ahead_below_lots
+                       less than this is ahead of one of its resting orders, as far as is known, and was not when this
+                       was set; 1 is "nobody is ahead". None for never.
     """
 
     at_ns: int | None = None
     best_moved_ticks: int | None = None
     triggers: tuple[Trigger, ...] = ()
     on_untrusted: bool = True
+    queue_ahead_below_lots: int | None = None

@@ -264,6 +264,7 @@ class Core:
             if parent.venue == fact.venue:
                 for child in parent.open_children:
                     self.desk.session_lost(parent, child, fact.now_ns)
+                    self.desk.restate(child)
                 if parent.active:
                     self._ask(parent, _REVISIT)
                 self._settle(parent, fact.now_ns)
@@ -678,7 +679,7 @@ class Core:
             if parent.life is _WAITING and not (self._market_known(parent, fact) and self._time_for(parent)):
                 self._settle(parent, fact.now_ns)
                 return
-            self._decide(parent, fact.cause, market, fact.now_ns)
+            self._decide(parent, fact, market)
         self._settle(parent, fact.now_ns)
 
     def _time_for(self, parent: Parent) -> bool:
@@ -708,13 +709,15 @@ class Core:
         if revisit.at_ns is not None and revisit.at_ns <= self.now_ns:
             revisit = msgspec.structs.replace(revisit, at_ns=self.now_ns + MS)  # "now" would be asked again for ever
         parent.revisit = revisit
-        if revisit.best_moved_ticks is not None or revisit.triggers or revisit.on_untrusted:
+        watches_market = revisit.best_moved_ticks is not None or revisit.triggers or revisit.on_untrusted
+        if watches_market or revisit.queue_ahead_below_lots is not None:
             parent.watching = True
             self.out.append(Watch(parent.no, revisit, market))
         else:
             self._unwatch(parent)
 
-    def _decide(self, parent: Parent, cause: Cause, market: MarketView, now: int) -> None:
+    def _decide(self, parent: Parent, fact: Looked, market: MarketView) -> None:
+        now = fact.now_ns
         params, limits = self.resolved(parent.set_name, parent.instrument)
         ledger = parent.ledger
         ladder = market.ladder(parent.side)
@@ -743,12 +746,13 @@ class Core:
             return
         view = view_of(
             parent,
-            cause=cause,
+            cause=fact.cause,
             market=market,
             open_lots=open_lots,
             due_ns=due.by_ns,
             capabilities=self.desk.venues[parent.venue].capabilities,
             now_ns=now,
+            ahead=fact.ahead,
         )
         vetoes: tuple[str, ...] = ()
         if crossing:

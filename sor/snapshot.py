@@ -28,7 +28,10 @@ class Cause(StrEnum):
 
 
 class Resting(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """One own order that is live at the venue."""
+    """One own order that is live at the venue.
+
+    ahead_lots    before it in the queue at its price, an estimate (`sor.standing`); None while that is not known.
+    """
 
     cl_ord_id: ClOrdId
     venue: VenueName
@@ -36,6 +39,7 @@ class Resting(msgspec.Struct, frozen=True, gc=False, array_like=True):
     leaves_lots: int
     since_ns: int
     expire_ns: int
+    ahead_lots: int | None = None
 
 
 class Costs(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sor.adapter import Feed, Position
+from sor.adapter import Feed, OwnRest, Position
 from sor.feed import LiveFeed
 from sor.ids import ClOrdId
 from sor.market import BookUpdate, MarketEvent, MarketView, TradePrint
@@ -520,3 +520,53 @@ def _message(event: Book | Print) -> MarketEvent:
         recv_ns=event.at_ns,
         snapshot=event.snapshot,
     )
+
+
+# --- own orders -------------------------------------------------------------------------------------------------------
+
+
+class Follower:
+    """Has the places of orders followed, and writes down what is ahead of them at given times."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock = clock
+        self.found: list[tuple[int, tuple[tuple[ClOrdId, int], ...]]] = []
+
+    def follow(self, feed: Feed, asked: list[tuple[int, Side, int]], looks: list[int]) -> None:
+        for no, (at_ns, side, ticks) in enumerate(asked):
+            own = OwnRest(ClOrdId(f"o{no}"), side, ticks, 5, at_ns, False, False)
+            self.clock.call_at(at_ns, partial(self._stand, feed, own))
+        for at_ns in looks:
+            self.clock.call_at(at_ns, partial(self._look, feed))
+
+    def _stand(self, feed: Feed, own: OwnRest) -> None:
+        feed.stand(1, own, anew=True, now_ns=self.clock.now_ns())
+
+    def _look(self, feed: Feed) -> None:
+        now_ns = self.clock.now_ns()
+        self.found.append((now_ns, feed.ahead(1, now_ns)))
+
+
+@settings(max_examples=50)
+@given(
+    events=recordings(),
+    asked=st.lists(
+        st.tuples(st.integers(100, 130), st.sampled_from(Side), st.integers(997, 1003)), min_size=1, max_size=4
+    ),
+    looks=st.lists(st.integers(105, 160), min_size=3, max_size=8),
+)
+def test_the_recorded_feed_estimates_a_queue_like_the_live_one(
+    events: Events, asked: list[tuple[int, Side, int]], looks: list[int]
+) -> None:
+    events.sort(key=lambda event: (event.at_ns, isinstance(event, Book)))  # as on a tape
+    live = Follower(VirtualClock())
+    pushed = LiveFeed(venue=INSTRUMENT.venue, symbol=SYMBOL, wake=print, scheduler=live.clock)
+    for event in events:
+        live.clock.call_at(event.at_ns, partial(pushed.on_event, _message(event)))
+    live.follow(pushed, asked, looks)
+    live.clock.run()
+    trader = Trader(market_of(events))
+    recorded = Follower(trader.clock)
+    recorded.follow(trader.venue.feed(SYMBOL, print), asked, looks)
+    trader.clock.run()
+    assert recorded.found == live.found

@@ -68,6 +68,7 @@ class PaperVenue:
             marks=market.marks,
             submit_rtt_ns=rtt_ns,
             cancel_rtt_ns=rtt_ns,
+            book_shows_own=False,
         )
 
     # --- the adapter --------------------------------------------------------------------------------------------

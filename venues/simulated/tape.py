@@ -117,6 +117,7 @@ class TapeVenue:
             orders_per_s=10_000.0,
             submit_rtt_ns=rtt_ns,
             cancel_rtt_ns=rtt_ns,
+            book_shows_own=False,
         )
 
     # --- the adapter --------------------------------------------------------------------------------------------
@@ -157,8 +158,7 @@ class TapeVenue:
         self._check_symbol(symbol)
         if self._scheduler is None:
             raise CallerError(f"{self.name} is not connected; nothing was sent. Connect it first")
-        market = self._market
-        return TapeFeed(market.columns, market.conditions, self.name, wake=wake, scheduler=self._scheduler)
+        return TapeFeed(self._market, self.name, wake=wake, scheduler=self._scheduler)
 
     def submit(self, order: NewOrder) -> None:
         """Send a new order. Afterwards: NEW, TRADE and EXPIRED reports, or REJECTED."""

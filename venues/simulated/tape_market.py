@@ -41,6 +41,7 @@ class TapeMarket:
     start_ns, end_ns  venue time from which the book is to be trusted, and of the last event.
     group_ns          (G,) venue time of each group.
     trade_ns          (T,) venue time, `trade_slot` and `trade_lots` of each trade.
+    group_local_ns    (G,) when each group, and trade_local_ns (T,) each trade, is known to strategies.
     slot_first        (G+2,) the trades of slot g are [slot_first[g], slot_first[g+1]).
     change_group      level changes sorted by price, then time: the group of each ...
     change_lots       ... and the size it left.
@@ -61,6 +62,7 @@ class TapeMarket:
         "conditions",
         "end_ns",
         "group_count",
+        "group_local_ns",
         "group_ns",
         "price_trade",
         "reach",
@@ -68,6 +70,7 @@ class TapeMarket:
         "start_ns",
         "tape",
         "trade_count",
+        "trade_local_ns",
         "trade_lots",
         "trade_ns",
         "trade_slot",
@@ -82,6 +85,8 @@ class TapeMarket:
         self.group_ns = _ints(tape.group_venue_ns)
         self.trade_ns = _ints(tape.trade_venue_ns)
         self.trade_lots = _ints(tape.trade_lots)
+        self.group_local_ns = _ints(columns.group_local_ns)
+        self.trade_local_ns = _ints(columns.trade_local_ns)
         begins = tape.group_venue_ns[columns.first_group : columns.first_group + 1].tolist()
         self.start_ns = begins[0] + tape.warm_up_ns if begins else FAR
         self.end_ns = max([*self.group_ns[-1:], *self.trade_ns[-1:]], default=-FAR)
@@ -138,6 +143,16 @@ class TapeMarket:
             version = bisect_right(change_group, group, first, last) - 1
             if version >= first and (lots := change_lots[version]):
                 yield price_ticks, lots, version
+
+    def deeper(self, side: Side, price_ticks: int, *, group: int) -> bool:
+        """Whether a worse price than this is displayed on its side of the book after `group`."""
+        prices, spans = self._prices[side], self._change_span
+        for at in range(bisect_left(prices, side * price_ticks) - 1, -1, -1):
+            first, last = spans[2 * side * prices[at] + (side > 0)]
+            change = bisect_right(self.change_group, group, first, last) - 1
+            if change >= first and self.change_lots[change]:
+                return True
+        return False
 
     # --- what comes next ----------------------------------------------------------------------------------------
 
