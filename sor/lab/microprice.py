@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from sor.errors import CallerError
 from sor.lab.columns import FeatureColumns, FloatColumn
+from sor.models.microprice import MicroPriceTable, table_of
 from sor.tape import IntColumn
 
 Matrix = NDArray[np.float64]
@@ -39,6 +40,10 @@ class MicroPrice(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     adjust_ticks: Matrix
     samples: IntColumn
     step_ns: int
+
+    def table(self) -> MicroPriceTable:
+        """What a policy looks up: the same by whole lots, antisymmetric to the last bit and within the touch."""
+        return table_of(self.adjust_ticks.tolist(), step_ns=self.step_ns)
 
     def adjustments(self, *, imbalance: FloatColumn, spread_ticks: FloatColumn) -> FloatColumn:
         """Micro-price minus mid in ticks at (N,) states of the touch; NaN where the spread is wider than was learnt."""

@@ -9,8 +9,10 @@ import pytest
 from sor.errors import CallerError
 from sor.lab.columns import FeatureColumns, columns_of
 from sor.lab.microprice import expected_moves, fit_micro_price
+from sor.models.microprice import table_of
 from sor.units import NS
 from tests.fakes.tapes import Group, tape_of
+from tests.fakes.views import market
 
 STAY = np.array([[0.6, 0.2], [0.2, 0.6]])
 MOVE = np.array([[0.15, 0.05], [0.05, 0.15]])  # a tick down, a tick up; ask-heavy, bid-heavy
@@ -131,6 +133,58 @@ def test_a_state_that_was_not_learnt_has_no_adjustment() -> None:
     got = found.adjustments(imbalance=shares, spread_ticks=spreads)
     assert got[:4].tolist() == [low, low, high, high]
     assert np.isnan(got[4:]).all()
+
+
+def test_the_table_is_what_was_learnt() -> None:
+    draw = np.random.default_rng(5)
+    bids = 1_000 + np.cumsum(draw.integers(-1, 2, size=3_000))
+    touches = [
+        (int(bid), *draw.integers(1, 20, size=1).tolist(), int(bid) + 1, int(draw.integers(1, 20))) for bid in bids
+    ]
+    whole = columns(touches)
+    found = fit_micro_price(whole, step_ns=NS, bins=5, spreads=1, move_ticks_max=2)
+    table = found.table()
+    looks = np.arange(1, len(touches) + 1) * NS
+    known = found.adjustments(
+        imbalance=whole.values("imbalance", looks), spread_ticks=whole.values("spread_ticks", looks)
+    )
+    for (bid, bid_lots, ask, ask_lots), adjust in zip(touches, known.tolist(), strict=True):
+        if 5 * bid_lots % (bid_lots + ask_lots):  # not on the edge of two bins
+            got = table.adjust(bid_lots=bid_lots, ask_lots=ask_lots, spread_ticks=ask - bid)
+            assert got == pytest.approx(max(-0.5, min(0.5, adjust)), abs=1e-9)
+
+
+def test_a_mirrored_book_has_the_mirrored_micro_price_within_the_touch() -> None:
+    table = table_of([[-0.2, 0.0, 0.3], [-2.0, 0.1, 0.9]], step_ns=NS)
+    assert table.adjust_ticks == ((-0.25, 0.0, 0.25), (-1.0, 0.0, 1.0))
+    for bid_lots in range(1, 40):
+        for ask_lots in range(1, 40):
+            for spread in (1, 2):
+                ours = table.adjust(bid_lots=bid_lots, ask_lots=ask_lots, spread_ticks=spread)
+                mirrored = table.adjust(bid_lots=ask_lots, ask_lots=bid_lots, spread_ticks=spread)
+                assert ours is not None
+                assert mirrored is not None
+                assert ours == -mirrored
+                assert abs(ours) <= spread / 2
+    assert table.adjust(bid_lots=2, ask_lots=1, spread_ticks=1) == 0.125  # two thirds: on the edge of two bins
+    assert table.adjust(bid_lots=2, ask_lots=1, spread_ticks=3) is None
+    assert table.adjust(bid_lots=2, ask_lots=1, spread_ticks=0) is None
+
+
+def test_the_published_two_states_as_a_table() -> None:
+    table = table_of([expected_moves(STAY, MOVE, MOVE, MOVES).tolist()], step_ns=NS)
+    features = market(bids=((1_000, 9),), asks=((1_001, 1),)).features
+    assert features is not None
+    assert table.price_ticks(features) == pytest.approx(1000.5 + 0.2, abs=1e-8)
+    wide = market(bids=((1_000, 9),), asks=((1_002, 1),)).features
+    assert wide is not None
+    assert table.price_ticks(wide) is None
+
+
+def test_what_is_no_table_is_refused() -> None:
+    for rows in ([], [[0.0]], [[0.0, 0.1], [0.0]], [[0.0, float("nan")]]):
+        with pytest.raises(CallerError, match="a micro-price table has"):
+            table_of(rows, step_ns=NS)
 
 
 def test_what_cannot_be_learnt_is_refused() -> None:
