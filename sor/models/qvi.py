@@ -50,6 +50,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tracking         phi: of the squared distance from the target, per second.
     target_start     units that the target has bought at the start; it is at N at the end.
     target_curve     chi, 1/s: the target is the Almgren-Chriss one with this; 0 is a straight line.
+    free_ahead       being ahead of the target costs nothing; in the paper it does.
     Raises           CallerError for terms without a course.
     """
 
@@ -61,6 +62,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tracking: float = 0.0
     target_start: float = 0.0
     target_curve: float = 0.0
+    free_ahead: bool = False
 
     def __post_init__(self) -> None:
         if self.units < 1 or self.horizon_s <= 0.0:
@@ -148,6 +150,8 @@ def _solve(task: Task, gain: Callable[[FloatArray, FloatArray], FloatArray], ste
     for step in range(steps, -1, -1):
         if step < steps:
             off = bought - task.target((step + 0.5) * step_s)
+            if task.free_ahead:
+                off = np.minimum(off, 0.0)
             charge = 0.5 * step_s * (task.tracking * off * off + task.carry * left)
             from_here = values[step + 1] - charge
             # The neighbour changes within the step too: first as if it did not, then with the mean of its two ends.

@@ -182,6 +182,17 @@ def test_dearer_waiting_crosses_earlier(penalty: float, more: float, fills: floa
     assert all(late >= early - 1.0 for early, late in zip(base, quick, strict=True))
 
 
+def test_being_ahead_may_be_free() -> None:
+    early = task(4, target_start=-4.0, target_curve=0.0)
+    dear, free = (
+        solve_touch(terms, gain=GAIN, fill_share=SHARE, steps=200)
+        for terms in (early, msgspec.structs.replace(early, free_ahead=True))
+    )
+    assert float(free.values[0, 3]) > float(dear.values[0, 3])
+    # The last line is not behind at any time, so with it nothing is paid but the crossing at the end.
+    assert free.values[:, 4].tolist() == pytest.approx([0.0] * 201)
+
+
 def test_depths_of_the_companion_in_closed_form() -> None:
     terms = {"arrivals_per_s": 50.0 / 60.0, "decay": 100.0, "leftover": 0.001}
     start = sell_depths(5, left_s=60.0, **terms)
