@@ -15,6 +15,7 @@ touch has run `placement.chase_bps_min` away and the order is `placement.dwell_m
 
 from __future__ import annotations
 
+from policies import forced
 from policies.case import NEEDS, NOT_ESTIMATED, Case, Why, begin
 from sor.params import Params
 from sor.policy import Alternative, Decision
@@ -41,6 +42,8 @@ class CalmMarket:
         )
     )
 
+    ways = forced.WAYS
+
     def decide(self, view: View, params: Params) -> Decision:
         """Rest, keep, chase or cross what is due; hold while the book is not sound or the limit forbids the rest."""
         case = begin(view, params)
@@ -55,6 +58,10 @@ class CalmMarket:
         if forbidden is not None:
             return case.cross(forbidden)
         return _stay(case) if case.own else _rest(case, Why.REST)
+
+    def decide_as(self, view: View, params: Params, way: str) -> Decision | None:
+        """Cross, or rest once, because it is told to: what `explore:` asks for."""
+        return forced.as_told(view, params, way)
 
 
 def _stay(case: Case) -> Decision:

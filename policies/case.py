@@ -50,6 +50,7 @@ class Why(StrEnum):
     LIMIT_AWAY = "limit_away"
     UNTRUSTED = "untrusted"
     NOTHING_DUE = "nothing_due"
+    TOLD = "told"
 
 
 NEEDS = (
@@ -535,6 +536,7 @@ _BECAUSE = {
     Why.TOO_LATE: "The time left is too short to rest.",
     Why.NOT_WORTH_IT: "Resting is expected to cost more.",
     Why.RAN_AWAY: "The touch has run away too often.",
+    Why.TOLD: "It was told to.",
 }
 
 

@@ -38,7 +38,7 @@ from __future__ import annotations
 
 import msgspec
 
-from policies import ladder
+from policies import forced, ladder
 from policies.case import NEEDS, Case, Why, begin
 from policies.ladder import Rung, rung_of
 from policies.outlook import FLOW_NEEDS, Outlook, Wait, best_wait, fitted_outlook, flow_outlook, forecast_of
@@ -82,6 +82,8 @@ class CostAware:
         )
     )
 
+    ways = forced.WAYS
+
     def decide(self, view: View, params: Params) -> Decision:
         """Rest, keep, chase or cross what is due; hold while the book is not sound or the limit forbids the rest."""
         case = begin(view, params)
@@ -103,6 +105,10 @@ class CostAware:
             case.foresee_impact()
         forecast = forecast_of(params) if case.measured else None
         return _stay(case, rung, forecast) if case.own else _rest(case, rung, forecast)
+
+    def decide_as(self, view: View, params: Params, way: str) -> Decision | None:
+        """Cross, or rest once, because it is told to: what `explore:` asks for."""
+        return forced.as_told(view, params, way)
 
 
 class _Way(msgspec.Struct, frozen=True, gc=False):

@@ -9,6 +9,7 @@ crosses, and it crosses at once when the spread opens beyond `placement.calm_exi
 
 from __future__ import annotations
 
+from policies import forced
 from policies.case import NEEDS, NOT_ESTIMATED, Case, Why, begin
 from sor.params import Params
 from sor.policy import Alternative, Decision
@@ -22,6 +23,8 @@ class MakerFirst:
 
     name = "maker_first"
     needs = tuple(sorted({*NEEDS, "placement.refusals_max", "placement.timeout_s_max", "placement.timeouts_max"}))
+
+    ways = forced.WAYS
 
     def decide(self, view: View, params: Params) -> Decision:
         """Rest, keep or cross what is due; hold while the book is not sound or the limit forbids the rest."""
@@ -37,6 +40,10 @@ class MakerFirst:
         if forbidden is not None:
             return case.cross(forbidden)
         return _stay(case) if case.own else _rest(case)
+
+    def decide_as(self, view: View, params: Params, way: str) -> Decision | None:
+        """Cross, or rest once, because it is told to: what `explore:` asks for."""
+        return forced.as_told(view, params, way)
 
 
 def _stay(case: Case) -> Decision:

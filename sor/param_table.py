@@ -16,12 +16,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sor.definition import Definition, Unit, family_of
-from sor.param_rows import chase, forecast, impact, ladder, machines, placement, qvi, regime, remainder, split
+from sor.param_rows import chase, explore, forecast, impact, ladder, machines, placement, qvi, regime, remainder, split
 
 __all__ = ["ALWAYS", "EVERY_REGIME", "RESERVED", "TABLE", "Definition", "Unit", "definition_of"]
 
 _GROUPS: tuple[tuple[Definition, ...], ...] = (
     chase.ROWS,
+    explore.ROWS,
     forecast.ROWS,
     impact.ROWS,
     ladder.ROWS,

@@ -115,6 +115,7 @@ def view_of(
             capabilities.cancel_rtt_ns,
         ),
         memory=parent.memory,
+        parent_id=parent.id,
     )
 
 

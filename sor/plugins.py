@@ -14,7 +14,8 @@ from typing import TypeVar
 from sor.adapter import OpenMarket, OpenVenue
 from sor.emulation import OpenEmulator
 from sor.errors import CallerError
-from sor.policy import Policy, Schedule
+from sor.explore import PREFIX, Explore
+from sor.policy import Forceable, Policy, Schedule
 
 POLICIES = "sor.policies"
 SCHEDULES = "sor.schedules"
@@ -31,13 +32,14 @@ Opened = TypeVar("Opened")
 class _Lazy(Mapping[str, Plugin]):
     """Plug-ins of one group by name; each is imported when it is first looked up, iterating only names them."""
 
-    def __init__(self, names: tuple[str, ...], load: Callable[[str], Plugin]) -> None:
+    def __init__(self, names: tuple[str, ...], load: Callable[[str], Plugin], *, prefix: str = "") -> None:
         self._names = names
         self._load = load
+        self._prefix = prefix  # what may stand before a name, and is known to `load`
 
     def __getitem__(self, name: str) -> Plugin:
         """The plug-in. Raises `KeyError` when there is none, `CallerError` when it is broken."""
-        if name not in self._names:
+        if name.removeprefix(self._prefix) not in self._names:
             raise KeyError(name)
         return self._load(name)
 
@@ -60,7 +62,7 @@ class Plugins:
         self._entries = {key: tuple(sorted(same, key=_described)) for key, same in sorted(found.items())}
         self._policies: dict[str, Policy] = {}
         self._schedules: dict[str, Schedule] = {}
-        self.policies: Mapping[str, Policy] = _Lazy(self.names(POLICIES), self.policy)
+        self.policies: Mapping[str, Policy] = _Lazy(self.names(POLICIES), self.policy, prefix=PREFIX)
         self.schedules: Mapping[str, Schedule] = _Lazy(self.names(SCHEDULES), self.schedule)
 
     @classmethod
@@ -73,8 +75,16 @@ class Plugins:
         return tuple(name for own, name in self._entries if own == group)
 
     def policy(self, name: str) -> Policy:
-        """The placement policy `name`. Raises `CallerError` when there is none, or it is none."""
+        """The placement policy `name`, or the exploring form of it. Raises `CallerError` when there is none."""
         policy = self._policies.get(name)
+        if policy is None and name.startswith(PREFIX):
+            inner = self.policy(name.removeprefix(PREFIX))
+            if not isinstance(inner, Forceable):
+                raise CallerError(
+                    f"policy {inner.name!r} cannot be made to explore, as it cannot be told which way to go; "
+                    "nothing was sent"
+                )
+            policy = self._policies[name] = Explore(inner)
         if policy is None:
             entry = self._entry(POLICIES, name)
             made = _made(entry)

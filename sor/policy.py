@@ -68,7 +68,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True, array_like=T
     placements      everything wanted now; empty means hold: whatever rests is cancelled.
     reason          a short stable word, the policy's own enum; `note` is one sentence for a person.
     inputs          the numbers that decided, by name, for `sor explain`.
-    propensity      probability with which this action was chosen; 1.0 for a deterministic policy.
+    propensity      probability with which this action was chosen, given what came before; 1.0 for a deterministic
+                    policy.
     admissible      names of the alternatives that no invariant removed.
     regime          the market regime whose parameters counted, "" where there was none; not for the policy to say.
     """
@@ -107,6 +108,18 @@ class ChecksOrder(Protocol):
 
     def check(self, order: ParentOrder) -> None:
         """Raise `CallerError` for terms that make no sense with this policy."""
+
+
+@runtime_checkable
+class Forceable(Policy, Protocol):
+    """What a policy may have besides, so that `explore:NAME` can make it do what it would not have done by itself."""
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """Names of what it can be told to do, as its alternatives call them; the order is kept for good."""
+
+    def decide_as(self, view: View, params: Params, way: str) -> Decision | None:
+        """As `decide`, going one of `ways` instead of choosing; None where that is not possible now. Pure."""
 
 
 class Due(msgspec.Struct, frozen=True, gc=False, array_like=True):

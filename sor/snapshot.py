@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from sor.ids import ClOrdId, VenueName
+from sor.ids import ClOrdId, ParentId, VenueName
 from sor.instruments import Instrument
 from sor.market import MarketView
 from sor.orders import Side
@@ -62,6 +62,7 @@ class View(msgspec.Struct, frozen=True, gc=False):
     timeouts         resting orders of this parent that ran out of time so far; requotes: that were moved; refusals:
                      that the venue did not let rest, as they would have taken.
     memory           what the policy returned last time.
+    parent_id        for an experiment's hash; nothing else may depend on it.
     """
 
     now_ns: int
@@ -90,3 +91,4 @@ class View(msgspec.Struct, frozen=True, gc=False):
     instrument: Instrument
     costs: Costs
     memory: dict[str, float]
+    parent_id: ParentId

@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from sor.features import Features
-from sor.ids import ClOrdId, Symbol, VenueName
+from sor.ids import ClOrdId, ParentId, Symbol, VenueName
 from sor.instruments import Instrument
 from sor.market import Levels, MarketView, Trust
 from sor.orders import Side
@@ -133,5 +133,6 @@ def view(market_view: MarketView | None = None, /, **changes: object) -> View:
         instrument=INSTRUMENT,
         costs=COSTS,
         memory={},
+        parent_id=ParentId("p"),
     )
     return msgspec.structs.replace(base, **changes)

@@ -15,7 +15,7 @@ from policies.maker_first import MakerFirst
 from policies.plain_limit import PlainLimit
 from policies.twap import Twap
 from sor.cli.common import Output
-from sor.cli.params import policies
+from sor.cli.policies import policies
 from sor.commands import Cancel, Place
 from sor.decide import decide
 from sor.errors import CallerError
