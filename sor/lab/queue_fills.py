@@ -178,10 +178,8 @@ class QueueFills:
         found = np.full(len(begin), len(self.event_ns))
         key = 2 * orders.price_ticks + (orders.side > 0)
         order = np.lexsort((begin, key))
-        order = order[begin[order] < end[order]]
         starts = np.flatnonzero(np.diff(key[order], prepend=-1))
-        for at, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(order)], strict=True):
-            ours = order[at:stop]
+        for ours in np.split(order, starts[1:]) if len(order) else []:
             level = self._level(int(key[ours[0]]), int(begin[ours[0]]), int(end[ours].max()))
             ahead[ours] = level.displayed(begin[ours])
             if not only_displayed:
