@@ -2,7 +2,7 @@
 
 Cartea and Jaimungal's problem with orders at the touch only (methods 6.1). The parent is worked in `qvi.units` units,
 each an order of its own, so that one can be withdrawn and crossed while the others keep their place. Takers who come
-fill them at the rate of their flow, times `placement.fill_rate_scale`, over the queue ahead and what is ours. Each unit
+fill each at the rate of their flow, times `placement.fill_rate_scale`, over the queue ahead and what is ours. Each unit
 that is not done costs `carry` a second, and being behind the straight line through the slice `qvi.tracking_bps`.
 Backwards from the end of the slice this gives for each unit the moment from which on it is better crossed: units whose
 moment has come are crossed at once, the youngest orders first, and at the next moment it asks again.
@@ -43,6 +43,7 @@ from sor.units import BPS, MS, NS
 
 _STEPS = 64
 """Of the course's grid: its moments are within a hundredth of the slice, which is less than the flow is known to."""
+_ROUNDING_BPS = 1e-9
 _NOT_MEASURED = Alternative("rest", None, None, "flow and volatility are not measured yet")
 _NOTE = "course of the slice; estimate, not calibrated"
 
@@ -205,7 +206,9 @@ def _plan(case: Case, units: _Units, kept: tuple[Rest, ...], left_s: float) -> _
         target_start=units.left - units.whole * left_s / whole_s,
         free_ahead=True,
     )
-    return _read(solve_touch(task, gain=gain, fill_share=ours / (ahead + ours), steps=_STEPS), task, gain)
+    # Each unit that rests is filled at `rate`, and there are the fewer of them the more are done.
+    shares = [rate / task.arrivals_per_s * (units.left - done) for done in range(units.left)]
+    return _read(solve_touch(task, gain=gain, fill_share=shares, steps=_STEPS), task, gain)
 
 
 def _read(course: Course, task: Task, gain: float) -> _Plan:
@@ -217,7 +220,8 @@ def _read(course: Course, task: Task, gain: float) -> _Plan:
     saving = float(values[0]) / task.units + task.cross_cost
     if cross == task.units:
         return _Plan(cross, rest=False, next_s=0.0, saving_bps=saving)
-    rests = gain + float(values[cross + 1]) - float(values[cross]) > 0.0
+    # A fill that is sure to come is worth as much later: within rounding it rests.
+    rests = gain + float(values[cross + 1]) - float(values[cross]) > -_ROUNDING_BPS
     return _Plan(cross, rest=rests, next_s=min(task.horizon_s, float(course.cross_s[cross])), saving_bps=saving)
 
 

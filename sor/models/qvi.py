@@ -28,7 +28,7 @@ Source    Cartea, Jaimungal, Optimal execution with limit and market orders, Qua
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import exp, expm1, inf, log, log1p, sinh
 
 import msgspec
@@ -112,17 +112,21 @@ def solve_depths(task: Task, *, decay: float, steps: int) -> Course:
     return _solve(task, gain, steps)
 
 
-def solve_touch(task: Task, *, gain: float, fill_share: float, steps: int) -> Course:
+def solve_touch(task: Task, *, gain: float, fill_share: float | Sequence[float], steps: int) -> Course:
     """The course of an order that rests at the touch while gain + h(t, q + 1) - h(t, q) > 0, and else nowhere.
 
     gain          of a fill there against the mid: half-spread less maker fee.
-    fill_share    rho: probability that an arrival fills us, in [0, 1].
+    fill_share    rho: units that an arrival fills, in the mean; one number, or N of them by units bought.
     steps         of the time grid, >= 1.
     """
-    share = -expm1(-_step_s(task, steps) * task.arrivals_per_s * fill_share)
+    shares = [fill_share] * task.units if isinstance(fill_share, float | int) else fill_share
+    arrivals = _step_s(task, steps) * task.arrivals_per_s
+    share = np.array([-expm1(-arrivals * each) for each in shares])
 
     def filled(own: FloatArray, above: FloatArray) -> FloatArray:
-        return share * np.maximum(gain + above - own, 0.0)
+        # The first half of a step asks for the units from the second on.
+        earned: FloatArray = share[-len(own) :] * np.maximum(gain + above - own, 0.0)
+        return earned
 
     return _solve(task, filled, steps)
 
@@ -135,45 +139,53 @@ def best_depths(course: Course, *, decay: float) -> FloatArray:
 def _solve(task: Task, gain: Callable[[FloatArray, FloatArray], FloatArray], steps: int) -> Course:
     """Backwards from T: half of what waiting costs, what resting gains, the other half, then the impulse.
 
-    gain    of one step of resting, from h with q bought and h with q + 1, both (N,).
+    gain    of one step of resting, from h with q bought and h with q + 1, both (N,) or both without the first.
     """
-    units = task.units
     step_s = _step_s(task, steps)
-    bought = np.arange(units + 1.0)
-    left = units - bought
+    bought = np.arange(task.units + 1.0)
+    left = task.units - bought
     crossing = task.cross_cost * bought
-    values = np.empty((steps + 1, units + 1))
-    cross_s = np.full(units, task.horizon_s)
-    bound = np.ones(units, dtype=np.bool_)
-    later = np.zeros(units)
-    resting = -left * task.cross_cost
-    for step in range(steps, -1, -1):
-        if step < steps:
-            off = bought - task.target((step + 0.5) * step_s)
-            if task.free_ahead:
-                off = np.minimum(off, 0.0)
-            charge = 0.5 * step_s * (task.tracking * off * off + task.carry * left)
-            from_here = values[step + 1] - charge
-            # The neighbour changes within the step too: first as if it did not, then with the mean of its two ends.
-            own, above = from_here[:-1], from_here[1:]
-            reached = above.copy()
-            reached[:-1] += gain(own[1:], above[1:])
-            resting = from_here - charge
-            resting[:-1] += gain(own, 0.5 * (above + reached))
+    targets = np.array([task.target((step + 0.5) * step_s) for step in range(steps)])
+    off = bought - targets[:, None]
+    if task.free_ahead:
+        off = np.minimum(off, 0.0)
+    charges = 0.5 * step_s * (task.tracking * off * off + task.carry * left)
+    values = np.empty((steps + 1, task.units + 1))
+    values[steps] = -left * task.cross_cost
+    ahead = np.empty((steps, task.units))  # of resting for a step, before crossing
+    for step in range(steps - 1, -1, -1):
+        charge = charges[step]
+        from_here = values[step + 1] - charge
+        # The neighbour changes within the step too: first as if it did not, then with the mean of its two ends.
+        own, above = from_here[:-1], from_here[1:]
+        reached = above.copy()
+        reached[:-1] += gain(own[1:], above[1:])
+        resting = from_here - charge
+        resting[:-1] += gain(own, 0.5 * (above + reached))
         # h(q) = max over j >= q of resting(j) - (j - q) U: one unit is crossed for as long as that is better.
         best = np.maximum.accumulate((resting - crossing)[::-1])[::-1] + crossing
         values[step] = best
-        if step == steps:
+        ahead[step] = resting[:-1] - best[1:] + task.cross_cost
+    return Course(values=values, cross_s=_cross_s(ahead, step_s), step_s=step_s)
+
+
+def _cross_s(ahead: FloatArray, step_s: float) -> FloatArray:
+    """(N,) from when on crossing is better for good, by how far resting is ahead of it in each step, (steps, N).
+
+    A step's value belongs to its middle; between two of them the moment is where the line through them is 0.
+    """
+    steps, units = ahead.shape
+    found = np.empty(units)
+    for unit in range(units):
+        waits = np.flatnonzero(ahead[:, unit] > 0.0)
+        if not len(waits):
+            found[unit] = 0.0
             continue
-        ahead = resting[:-1] - (best[1:] - task.cross_cost)  # of resting for this step, before crossing
-        leaves = bound & (ahead > 0.0)
-        # As a mean over its step it belongs to the middle; the moment is where the line through two of them is 0.
-        part = later[leaves] / (later[leaves] - ahead[leaves])
-        cross_s[leaves] = np.minimum((step + 1.5 - part) * step_s, task.horizon_s)
-        bound &= ~leaves
-        later = ahead
-    cross_s[bound] = 0.0
-    return Course(values=values, cross_s=cross_s, step_s=step_s)
+        last = int(waits[-1])
+        here = float(ahead[last, unit])
+        beyond = float(ahead[last + 1, unit]) if last + 1 < steps else 0.0
+        found[unit] = min(last + 0.5 + here / (here - beyond), float(steps)) * step_s
+    return found
 
 
 def _step_s(task: Task, steps: int) -> float:
