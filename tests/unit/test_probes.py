@@ -53,8 +53,9 @@ def a_market(seed: int, count: int = 400) -> list[Book | Print]:
                 place -= 1
             events.insert(place, shot)
         elif kind < 11:
-            bids = {int(price): int(rng.integers(0, 9)) for price in rng.integers(996, 1001, 2)}
-            asks = {int(price): int(rng.integers(0, 9)) for price in rng.integers(1000, 1005, 2)}
+            size = int(rng.choice([9, 60]))
+            bids = {int(price): int(rng.integers(0, size)) for price in rng.integers(996, 1001, 2)}
+            asks = {int(price): int(rng.integers(0, size)) for price in rng.integers(1000, 1005, 2)}
             events.append(Book(at_ns, bids if kind % 2 else {}, {} if kind % 2 else asks))
         else:
             events.append(Book(at_ns, {998: 6, 999: 7}, {1001: 5, 1002: 3}, snapshot=True))
@@ -97,6 +98,22 @@ def assert_same_as_venue(
     assert refused.tolist() == found.refused.tolist()
     assert filled_ns.tolist() == found.filled_ns.tolist()
     assert 20 < (filled_ns < NEVER).sum() < len(rows)
+
+
+def test_a_cancel_after_a_trade_is_shared_whole() -> None:
+    """100 ahead, 40 of them trade, 100 join behind, 50 are cancelled: 60 - 50 x 60^2 / (60^2 + 100^2) = 46.8 ahead."""
+    events: list[Book | Print] = [
+        Book(100, {999: 100}, {1001: 1}, snapshot=True),
+        Print(200, SELL, 999, 40),
+        Book(200, {999: 60}, {}),
+        Book(300, {999: 160}, {}),
+        Book(400, {999: 110}, {}),
+        Print(500, SELL, 999, 47),
+        Print(600, SELL, 999, 1),
+    ]
+    ours = orders_of([(1, 999, 1, 150, 900)])
+    assert fills_of(tape_of(events), "moderate").fates(ours).filled_ns.tolist() == [600]
+    assert fills_of(tape_of(events)).fates(ours).filled_ns.tolist() == [NEVER]
 
 
 def test_an_order_is_followed_to_its_end_only() -> None:
