@@ -119,7 +119,7 @@ def apply(decision: Decision, view: View, params: Params) -> Ruled:
     allowed = admissible(view, params)
     if not allowed.may_take:
         revisit = _until_sound(view, params, decision)
-        held = msgspec.structs.replace(decision, placements=(), revisit=revisit, admissible=())
+        held = msgspec.structs.replace(decision, placements=(), revisit=revisit, admissible=(), removed=allowed.vetoes)
         return Ruled(held, allowed.vetoes if decision.placements else ())
     fired: list[str] = []
     kept: list[Placement] = []
@@ -150,8 +150,11 @@ def apply(decision: Decision, view: View, params: Params) -> Ruled:
     elif fired and not kept:
         revisit = Revisit(revisit.at_ns, best_moved_ticks=1, triggers=revisit.triggers)
     if not fired:
-        return Ruled(msgspec.structs.replace(decision, revisit=revisit, admissible=names), ())
-    ruled = msgspec.structs.replace(decision, placements=tuple(kept), revisit=revisit, admissible=names)
+        unchanged = msgspec.structs.replace(decision, revisit=revisit, admissible=names, removed=allowed.vetoes)
+        return Ruled(unchanged, ())
+    ruled = msgspec.structs.replace(
+        decision, placements=tuple(kept), revisit=revisit, admissible=names, removed=allowed.vetoes
+    )
     return Ruled(ruled, tuple(veto for veto in Veto if veto in fired))
 
 

@@ -71,7 +71,10 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True, array_like=T
     propensity      probability with which this action was chosen, given what came before; 1.0 for a deterministic
                     policy.
     admissible      names of the alternatives that no invariant removed.
-    regime          the market regime whose parameters counted, "" where there was none; not for the policy to say.
+    removed         names of the invariants that removed the others, whether the policy asked for those or not.
+    regime          the market regime whose parameters counted, "" where there was none.
+
+    What is admissible, what removed the rest, and the regime are not for the policy to say.
     """
 
     placements: tuple[Placement, ...]
@@ -84,6 +87,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True, array_like=T
     admissible: tuple[str, ...] = ()
     memory: Memory = msgspec.field(default_factory=dict)
     regime: str = ""
+    removed: tuple[str, ...] = ()
 
 
 @runtime_checkable

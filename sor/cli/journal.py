@@ -48,12 +48,23 @@ def journal() -> None:
 
 @journal.command("verify")
 @journal_path
+@click.option("--decisions", is_flag=True, help="Also recompute every decision, and compare it bit for bit.")
 @click.pass_context
-def verify_command(ctx: click.Context, path: Path) -> None:
-    """Check every byte of the journal at PATH. Exit code 1 when it does not verify."""
+def verify_command(ctx: click.Context, path: Path, decisions: bool) -> None:
+    """Check every byte of the journal at PATH. Exit code 1 when it does not verify.
+
+    With --decisions each decision is made anew by the policies installed here, from what it saw and the parameters of
+    then. The first that differs is named, with what differs, and the exit code is 1.
+    """
     found = verify(path)
+    recomputed = None
+    if decisions and not found.faults:
+        from sor.cli.story import recompute
+
+        recomputed = recompute(path)
     if ctx.ensure_object(Output).json:
-        say_json({"verifies": not found.faults, **msgspec.structs.asdict(found)})
+        more = {"decisions": recomputed} if decisions else {}
+        say_json({"verifies": not found.faults, **msgspec.structs.asdict(found), **more})
     elif found.faults:
         click.echo(f"{path} does not verify.")
         for fault in found.faults:
@@ -68,6 +79,8 @@ def verify_command(ctx: click.Context, path: Path) -> None:
                 f"  {found.torn_tail_bytes} bytes at the end are an unfinished turn: a router is writing it now, or "
                 "was killed while it did, and then nothing of it was acted upon."
             )
+        if recomputed is not None:
+            click.echo(f"  {recomputed} decisions were made anew, each the same bit for bit.")
     if found.faults:
         ctx.exit(1)
 

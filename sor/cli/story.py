@@ -10,16 +10,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sor.cli.picture import OwnOrders, book_picture
 from sor.cli.words import (
     LIMITS,
     amount,
     bps,
+    compared,
     count,
     denied,
     mid_price,
     moment,
     ordered,
     plain,
+    possible,
     reported,
     seen,
     unanswered,
@@ -38,6 +41,7 @@ from sor.instruments import Instrument
 from sor.journal import Record, Turn, pick, turns
 from sor.journal.index import Index
 from sor.market import MarketView
+from sor.orders import ExecType
 from sor.param_table import Unit, definition_of
 from sor.params import Params, ParamSet, parse
 from sor.parent import Parent
@@ -54,6 +58,9 @@ INDENT = 13
 """Columns that the time before an event takes."""
 UNSAID = (Unit.RATIO, Unit.COUNT, Unit.ONE)
 """Units that say nothing beside the number."""
+
+
+_GONE = (ExecType.CANCELED, ExecType.EXPIRED, ExecType.REJECTED, ExecType.NOT_FOUND)
 
 
 class Story(msgspec.Struct, frozen=True):
@@ -87,6 +94,22 @@ def read_story(journal: Path, parent_id: ParentId, *, check: bool = False) -> St
     for turn in pick(journal, [turn for turn, _ in places]):
         records += _of_turn(turn, wanted)
     return Story(parent, report(record_of(parent, core)), tuple(records), core, sets)
+
+
+def recompute(journal: Path) -> int:
+    """How many decisions of policies a journal holds, each recomputed and the same.
+
+    Raises `ReplayDiverged` naming the first that is not.
+    """
+    decisions = Checked()
+    plugins = Plugins.installed()
+    fold(
+        (list(turn.records) for turn in turns(journal)),
+        policies=plugins.policies,
+        schedules=plugins.schedules,
+        decisions=decisions,
+    )
+    return decisions.count
 
 
 def _noting_sets(read: Iterable[Turn], sets: dict[str, ParamSet]) -> Iterator[list[Record]]:
@@ -139,6 +162,8 @@ class _Teller:
         self._market: MarketView | None = None
         self._told_set = ("", "")
         self._told: tuple[str, ...] = ()
+        self._own = OwnOrders()
+        self._ahead: dict[str, int] = {}
 
     def tell(self, decisions: int | None) -> None:
         """The order, then what happened in its order, then what it cost."""
@@ -160,6 +185,7 @@ class _Teller:
         for at_ns, record in self._story.records:
             if isinstance(record, Looked):
                 self._market = record.market
+                self._ahead = {str(order_id): lots for order_id, lots in record.ahead}
             elif isinstance(record, Decided):
                 told += 1
                 self._decision(at_ns, record, in_full=decisions is None or told <= decisions)
@@ -202,11 +228,19 @@ class _Teller:
             self._told = grounds
 
     def _grounds(self, decision: Decision) -> Iterator[str]:
-        """What a decision saw and weighed."""
+        """What a decision saw, what was possible, and what it weighed."""
         if self._market is not None:
-            yield f"saw {seen(self._instrument, self._market)}"
+            regime = f"; a {decision.regime} market" if decision.regime else ""
+            yield f"saw {seen(self._instrument, self._market)}{regime}"
+            for line in book_picture(self._instrument, self._market, self._own.standing(self._ahead)):
+                yield f"  {line}"
+        yield possible(decision)
         for alternative in decision.alternatives:
             yield f"weighed {weighed(alternative)}"
+        if compared(decision.alternatives):
+            yield compared(decision.alternatives)
+        if decision.propensity != 1.0:
+            yield f"chosen with probability {decision.propensity:.4g}"
         if decision.inputs:
             told = ", ".join(f"{name} {value:.6g}" for name, value in decision.inputs)
             yield f"inputs {told}"
@@ -230,6 +264,7 @@ class _Teller:
 
     def _event(self, at_ns: int, record: Record) -> None:
         said: str | tuple[str, str] = ""
+        self._follow(record)
         if isinstance(record, Place):
             said = f"send {record.order.cl_ord_id}: {ordered(self._instrument, record.order)}"
         elif isinstance(record, Cancel):
@@ -246,6 +281,20 @@ class _Teller:
             said = (f"ended {plain(record.status)}: {filled} filled ({why})", "bold")
         if said:
             self._say(said, when=self._when(at_ns))
+
+    def _follow(self, record: Record) -> None:
+        """What rests after an event."""
+        if isinstance(record, Place) and record.order.post_only:
+            order = record.order
+            self._own.placed(order.cl_ord_id, price_ticks=order.price_ticks, lots=order.qty_lots)
+        elif isinstance(record, Reported):
+            told = record.report
+            if told.exec_type is ExecType.TRADE:
+                self._own.filled(told.cl_ord_id, told.last_lots)
+            elif told.exec_type is ExecType.REPLACED and told.price_ticks:
+                self._own.moved(told.cl_ord_id, told.price_ticks)
+            elif told.exec_type in _GONE:
+                self._own.gone(told.cl_ord_id)
 
     def _costs(self) -> None:
         costs, out = self._story.costs, self._out

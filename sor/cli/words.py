@@ -121,6 +121,23 @@ def wanted(instrument: Instrument, decision: Decision, at_ns: int) -> str:
     return f"{'; '.join(told)} ({plain(decision.reason)})"
 
 
+def possible(decision: Decision) -> str:
+    """What the invariants left to be done, and which of them removed the rest."""
+    why = f", as {' and '.join(plain(name) for name in decision.removed)} forbids more" if decision.removed else ""
+    if not decision.admissible:
+        return f"possible: nothing{why}"
+    return f"possible: {' or '.join(decision.admissible)}{why}"
+
+
+def compared(alternatives: tuple[Alternative, ...]) -> str:
+    """Which way was expected to cost least, and by how much; "" where fewer than two costs are known."""
+    known = sorted((one.cost_bps, one.name) for one in alternatives if one.cost_bps is not None)
+    if len(known) < 2:
+        return ""
+    (least, name), (next_, other) = known[:2]
+    return f"least expected cost: {name}, {next_ - least:.3f} bps below {other}"
+
+
 def weighed(alternative: Alternative) -> str:
     """One way that was costed, and what it was expected to cost."""
     cost = "cost not known" if alternative.cost_bps is None else f"{alternative.cost_bps:+.3f} bps"

@@ -64,7 +64,7 @@ def test_nothing_is_placed_on_a_book_that_is_not_sound(seen: MarketView, veto: V
     before = decided(placement)
     assert admissible(view(seen), BASELINE) == Admissible(may_rest=False, may_take=False, vetoes=(veto,))
     assert apply(before, view(seen), BASELINE) == Ruled(
-        msgspec.structs.replace(before, placements=(), revisit=Revisit(NOW_NS + 3 * NS, 1)), (veto,)
+        msgspec.structs.replace(before, placements=(), revisit=Revisit(NOW_NS + 3 * NS, 1), removed=(veto,)), (veto,)
     )
 
 
@@ -81,7 +81,7 @@ def test_no_calibration_makes_an_old_book_fresh() -> None:
 def test_holding_on_an_unsound_book_changes_nothing_and_asks_again() -> None:
     hold = decided(revisit=Revisit(NOW_NS + 5, None))
     assert apply(hold, view(market(trust=Trust.GAP)), BASELINE) == Ruled(
-        msgspec.structs.replace(hold, revisit=Revisit(NOW_NS + 5, 1)), ()
+        msgspec.structs.replace(hold, revisit=Revisit(NOW_NS + 5, 1), removed=("book_gap",)), ()
     )
 
 
@@ -101,7 +101,8 @@ def test_nothing_rests_above_50_bps() -> None:
 def test_a_rest_turned_into_a_take_keeps_the_policys_words() -> None:
     before = decided(Rest(VENUE, 100, 9_976, EXPIRE_NS, TimeoutBound.FIXED))
     after = apply(before, view(OVER_50), BASELINE).decision
-    assert after == msgspec.structs.replace(before, placements=after.placements, admissible=("take",))
+    removed = {"admissible": ("take",), "removed": ("spread_too_wide",)}
+    assert after == msgspec.structs.replace(before, placements=after.placements, **removed)
 
 
 def test_nothing_rests_that_the_caller_forbids() -> None:
