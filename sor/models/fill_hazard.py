@@ -243,10 +243,8 @@ def _resting_s(edges: tuple[float, ...], spent: tuple[float, ...], until_s: floa
     for end_s, later in zip(edges[1:], spent[1:], strict=True):
         hazard = later - former
         if until_s < end_s:
-            if until_s > start_s:
-                width_s = until_s - start_s
-                total += alive * width_s * _mean_share(hazard * width_s / (end_s - start_s))
-            return total
+            width_s = max(until_s - start_s, 0.0)
+            return total + alive * width_s * _mean_share(hazard * width_s / (end_s - start_s))
         left = exp(-later)
         # (1 - e^-h) / h of a bin, by what is alive at its ends unless their difference is rounding
         if hazard > _COARSE:
@@ -263,17 +261,16 @@ def _resting_s(edges: tuple[float, ...], spent: tuple[float, ...], until_s: floa
 def _incidence(cause: FillCurve, other: FillCurve, by_s: float) -> float:
     """P(left by `by_s`, for `cause`): survival at the start of each bin, times what leaves within, times its share."""
     total = 0.0
-    both = 0.0
-    edges = cause.edges_s
-    for bin_no, start_s in enumerate(edges[:-1]):
-        if by_s <= start_s:
-            break
-        end_s = edges[bin_no + 1]
-        share = (min(by_s, end_s) - start_s) / (end_s - start_s)
-        ours = (cause.spent[bin_no + 1] - cause.spent[bin_no]) * share
-        theirs = (other.spent[bin_no + 1] - other.spent[bin_no]) * share
-        total += exp(-both) * ours * _mean_share(ours + theirs)
-        both += ours + theirs
+    start_s, ours_before, theirs_before, alive = 0.0, 0.0, 0.0, 1.0
+    for end_s, ours_after, theirs_after in zip(cause.edges_s[1:], cause.spent[1:], other.spent[1:], strict=True):
+        ours, theirs = ours_after - ours_before, theirs_after - theirs_before
+        if by_s < end_s:
+            share = max(by_s - start_s, 0.0) / (end_s - start_s)
+            return total + alive * ours * share * _mean_share((ours + theirs) * share)
+        hazard = ours + theirs
+        left = exp(-ours_after - theirs_after)
+        total += ours * ((alive - left) / hazard if hazard > _COARSE else alive * _mean_share(hazard))
+        start_s, ours_before, theirs_before, alive = end_s, ours_after, theirs_after, left
     return total
 
 

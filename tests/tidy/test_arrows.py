@@ -67,6 +67,7 @@ HOMES = {
     "socket": ("venues/*/link*",),
     "click": ("sor/cli/*",),
     "rich": ("sor/cli/*",),
+    "scipy": ("sor/lab/*",),
     "pydantic": ("sor/param*", "sor/config*", "sor/cli/*"),
 }
 
@@ -177,6 +178,8 @@ def test_an_arrow_forwards_is_not(path: str, source: str) -> None:
         ("venues/okx/codec.py", "import httpx", False),
         ("venues/okx/link.py", "import httpx", True),
         ("policies/cross.py", "import rich.table", False),
+        ("sor/models/survival.py", "from scipy.special import expit", False),
+        ("sor/lab/likelihood.py", "from scipy.optimize import minimize", True),
     ],
 )
 def test_libraries_away_from_home_are_found(path: str, source: str, *, lives_there: bool) -> None:

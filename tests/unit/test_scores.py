@@ -81,6 +81,9 @@ def test_brier_scores_by_hand() -> None:
     # Of four, one is censored at 2 with three at risk of it: what ends later, or lasts, weighs 3/2.
     durations, causes = np.array([1.0, 2.0, 3.0, 5.0]), np.array([1, 0, 2, 1])
     assert censoring_weights(durations, causes, horizon_s=4.0) == pytest.approx([1.0, 0.0, 1.5, 1.5])
+    # At one time ends come first: what ended at 2 was watched for certain.
+    tied = censoring_weights(np.array([2.0, 2.0, 3.0, 5.0]), causes=np.array([1, 0, 2, 1]), horizon_s=4.0)
+    assert tied == pytest.approx([1.0, 0.0, 1.5, 1.5])
     assert brier_scores(halves(4), durations, causes, horizon_s=4.0) == pytest.approx([0.25, 0.0, 0.375, 0.375])
     assert brier_scores(halves(4), durations, causes, horizon_s=1.0) == pytest.approx([4 / 9, 1 / 9, 1 / 9, 1 / 9])
 
