@@ -128,8 +128,8 @@ def import_command(
 def record(ctx: click.Context, out: Path, length: str, seed: int, pairs: tuple[str, ...], force: bool) -> None:
     """Record the market of the simulated venue in virtual time: the same seed and options give the same tape.
 
-    Unless options say otherwise it is the zero-intelligence market, with every change of the book by itself (book_ms=0)
-    and without a delay of market data (feed=0), so that a replay can add its own.
+    Unless options say otherwise it is the zero-intelligence market as it is published, without a delay of market data
+    (feed=0), so that whoever reads the tape can add its own. With book_ms=0 every change of the book is by itself.
     """
     from sor.cli.common import progress_of
     from sor.cli.terms import seconds
@@ -141,7 +141,7 @@ def record(ctx: click.Context, out: Path, length: str, seed: int, pairs: tuple[s
     output = ctx.ensure_object(Output)
     length_s = seconds(length)
     given = access_of("simulated", env=None, secrets=None, pairs=pairs).options
-    options = {"market": "zi", "book_ms": "0", "feed": "0", "seed": str(seed), **given}
+    options = {"market": "zi", "feed": "0", "seed": str(seed), **given}
     refuse_occupied(out, overwrite=force)
     with progress_of(output, {"recording": round(length_s)}) as bars:
         bar, task = bars["recording"]

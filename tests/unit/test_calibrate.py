@@ -1,0 +1,337 @@
+"""Calibration on small made-up tapes: planted hazards come out, and what data do not support is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import cache
+from math import exp
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from sor.cli.main import run
+from sor.errors import CallerError
+from sor.ids import Symbol, VenueName
+from sor.lab.calibrate import Calibration, CalibrationPlan, calibrate
+from sor.lab.publish import param_set_of, publish, set_name
+from sor.models.covariates import COVARIATES
+from sor.models.forecast import FORECAST_NEEDS, MARKOUT_IDS, RANGE_IDS, Situation, read_forecast
+from sor.orders import Side
+from sor.params import ParamStore
+from sor.tape import Tape, save_tape
+from sor.units import NS
+from tests.fakes.tape_script import INSTRUMENT, Book, Print, tape_of
+
+SMALL = msgspec.structs.replace(INSTRUMENT, min_notional=Decimal(0))
+PLAN = CalibrationPlan(
+    venue=VenueName("rec"), symbol=Symbol("BTCUSDT"), horizons_s=(1.0, 5.0), inside_ticks=(0,), latency_ns=0
+)
+CALM, BUSY = 0.15, 0.9
+MOVES = 0.4
+
+
+@cache
+def planted(seconds: int, seed: int = 1, *, turns: float = 1.0) -> Tape:
+    """A one-tick market whose spread is now one, now three ticks, and whose takers are then calm or busy.
+
+    A taker sweeps the touch of either side, at the rate `CALM` while the spread is one tick and `BUSY` while it is
+    three; after the share `turns` of the time it is the other way round. All prices move a tick at the rate `MOVES`.
+    """
+    rng = np.random.default_rng(seed)
+    bid, wide, at_s = 10_000, False, 0.0
+    events: list[Book | Print] = []
+
+    def book(*, snapshot: bool = True) -> None:
+        spread = 3 if wide else 1
+        at_ns = round(at_s * NS)
+        events.append(Book(at_ns, {bid: 50, bid - 9: 900}, {bid + spread: 50, bid + 12: 900}, snapshot=snapshot))
+
+    book()
+    next_turn = 0.0
+    while at_s < seconds:
+        busy = wide == (at_s < turns * seconds)
+        rates = np.array([BUSY if busy else CALM, BUSY if busy else CALM, MOVES])
+        at_s += rng.exponential(1 / rates.sum())
+        if at_s >= next_turn:
+            wide, next_turn = not wide, at_s + rng.exponential(12.0)
+            book()
+            continue
+        what = rng.choice(3, p=rates / rates.sum())
+        if what == 2:
+            bid += int(rng.choice([1, -1]))
+            book()
+        else:
+            side = Side.SELL if what else Side.BUY
+            ticks = bid - 1 if what else bid + (3 if wide else 1) + 1
+            events.append(Print(round(at_s * NS), side, ticks, 1))
+    return msgspec.structs.replace(tape_of(events, SMALL), name="planted", digest=f"{seed:016x}")
+
+
+def quietly(what: str) -> None:
+    del what
+
+
+@cache
+def found() -> Calibration:
+    """A calibration that is admitted."""
+    return calibrate([planted(2_000), planted(2_000, 2)], PLAN, quietly)
+
+
+def fill_probability(calibration: Calibration, *, log_spread: float, by_s: float) -> float:
+    """Of an order for which nothing but the spread is out of the ordinary."""
+    fitted = calibration.fitted
+    assert fitted is not None
+    middle = [0.5 * (one.low + one.high) for one in fitted.ranges]
+    middle[COVARIATES.index("log_spread")] = log_spread
+    middle[COVARIATES.index("lean")] = middle[COVARIATES.index("distance")] = 0.0
+    return fitted.hazard.model.curve(middle).probability(by_s)
+
+
+def test_planted_hazards_come_out() -> None:
+    """A sweep of our side or a move of the price through it: each second at CALM or BUSY and half of MOVES."""
+    fitted = found().fitted
+    assert fitted is not None
+    assert fitted.horizon_s == 5.0
+    assert found().refusals == ()
+    # A move reaches the order only where the spread is one tick; the spread stays for 12 s on average.
+    for log_spread, rate in ((0.0, CALM + MOVES / 2), (np.log(3.0), BUSY)):
+        assert fill_probability(found(), log_spread=log_spread, by_s=1.0) == pytest.approx(1 - exp(-rate), rel=0.15)
+    judged = found().judged[-1]
+    assert judged.gain > 0.0
+    assert judged.forecast == pytest.approx(judged.observed, abs=0.05)
+    assert judged.identity is not None
+    assert judged.identity.is_noise
+
+
+def test_the_drift_of_the_unfilled_is_that_of_the_tape() -> None:
+    """Every way down by a tick fills a buy while the spread is one tick, so the unfilled are those it left."""
+    fitted = found().fitted
+    assert fitted is not None
+    middle = [0.5 * (one.low + one.high) for one in fitted.ranges]
+    assert 0.2 < fitted.drift.form(middle) < 1.0
+    judged = fitted.drift_judged
+    assert min(judged.with_covariates, judged.base_only) < judged.nothing
+
+
+def test_support_counts_what_does_not_overlap() -> None:
+    by_horizon = {one.horizon_s: one for one in found().support}
+    assert all(one.enough for one in by_horizon.values())
+    # 70 % of twice 1940 s after the warm-up; one probe a side every 5 s, of which most are filled.
+    assert 700 < by_horizon[5.0].non_overlapping < 1_087
+    assert by_horizon[5.0].non_overlapping < by_horizon[5.0].fills
+    assert by_horizon[5.0].effective is not None
+
+
+def test_too_few_fills_are_refused_by_horizon() -> None:
+    short = calibrate([planted(400)], msgspec.structs.replace(PLAN, horizons_s=(1.0, 5.0, 15.0)), quietly)
+    assert short.fitted is None
+    assert [one.horizon_s for one in short.refusals] == [1.0, 5.0, 15.0]
+    assert all("where 200 are needed: record for longer" in one.reason for one in short.refusals)
+
+
+def test_a_long_wait_is_refused_and_a_short_one_kept() -> None:
+    some = calibrate([planted(1_500)], msgspec.structs.replace(PLAN, horizons_s=(1.0, 5.0, 60.0)), quietly)
+    assert [one.horizon_s for one in some.refusals] == [60.0]
+    assert some.fitted is not None
+    assert some.fitted.horizon_s == 5.0
+
+
+def test_a_fit_that_is_worse_than_counting_is_refused() -> None:
+    """In the held-out part the spread says the opposite, which counting by queue and lean never listened to."""
+    turned = calibrate([planted(2_000, 4, turns=0.73)], PLAN, quietly)
+    assert turned.fitted is None
+    assert [one.horizon_s for one in turned.refusals] == [1.0, 5.0]
+    assert all("forecasts worse than Kaplan-Meier" in one.reason for one in turned.refusals)
+
+
+def test_the_same_tapes_give_the_same_values() -> None:
+    again = calibrate([planted(2_000), planted(2_000, 2)], PLAN, quietly)
+    assert again.fitted is not None
+    assert found().fitted is not None
+    assert set_text(again) == set_text(found())
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"symbol": Symbol("ETHUSDT")}, "is of BTCUSDT on rec, not of ETHUSDT on rec"),
+        ({"venue": VenueName("acme")}, "is of BTCUSDT on rec, not of BTCUSDT on acme"),
+        ({"horizons_s": (5.0, 1.0)}, "--horizons must be some of"),
+        ({"horizons_s": (7.0,)}, "--horizons must be some of"),
+        ({"holdout": 0.0}, "hold out between"),
+        ({"every_s": 1e9}, "--every"),
+        ({"horizons_s": (300.0,)}, "nothing to fit on or to hold out"),
+        ({"from_s": 4_000.0}, "nothing is left of tape planted"),
+        ({"queue": "exact"}, "does not have every order"),
+    ],
+)
+def test_mistakes_are_said(change: dict[str, object], text: str) -> None:
+    with pytest.raises(CallerError, match=text):
+        calibrate([planted(400)], msgspec.structs.replace(PLAN, **change), quietly)
+
+
+def test_no_tape_and_one_tape_twice_are_mistakes() -> None:
+    with pytest.raises(CallerError, match="no tape was named"):
+        calibrate([], PLAN, quietly)
+    with pytest.raises(CallerError, match="named twice"):
+        calibrate([planted(400), planted(400)], PLAN, quietly)
+
+
+# --- publishing ---------------------------------------------------------------------------------------------------
+
+
+BASE = ParamStore().get("baseline", now_ns=0)
+
+
+def set_text(calibration: Calibration) -> str:
+    return param_set_of(calibration, BASE, set_id="acme/2026-11-21")[1]
+
+
+def test_a_set_is_whole_and_reads_as_a_forecast() -> None:
+    made, _ = param_set_of(found(), BASE, set_id="acme/2026-11-21")
+    fitted = found().fitted
+    assert fitted is not None
+    here = made.resolve(VenueName("rec"), Symbol("BTCUSDT"), now_ns=0)
+    assert not here.missing((*FORECAST_NEEDS, *MARKOUT_IDS, *RANGE_IDS))
+    assert not here.missing(record.id for record in BASE.records)
+    assert made.resolve(VenueName("rec"), Symbol("ETHUSDT"), now_ns=0).missing(FORECAST_NEEDS)
+    forecast = read_forecast(here)
+    assert forecast.horizon_s == 5.0
+    middle = tuple([0.5 * (one.low + one.high) for one in fitted.ranges])
+    expected = fitted.hazard.model.curve(middle)
+    got = forecast.curve(Situation(middle, 1.0, 1.0))
+    for at_s in (0.3, 1.0, 5.0):
+        assert got.survival(at_s) == pytest.approx(expected.survival(at_s), rel=1e-4)
+    assert forecast.drift.base == pytest.approx(fitted.drift.base, rel=1e-5)
+    assert forecast.strange(Situation(middle, 1.0, 1.0)) == ()
+
+
+def test_every_fitted_value_says_what_it_rests_on() -> None:
+    made, _ = param_set_of(found(), BASE, set_id="acme/2026-11-21")
+    ours = [record for record in made.records if record.scope.venue == "rec"]
+    assert len(ours) > 50
+    for record in ours:
+        evidence = made.evidence_of(record)
+        assert record.source.startswith("sor calibrate on planted (0000000000000001), planted (0000000000000002)")
+        if record.kind.value == "assumed":
+            assert record.id.startswith(("fill.edge_", "markout.after_s"))
+            continue
+        assert record.interval is not None
+        assert evidence.input_digest == found().digest
+        assert evidence.sample_size
+        assert evidence.score is not None
+    fill = next(record for record in ours if record.id == "fill.lean")
+    score = made.evidence_of(fill).score
+    assert score is not None
+    assert float(score.value) == pytest.approx(found().judged[-1].log_score, rel=1e-5)
+    assert score.reference is not None
+    assert float(score.reference) < float(score.value)
+
+
+def test_a_set_is_written_once(tmp_path: Path) -> None:
+    out = tmp_path / "acme" / "2026-11-21.json"
+    assert set_name(out) == "acme/2026-11-21"
+    publish(set_text(found()), out)
+    assert ParamStore(tmp_path).get("acme", now_ns=0).set_id == "acme/2026-11-21"
+    before = out.read_bytes()
+    with pytest.raises(CallerError, match="published already and is never written over"):
+        set_name(out)
+    with pytest.raises(CallerError, match="never written over; nothing was written"):
+        publish("other", out)
+    assert out.read_bytes() == before
+    assert [file.name for file in out.parent.iterdir()] == ["2026-11-21.json"]
+
+
+@pytest.mark.parametrize("place", ["acme.json", "acme/today.json", "acme/2026-11-21.txt", "Acme Fund/2026-11-21.json"])
+def test_a_place_that_names_no_set_is_refused(place: str, tmp_path: Path) -> None:
+    with pytest.raises(CallerError, match="is no place for a param-set"):
+        set_name(tmp_path / place)
+
+
+# --- the command --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tapes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A tape that is long enough, and one that is not."""
+    folder = tmp_path_factory.mktemp("tapes")
+    for name, tape in (("long", planted(2_000)), ("short", planted(400))):
+        save_tape(tape, folder / name, findings=(), source=(), importer="test")
+    return folder / "long", folder / "short"
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    code = run(["calibrate", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+OF = ("--venue", "rec", "--symbol", "BTC-USDT", "--horizons", "1,5", "--latency", "0")
+
+
+def test_the_command_publishes_a_set(
+    tapes: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "acme" / "2026-11-21.json"
+    code, text, err = said(capsys, tapes[0], *OF, "--out", out)
+    assert (code, err) == (0, "")
+    made = ParamStore(tmp_path).get("acme", now_ns=0)
+    assert f"Published acme/2026-11-21, digest {made.digest}, as {out}." in text
+    assert "Admitted up to 5 s" in text
+    code, _, err = said(capsys, tapes[0], *OF, "--out", out)
+    assert code == 1
+    assert "published already" in err
+
+
+def test_the_command_says_what_it_refuses(tapes: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    code, text, err = said(capsys, tapes[1], *OF)
+    assert (code, err) == (1, "")
+    assert "5 s is refused:" in text
+    assert text.endswith("Nothing was admitted, and nothing was written.\n")
+
+
+def test_the_command_as_json(tapes: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    code, text, _ = said(capsys, tapes[0], *OF, "--from", "10%", "--until", "-60s", "--holdout", "40%", "--json")
+    document = msgspec.json.decode(text)
+    assert code == 0
+    assert document["horizon_s"] == 5.0
+    assert document["plan"]["until_s"] == -60.0
+    assert document["plan"]["holdout"] == 0.4
+    assert document["published"] is None
+    assert float(document["values"]["drift.base"]) > 0.0
+    assert document["tapes"][0]["last_ns"] <= 1_941 * NS
+
+
+MISTAKES: Sequence[tuple[tuple[str, ...], str]] = (
+    (("missing", *OF), "there is no tape at"),
+    ((".", *OF), "is not a tape"),
+    (("TAPE", "--venue", "rec", "--symbol", "ETHUSDT"), "is of BTCUSDT on rec, not of ETHUSDT"),
+    (("TAPE", "--venue", "bingx", "--symbol", "BTCUSDT"), "is of BTCUSDT on rec, not of BTCUSDT on bingx"),
+    (("TAPE", *OF, "--horizons", "300"), "leave nothing to fit on"),
+    (("TAPE", *OF, "--from", "soon"), "duration 'soon'"),
+    (("TAPE", *OF, "--holdout", "150%"), "--holdout '150%'"),
+    (("TAPE", *OF, "--base", "nobody"), "there is no param-set 'nobody'"),
+    (("TAPE", *OF, "--out", "here.json"), "is no place for a param-set"),
+    (("TAPE", "TAPE", *OF), "named twice"),
+)
+
+
+@pytest.mark.parametrize(("arguments", "text"), MISTAKES)
+def test_mistakes_end_in_one_sentence(
+    arguments: tuple[str, ...],
+    text: str,
+    tapes: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = said(capsys, *(tapes[1] if one == "TAPE" else one for one in arguments))
+    assert (code, out) == (1, "")
+    assert err.startswith("sor: ")
+    assert err.count("\n") == 1
+    assert text in err
+    assert list(tmp_path.iterdir()) == []
