@@ -51,7 +51,7 @@ from sor.events import (
 from sor.handle import ParentHandle
 from sor.ids import EPOCH_BOUND, ClOrdId, ParentId, VenueName
 from sor.instruments import Instrument, canonical_symbol
-from sor.intake import admit, as_recorded, check_amend, listed, parent_of, preview
+from sor.intake import Foresight, admit, as_recorded, check_amend, check_size, listed, parent_of, preview
 from sor.journal import Journal, turns
 from sor.market import MarketView, Trust
 from sor.orders import (
@@ -323,6 +323,13 @@ class Router:
     def preview(self, order: ParentOrder) -> Decision:
         """What the order's policy would decide now, alternatives with their expected costs included; nothing is sent.
 
+        Raises as `foresee`.
+        """
+        return self.foresee(order).decision
+
+    def foresee(self, order: ParentOrder) -> Foresight:
+        """What `preview` says, and what the risk gate would say of each placement.
+
         Raises `CallerError` for an order that would be refused, and while its market is not known.
         """
         venue = self._admit(order)
@@ -474,6 +481,8 @@ class Router:
         venue = self._admit(order)
         if isinstance(venue, Parent):
             return self._handle(venue)
+        feed = self._running().feed(venue, canonical_symbol(order.symbol))
+        check_size(self.core, order, venue, feed, now_ns=self._now())
         if order.schedule_args:  # the caller may change his dictionary, but not what was recorded
             order = msgspec.structs.replace(order, schedule_args=dict(order.schedule_args))
         # The handle must be there before the parent can end, which may happen within the turn.

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from sor.adapter import Feed
 from sor.decide import PluginFault, due_of
 from sor.errors import CallerError, VenueFault
 from sor.events import AmendAsked, CancelAsked, ModeSet, TradingMode
@@ -20,8 +21,9 @@ from sor.market import MarketView, Trust
 from sor.orders import Action, Intent, OnNoMarket, ParentOrder, PositionSide, Side, Tif
 from sor.param_table import ALWAYS
 from sor.parent import Parent
-from sor.placement import view_of
+from sor.placement import foreseen, view_of
 from sor.policy import ChecksOrder, Decision, Policy
+from sor.reasons import Denial
 from sor.router import Core
 from sor.snapshot import Cause
 
@@ -173,7 +175,19 @@ def check_amend(parent: Parent, asked: AmendAsked) -> None:
         raise CallerError(f"urgency {asked.urgency} is not within 0 and 1; nothing was changed")
 
 
-def preview(core: Core, order: ParentOrder, venue: VenueName, market: MarketView, *, now_ns: int) -> Decision:
+class Foresight(msgspec.Struct, frozen=True, kw_only=True):
+    """What would become of an order at this moment: the decision, and what the risk gate says of each placement."""
+
+    decision: Decision
+    denials: tuple[Denial | None, ...]
+
+    @property
+    def too_large(self) -> bool:
+        """Whether each placement would be denied for its value alone, which no waiting changes."""
+        return bool(self.denials) and all(denial is Denial.ORDER_NOTIONAL for denial in self.denials)
+
+
+def preview(core: Core, order: ParentOrder, venue: VenueName, market: MarketView, *, now_ns: int) -> Foresight:
     """What the policy of an admitted order would decide on `market` at this moment; nothing is kept (P5)."""
     mid = market.mid_hticks
     if market.trust is not Trust.OK or mid is None:
@@ -205,7 +219,30 @@ def preview(core: Core, order: ParentOrder, venue: VenueName, market: MarketView
         now_ns=now_ns,
     )
     decision, _ = core.decider(parent, core.policies[order.policy], view, params)
-    return decision
+    return Foresight(
+        decision=decision, denials=foreseen(core.desk, parent, view, decision, mode=core.mode, limits=limits)
+    )
+
+
+def check_size(core: Core, order: ParentOrder, venue: VenueName, feed: Feed, *, now_ns: int) -> None:
+    """Raises `CallerError` for an admitted order of which no placement would ever pass the risk gate: all too large.
+
+    Only what its own policy makes of it counts: what a schedule or the policy slices may be of any size. While its
+    market is not known nobody can tell.
+    """
+    instrument = core.instruments[venue, canonical_symbol(order.symbol)]
+    params = core.sets[order.param_set or core.default_set].resolve(venue, instrument.symbol, now_ns=now_ns)
+    most = params["risk.order_notional_max"]
+    value = instrument.value(instrument.lots(order.quantity), feed.mid_hticks(now_ns) // 2)
+    if value <= most:
+        return
+    market = feed.view(now_ns)
+    if market.trust is Trust.OK and preview(core, order, venue, market, now_ns=now_ns).too_large:
+        raise CallerError(
+            f"{order.quantity} {instrument.symbol} is worth about {value:,.0f} {instrument.quote}, {order.policy!r} "
+            f"would place it whole, and risk.order_notional_max allows {most:,.0f} in one order; nothing was sent. Spread it "
+            "over its time with a schedule, or order less"
+        )
 
 
 def _check_plugins(core: Core, order: ParentOrder, instrument: Instrument) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from sor.adapter import Capabilities, NewOrder, ReduceOnly
 from sor.child import Child, Life, Pending
-from sor.desk import Desk
+from sor.desk import Desk, OwnBook
 from sor.events import TradingMode
 from sor.ids import ClOrdId
 from sor.limits import Limits
@@ -243,20 +243,17 @@ def _place_all(
     denials: list[Denial] = []
     nothing_to_reduce = False
     for want, lots_wanted in missing:
-        lots = min(lots_wanted, parent.ledger.free_lots, parent.instrument.max_qty_lots or lots_wanted)
-        if parent.order.reduce_only:
-            budget = reducible_lots(parent, book)
-            if budget is None or budget <= 0:
-                denials.append(Denial.POSITION_UNKNOWN if budget is None else Denial.NOTHING_TO_REDUCE)
-                nothing_to_reduce = budget is not None and not any(book.reducing.values())
-                continue
-            lots = min(lots, budget)
+        lots = _cut(parent, book, lots_wanted)
+        if isinstance(lots, Denial):
+            denials.append(lots)
+            nothing_to_reduce = lots is Denial.NOTHING_TO_REDUCE and not any(book.reducing.values())
+            continue
         if lots <= 0:
             continue
-        take = isinstance(want, Take)
-        ticks = want.collar_ticks if isinstance(want, Take) else want.price_ticks
+        proposal = _proposal(want, lots)
+        take, ticks = proposal.takes, proposal.ticks
         denied = deny(
-            Proposal(takes=take, lots=lots, ticks=ticks),
+            proposal,
             parent=parent,
             book=book,
             venue=venue,
@@ -279,6 +276,47 @@ def _place_all(
                 del book.crosser[parent.side]
         placed += 1
     return Carried(placed=placed, takes=takes, cancels=0, denials=tuple(denials), nothing_to_reduce=nothing_to_reduce)
+
+
+def _cut(parent: Parent, book: OwnBook, lots: int) -> int | Denial:
+    """What of a wanted quantity is free, fits the venue's largest order, and is left to reduce."""
+    lots = min(lots, parent.ledger.free_lots, parent.instrument.max_qty_lots or lots)
+    if not parent.order.reduce_only:
+        return lots
+    budget = reducible_lots(parent, book)
+    if budget is None:
+        return Denial.POSITION_UNKNOWN
+    return min(lots, budget) if budget > 0 else Denial.NOTHING_TO_REDUCE
+
+
+def _proposal(want: Placement, lots: int) -> Proposal:
+    take = isinstance(want, Take)
+    return Proposal(takes=take, lots=lots, ticks=want.collar_ticks if isinstance(want, Take) else want.price_ticks)
+
+
+def foreseen(
+    desk: Desk, parent: Parent, view: View, decision: Decision, *, mode: TradingMode, limits: Limits
+) -> tuple[Denial | None, ...]:
+    """What the risk gate would say of each placement of a parent that has nothing at a venue; nothing is changed."""
+    book = desk.books.get((parent.venue, parent.order.account, parent.instrument.symbol)) or OwnBook()
+    found: list[Denial | None] = []
+    for want in decision.placements:
+        lots = _cut(parent, book, want.qty_lots)
+        if isinstance(lots, Denial):
+            found.append(lots)
+            continue
+        denied = deny(
+            _proposal(want, lots),
+            parent=parent,
+            book=book,
+            venue=desk.venues[parent.venue],
+            market=view.market,
+            mode=mode,
+            limits=limits,
+            now_ns=view.now_ns,
+        )
+        found.append(denied)
+    return tuple(found)
 
 
 def _clear_the_way(desk: Desk, parent: Parent, collar: int, now_ns: int, limits: Limits) -> None:

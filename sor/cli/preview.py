@@ -21,7 +21,7 @@ from sor.cli.live import Interrupts
 from sor.cli.notes import noted, unsaid
 from sor.cli.trade import Job
 from sor.cli.venue import listed_on
-from sor.cli.words import seen, wanted, weighed
+from sor.cli.words import plain, seen, wanted, weighed
 from sor.engine import Router
 from sor.errors import InDoubt, NotSent
 from sor.instruments import Instrument
@@ -29,6 +29,7 @@ from sor.market import MarketView, Trust
 from sor.orders import PositionSide
 from sor.plugins import Plugins
 from sor.policy import Decision
+from sor.reasons import Denial
 from sor.units import rate_bps
 
 MARKET_WAIT_S = 15.0
@@ -37,7 +38,10 @@ NOTHING_SENT = "Dry run: nothing was placed, nothing was changed."
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What a dry run saw. `account` is None where it could not be read; `at_ns` is when it was decided."""
+    """What a dry run saw. `account` is None where it could not be read; `at_ns` is when it was decided.
+
+    denials    what the risk gate said of each placement, None where it would let it through.
+    """
 
     job: Job
     instrument: Instrument
@@ -46,6 +50,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     account: AccountState | None
     open_orders: int | None
     decision: Decision
+    denials: tuple[Denial | None, ...]
     at_ns: int
 
     @property
@@ -86,7 +91,7 @@ async def _look(job: Job, router: Router, adapter: VenueAdapter) -> Seen:
     with anyio.move_on_after(MARKET_WAIT_S):
         while not _known(router.market(order.symbol), marks=adapter.capabilities.marks):  # noqa: ASYNC110 - a look
             await anyio.sleep(MARKET_POLL_S)
-    decision = router.preview(order)
+    foresight = router.foresee(order)
     account: AccountState | None = None
     open_orders: int | None = None
     try:
@@ -101,7 +106,8 @@ async def _look(job: Job, router: Router, adapter: VenueAdapter) -> Seen:
         market=router.market(order.symbol),
         account=account,
         open_orders=open_orders,
-        decision=decision,
+        decision=foresight.decision,
+        denials=foresight.denials,
         at_ns=time.time_ns(),
     )
 
@@ -135,6 +141,9 @@ def show_preview(out: Console, found: Seen) -> None:
     table.add_row(by, f"would {wanted(instrument, decision, found.at_ns)}")
     if decision.note:
         table.add_row("", decision.note)
+    if any(found.denials):
+        denied = ", ".join("through" if denial is None else plain(denial) for denial in found.denials)
+        table.add_row("risk gate", f"would deny it now: {denied}", style="red")
     for alternative in decision.alternatives:
         table.add_row("weighed", weighed(alternative))
     if decision.inputs:
@@ -160,5 +169,6 @@ def say_preview(found: Seen) -> None:
             "position": found.position,
             "open_orders": found.open_orders,
             "decision": msgspec.structs.asdict(found.decision),
+            "denials": found.denials,
         }
     )

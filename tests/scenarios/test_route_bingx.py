@@ -163,7 +163,7 @@ MISTAKES: Mapping[str, tuple[tuple[str, ...], int, str]] = {
     "insufficient margin": (
         ("--qty", "3", "--leverage", "1"),
         5,
-        "bingx refused 5 orders (101204 Insufficient margin, available",
+        "bingx refused 1 order (101204 Insufficient margin, available",
     ),
 }
 

@@ -294,7 +294,12 @@ def test_a_dry_run_shows_what_would_be_decided_and_places_nothing(sor: Sor, tmp_
     )
     assert re.search(r"^cross +would take 0\.020 now, at 60\d+\.\d or better \(cross\) *$", out, re.MULTILINE)
     assert "weighed" in out
+    large = sor(*CROSS, "--dry-run", "--qty", "9")
+    assert "risk gate  would deny it now: order notional" in re.sub(" +", " ", large[1]).replace(
+        "risk gate ", "risk gate  "
+    )
     document = json.loads(sor(*CROSS, "--dry-run", "--json")[1])
+    assert document["denials"] == [None]
     assert (document["dry_run"], document["position"], document["decision"]["reason"]) == (True, "0.000", "cross")
     assert list(tmp_path.iterdir()) == []
 

@@ -20,6 +20,7 @@ from sor.events import TradingMode, VenueUp
 from sor.handle import ParentHandle
 from sor.ids import AccountId, ParentId, Symbol, VenueName
 from sor.journal import Journal, Record, turns, verify
+from sor.market import Trust
 from sor.orders import (
     Action,
     ExecType,
@@ -31,6 +32,7 @@ from sor.orders import (
     PositionSide,
     Side,
 )
+from sor.reasons import Denial
 from sor.units import NS
 from venues.simulated.adapter import SimulatedVenue, open_venue
 from venues.simulated.options import read
@@ -550,6 +552,30 @@ async def test_a_preview_costs_the_alternatives_and_sends_nothing(tmp_path: Path
         decision = router.preview(order("maybe", policy="maker_first"))
         assert {one.name for one in decision.alternatives} >= {"cross", "rest"}
         assert [parent.parent_id for parent in router.parents()] == ["warm"]
+
+
+async def test_an_order_that_no_slice_of_could_ever_be_placed_is_refused_at_the_door(tmp_path: Path) -> None:
+    """250,000 USDT are allowed in one order; a coin costs 60,000."""
+    async with Router(Settings(journal=tmp_path / "j", watch=("BTCUSDT",)), venues=[ladder()]) as router:
+        await until(lambda: router.market("BTCUSDT").trust is Trust.OK)
+        large = order("large", quantity=Decimal(5))
+        assert router.foresee(large).denials == (Denial.ORDER_NOTIONAL,)
+        with pytest.raises(
+            CallerError, match=r"worth about 300,0\d\d USDT, 'cross' would place it whole, and .* 250,000"
+        ):
+            await router.submit(large)
+        assert router.parents() == ()
+        fits = order("fits", quantity=Decimal(4))
+        assert router.foresee(fits).denials == (None,)
+        # Two slices of 150,000 pass; so may one whose position is smaller than what was ordered.
+        await router.submit(order("sliced", quantity=Decimal(5), schedule="twap", schedule_args={"slices": 2.0}))
+        await router.submit(order("exit", quantity=Decimal(5), side=Side.SELL, reduce_only=True))
+
+
+async def test_a_market_that_is_not_known_refuses_nobody_at_the_door(tmp_path: Path) -> None:
+    async with Router(Settings(journal=tmp_path / "j"), venues=[open_venue({"market": "empty"})]) as router:
+        handle = await router.submit(order("large", quantity=Decimal(5)))
+        assert handle.parent.active
 
 
 @pytest.mark.parametrize(
