@@ -438,6 +438,14 @@ class Situated(Protocol):
 
 
 @runtime_checkable
+class Keyed(Protocol):
+    """An adapter that needs keys."""
+
+    def check_keys(self) -> None:
+        """Look for them; asks nobody. Raises `CallerError`, saying which to set where, when there are none."""
+
+
+@runtime_checkable
 class Identified(Protocol):
     """An adapter that can tell the account it trades from every other."""
 
@@ -456,6 +464,16 @@ OpenVenue = Callable[[dict[str, str]], VenueAdapter]
 Options that every venue with environments knows: `env`, `secrets` (a file with keys), `allow_live` ("yes"), `symbols`
 (what will be traded, with commas between). Raises `CallerError` for one it does not know, or cannot use.
 """
+
+
+@runtime_checkable
+class HasEnvironments(Protocol):
+    """What opens a venue that has environments, and says which: an `OpenVenue` with an attribute."""
+
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """The words that its option `env` may have."""
+
 
 OpenMarket = Callable[[dict[str, str]], MarketSource]
 """An entry point of group `sor.markets`, with the same options as the venue of that name."""

@@ -24,7 +24,7 @@ import anyio.abc
 import msgspec
 
 from sor import __version__
-from sor.adapter import AccountState, Selective, Situated, VenueAdapter
+from sor.adapter import AccountState, Keyed, Selective, Situated, VenueAdapter
 from sor.caretaker import Caretaker, Listener, open_children
 from sor.caretaker import Reconciled as Reconciled
 from sor.child import Life
@@ -113,6 +113,9 @@ class Router:
     async def __aenter__(self) -> Router:
         settings = self._settings
         self._check_environment()
+        for adapter in self._adapters:
+            if isinstance(adapter, Keyed):
+                adapter.check_keys()  # before a journal is made that nobody will use
         journal = _open_journal(settings)
         tasks = anyio.create_task_group()
         await tasks.__aenter__()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
 
-from sor.adapter import OpenMarket, OpenVenue
+from sor.adapter import HasEnvironments, OpenMarket, OpenVenue
 from sor.emulation import OpenEmulator
 from sor.errors import CallerError
 from sor.explore import PREFIX, Explore
@@ -111,6 +111,11 @@ class Plugins:
         """What opens the venue `name`. Raises `CallerError` when there is none, or it cannot be called."""
         opens: OpenVenue = self._opener(VENUES, name, "a venue")
         return opens
+
+    def environments(self, name: str) -> tuple[str, ...]:
+        """The environments that the venue `name` states, () where it states none. Raises `CallerError` as `venue`."""
+        opens: object = self.venue(name)
+        return opens.environments if isinstance(opens, HasEnvironments) else ()
 
     def market(self, name: str) -> OpenMarket:
         """What opens the public side of the venue `name`. Raises `CallerError` as `venue`."""

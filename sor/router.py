@@ -550,7 +550,11 @@ class Core:
         if child.life is _IN_DOUBT:
             proof = self.desk.proof_ns(child)
             why = "the venue gives no bound after which absence is proven" if proof is None else "still no evidence"
-            text = f"order {child.order.cl_ord_id} is in doubt after {child.checks} lookups: {why}"
+            text = (
+                f"order {child.order.cl_ord_id} is in doubt after {child.checks} lookups: {why}. Look it up at the "
+                f"venue; if nothing is known of it there, settle it (`--settle {child.order.cl_ord_id}=FILLED`, "
+                "`Router.settle`)"
+            )
         elif child.cancel_wanted:
             text = f"order {child.order.cl_ord_id} is to be withdrawn, and the venue still has it"
         else:

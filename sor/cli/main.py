@@ -3,8 +3,10 @@
 Nothing but the standard library is imported up here, by `sor.cli.stopped` neither. The commands need half a second to
 load, and in that half second, too, Ctrl-C is to end in a sentence and not in a traceback.
 
-Exit codes: 0 fine, 1 an error, 2 wrong usage, 3 a run in which the venue's books contradict the router; 128 and the
-signal's number where a signal or a closed pipe ended it (130 for Ctrl-C). `sor route` has more: see `sor.cli.outcome`.
+Exit codes: 0 fine, 1 an error, 2 wrong usage (what was typed cannot be read: no number, no duration, not one of the
+words; what can be read and does not fit the venue, the market or the journal is an error), 3 a run in which the venue's
+books contradict the router; 128 and the signal's number where a signal or a closed pipe ended it (130 for Ctrl-C).
+`sor route` has more: see `sor.cli.outcome`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from types import FrameType
 from sor.cli.stopped import QUIET_S, SIGNALS, Stopped
 
 EXIT_ERROR = 1
+EXIT_USAGE = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_PIPE_CLOSED = 128 + signal.SIGPIPE
 
@@ -79,6 +82,7 @@ def _run(arguments: list[str]) -> int:
     import click
 
     from sor.cli.root import cli
+    from sor.cli.terms import BadValue
     from sor.errors import SorError
 
     try:
@@ -93,7 +97,7 @@ def _run(arguments: list[str]) -> int:
         code = error.exit_code
     except SorError as error:
         _say(str(error))
-        code = EXIT_ERROR
+        code = EXIT_USAGE if isinstance(error, BadValue) else EXIT_ERROR
     sys.stdout.flush()  # here, where a full disk or a closed pipe still gets its answer
     return code
 

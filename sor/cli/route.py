@@ -22,7 +22,9 @@ from sor.errors import CallerError
 @click.option("--policy", default="cost_aware", show_default=True, help="How to place it; see `sor policies`.")
 @click.option("--limit", help="Worst price of any fill.")
 @click.option("--deadline", default="60s", show_default=True, help="By when it must have ended, like 90s or 5m.")
-@click.option("--urgency", default=0.5, show_default=True, help="From 0, patient, to 1, now.")
+@click.option(
+    "--urgency", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="From 0, patient, to 1, now."
+)
 @click.option("--reduce-only", is_flag=True, help="Only reduce a position, never open or flip one.")
 @click.option("--schedule", default="immediate", show_default=True, help="How it is spread over its time.")
 @click.option("--schedule-arg", "schedule_args", multiple=True, metavar="NAME=NUMBER", help="Such as slices=5.")

@@ -16,6 +16,7 @@ import click
 import msgspec
 
 from sor.adapter import Check, CheckState, VenueAdapter
+from sor.cli.terms import BadValue
 from sor.errors import CallerError, NotSent
 from sor.ids import Symbol, VenueName
 from sor.instruments import Instrument, canonical_symbol
@@ -106,7 +107,7 @@ def venue_options(command: Command) -> Command:
         click.option(
             "--env",
             type=click.Choice(ENVS, case_sensitive=False),
-            help="Which of the venue's environments; without it the venue's own choice, which is never live.",
+            help="Which of the environments that the venue has; without it its own choice, never live.",
         ),
     ):
         command = option(command)
@@ -129,24 +130,25 @@ def access_of(
     symbol    what it is about: a venue out there lists a thousand contracts, and says more of one that is named.
     orders    orders may be sent. With env `live` that takes `allow_live` and the environment variable `SOR_ALLOW_LIVE`;
               only looking takes neither, and then nothing here orders anything.
-    Raises    `CallerError`; nothing was opened.
+    Raises    `CallerError`, `BadValue` for what cannot be read; nothing was opened.
     """
     options: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not name or not equals:  # not repeated here: it may be anything, a key too
-            raise CallerError("--option: write each like KEY=VALUE; nothing was opened")
+            raise BadValue("--option: write each like KEY=VALUE; nothing was opened")
         if name in options:
-            raise CallerError(f"--option {name}: give each once; nothing was opened")
+            raise BadValue(f"--option {name}: give each once; nothing was opened")
         if name in _OWN:
-            raise CallerError(f"--option {name}: use {_OWN[name]}, which is checked; nothing was opened")
+            raise BadValue(f"--option {name}: use {_OWN[name]}, which is checked; nothing was opened")
         if any(word in name.lower() for word in _SECRET_WORDS):
-            raise CallerError(
+            raise BadValue(
                 f"--option {name}: keys do not belong on a command line, where every process can read them; nothing "
                 "was opened. Put them into a file and name it with --secrets, or into the environment"
             )
         options[name] = value
     if env:
+        _check_env(venue, env)
         options["env"] = env
     if secrets is not None:
         options["secrets"] = str(secrets)
@@ -160,6 +162,13 @@ def access_of(
             )
         options["allow_live"] = "yes"
     return Access(venue=venue, env=env or "", paper=paper, options=options)
+
+
+def _check_env(venue: str, env: str) -> None:
+    """Raises `BadValue` for an environment that the venue says it has not; one that says nothing decides later."""
+    known = Plugins.installed().environments(venue)
+    if known and env not in known:
+        raise BadValue(f"{venue} has no environment {env!r}; nothing was opened. It has: {', '.join(known)}")
 
 
 def _is_real(venue: str) -> bool:

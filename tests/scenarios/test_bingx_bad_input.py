@@ -234,12 +234,18 @@ LINES: Mapping[str, Line] = {
     "firewall": Line(
         faults=("firewall",),
         raises=NotSent,
-        says=("shuts this address out: http 403 a page, not JSON", "nothing was ordered. Stay away for five"),
+        says=(
+            "shuts this address out: http 403 Forbidden: a page of the gateway",
+            "nothing was ordered. Stay away for five",
+        ),
     ),
     "maintenance": Line(
         faults=("maintenance",),
         raises=NotSent,
-        says=("did not answer: http 503 a page, not JSON", "nothing was ordered. Try again later"),
+        says=(
+            "did not answer: http 503 Service Unavailable: a page of the gateway",
+            "nothing was ordered. Try again later",
+        ),
     ),
     "server gone in the middle of an order": Line(
         gone_s=0.8,

@@ -421,6 +421,15 @@ async def test_b7_a_journal_of_another_environment_is_not_even_opened(
     assert not (tmp_path / "j").exists()
 
 
+async def test_missing_keys_are_found_before_a_journal_is_made(tmp_path: Path) -> None:
+    venue = open_venue({"env": "vst", "secrets": str(tmp_path / "nowhere")})
+    router = Router(Settings(journal=tmp_path / "j", environment=Environment.DEMO), venues=[venue])
+    with pytest.raises(CallerError, match="nowhere cannot be read"):
+        async with router:
+            pass
+    assert not (tmp_path / "j").exists()
+
+
 # --- over TCP, in real time -------------------------------------------------------------------------------------------
 
 

@@ -78,7 +78,7 @@ _log = logging.getLogger(__name__)
 
 
 class BingxVenue:
-    """A `VenueAdapter`, `Diagnosed`, `Identified`, `Selective` and `Situated`. Made by `open_venue`.
+    """A `VenueAdapter`, `Diagnosed`, `Identified`, `Keyed`, `Selective` and `Situated`. Made by `open_venue`.
 
     links    makes the links of a session: over TCP unless somebody brings others.
     """
@@ -108,6 +108,10 @@ class BingxVenue:
         """What this session can do; the account's position mode changes it."""
         on = self._on
         return capabilities(hedge=False) if on is None else on.capabilities
+
+    def check_keys(self) -> None:
+        """Whether there are keys to connect with. Raises `CallerError`, saying which to set where; nothing is asked."""
+        self._settings.keys()
 
     async def connect(self, sink: Sink, scheduler: Scheduler) -> None:
         """Open the session: contracts and fees are known, and the account socket stands, when this returns.
@@ -460,11 +464,19 @@ def _venue_ns(report: ExecutionReport) -> int:
     return report.venue_ns
 
 
-def open_venue(options: dict[str, str]) -> BingxVenue:
-    """An unconnected BingX, from configuration; `venues.bingx.options.TABLE` lists the options.
+class _Opens:
+    """`open_venue`: an `OpenVenue` that says which environments there are."""
 
-    Raises `CallerError`, naming the option, for bad options: env live without permission is one. Keys are read when it
-    connects.
-    """
-    settings = read(options)
-    return BingxVenue(settings, LeanLinks if settings.transport is TransportKind.LEAN else NetLinks)
+    environments = tuple(env.value for env in Env)
+
+    def __call__(self, options: dict[str, str]) -> BingxVenue:
+        """An unconnected BingX, from configuration; `venues.bingx.options.TABLE` lists the options.
+
+        Raises `CallerError`, naming the option, for bad options: env live without permission is one. Keys are read when
+        it connects, or `check_keys` asks for them.
+        """
+        settings = read(options)
+        return BingxVenue(settings, LeanLinks if settings.transport is TransportKind.LEAN else NetLinks)
+
+
+open_venue = _Opens()

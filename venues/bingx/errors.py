@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from http import HTTPStatus
 from typing import assert_never
 
 import msgspec
@@ -339,7 +340,7 @@ def judge_answer(*, status: int, body: bytes, asked: Asked, enveloped: bool = Tr
             return _verdict(_SILENCE, "http 200", unreadable, asked) if enveloped else None
         return judge_code(code=opened.code, text=opened.text, asked=asked) if opened.code else None
     code = f"http {status}"
-    text = "a page, not JSON" if opened is None else f"{opened.code} {opened.text}".rstrip()
+    text = _page(status) if opened is None else f"{opened.code} {opened.text}".rstrip()
     meaning = _BY_STATUS.get(status)
     if meaning is None:
         return _verdict(_BUSY if status >= 500 else _SILENCE, code, text, asked)
@@ -348,6 +349,15 @@ def judge_answer(*, status: int, body: bytes, asked: Asked, enveloped: bool = Tr
         if known.cause is not Cause.UNLISTED:
             return known
     return _verdict(meaning, code, text, asked)
+
+
+def _page(status: int) -> str:
+    """What an answer is that is no JSON: of a gateway in front of BingX, which has said nothing itself."""
+    phrase = _PHRASES.get(status, "")
+    return f"{phrase + ': ' if phrase else ''}a page of the gateway in front of BingX, not an answer of its own"
+
+
+_PHRASES: Mapping[int, str] = {status.value: status.phrase for status in HTTPStatus}
 
 
 def judge_unreadable(error: VenueFault, *, asked: Asked) -> Verdict:
