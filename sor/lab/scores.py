@@ -171,19 +171,20 @@ def brier_scores(forecast: Forecast, durations_s: Floats, causes: Ints, *, horiz
 def censoring_weights(durations_s: Floats, causes: Ints, *, horizon_s: float) -> Floats:
     """Weight of each sample at a horizon, (N,): 1 / P(still watched) at its end or then; 0 if censored before.
 
-    The probability is the Kaplan-Meier curve of the time to censoring, just before an end and at the horizon.
+    The probability is the Kaplan-Meier curve of the time to censoring, just before. Who was watched until the very
+    horizon is known to have lasted.
     """
     ended = causes != CENSORED
     watched = censoring_curve(durations_s, ended)
-    at_horizon = float(watched.at(np.array([horizon_s]))[0])
-    if at_horizon <= 0.0 or float(durations_s.max()) < horizon_s:
+    at_horizon = float(watched.before(np.array([horizon_s]))[0])
+    if at_horizon <= 0.0:
         raise CallerError(
             f"no sample is watched for {horizon_s} s, the longest for {durations_s.max()} s; nothing can be said of "
             "that horizon. Take a shorter one"
         )
     done = ended & (durations_s <= horizon_s)
     chance = np.where(done, watched.before(durations_s), at_horizon)
-    return np.where(done | (durations_s > horizon_s), 1.0 / np.maximum(chance, _LEAST), 0.0)
+    return np.where(done | (durations_s >= horizon_s), 1.0 / np.maximum(chance, _LEAST), 0.0)
 
 
 # --- calibration ------------------------------------------------------------------------------------------------------

@@ -48,9 +48,19 @@ def test_every_pin_has_a_hash() -> None:
 
 def test_the_tests_environment_holds_no_peer() -> None:
     pyproject_text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    names = [entry.partition("==")[0] for entry in LOCKED["wanted"](pyproject_text, LOCK, ["dev", "fast", "trio"])]
-    assert {"numpy", "httpcore", "pytest", "uvloop"} <= set(names)  # a base, an indirect, a tool and an extra
-    assert not {"nautilus-trader", "hftbacktest", "pandas"} & set(names)
+    named = re.search(r"^\$\(VENV\)/ready: EXTRAS := (.+)$", text_of("Makefile") or "", re.MULTILINE)
+    assert named is not None
+    extras = named[1].split()
+    names = [entry.partition("==")[0] for entry in LOCKED["wanted"](pyproject_text, LOCK, extras)]
+    assert {"numpy", "httpcore", "pytest", "uvloop", "scipy"} <= set(names)  # a base, an indirect, a tool, two extras
+    assert not {"nautilus-trader", "hftbacktest", "pandas", "lifelines", "statsmodels"} & set(names)
+
+
+def test_the_base_holds_nothing_that_only_fitting_needs() -> None:
+    pyproject_text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    names = [entry.partition("==")[0] for entry in LOCKED["wanted"](pyproject_text, LOCK, [])]
+    assert "numpy" in names
+    assert not {"scipy", "pandas"} & set(names)
 
 
 def test_an_unlocked_dependency_is_refused() -> None:

@@ -1,5 +1,8 @@
 """Fits find again what was planted, and say how sure they are."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -18,6 +21,24 @@ def sample(count: int, seed: int, *, watched_s: float = 60.0) -> tuple[Floats, F
     covariates = rng.normal([0.5, 0.0, -3.0], [1.0, 0.5, 2.0], (count, 3))
     durations, causes = drawn_fills(planted(), covariates, rng, watched_s=watched_s)
     return covariates, durations, causes
+
+
+# --- without the extra ------------------------------------------------------------------------------------------------
+
+
+def test_without_scipy_one_can_forecast_and_score_but_not_fit() -> None:
+    program = (
+        "import sys; sys.modules['scipy'] = sys.modules['scipy.optimize'] = sys.modules['scipy.special'] = None\n"
+        "import sor.models.fill_hazard, sor.models.survival, sor.lab.scores\n"
+        "from sor.errors import CallerError\n"
+        "for module in ('fitting', 'lifetimes'):\n"
+        "    try:\n"
+        "        __import__(f'sor.lab.{module}')\n"
+        "    except CallerError as error:\n"
+        "        print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.count("Install sor[lab]") == 2
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------

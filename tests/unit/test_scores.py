@@ -88,6 +88,15 @@ def test_brier_scores_by_hand() -> None:
     assert brier_scores(halves(4), durations, causes, horizon_s=1.0) == pytest.approx([4 / 9, 1 / 9, 1 / 9, 1 / 9])
 
 
+def test_who_was_watched_until_the_very_horizon_has_lasted() -> None:
+    # All are watched for 4 s: nothing is censored before, so nothing is weighted.
+    durations, causes = np.array([1.0, 4.0, 4.0, 4.0]), np.array([1, 0, 0, 1])
+    assert censoring_weights(durations, causes, horizon_s=4.0).tolist() == [1.0, 1.0, 1.0, 1.0]
+    assert brier_scores(halves(4), durations, causes, horizon_s=4.0) == pytest.approx([0.25] * 4)
+    # And where all have ended, every later horizon is known.
+    assert censoring_weights(durations, np.ones(4, np.int64), horizon_s=9.0).tolist() == [1.0] * 4
+
+
 def test_d_calibration_by_hand() -> None:
     # S(T) of 0.5 and 0.25 and one censored at 0.5, which is spread over [0, 0.5]: two halves.
     found = d_calibration(halves(3), np.array([1.0, 4.0, 1.0]), np.array([1, 1, 0]), bins=2)
