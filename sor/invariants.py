@@ -3,6 +3,11 @@
     no placement      on a book that is empty, gapped, crossed or locked, or older than the stale limit: hold.
     no resting        above a spread of 50 bps; where the caller forbids it; with less time left than a cancel and a
                       crossing take. Such a `Rest` becomes a `Take` of the same size: the caller wants it done.
+    no new order      rests in a market unlike all that the param-set was fitted on, where the set says what that was: a
+                      covariate of the order is beyond its range by more than `STRANGE_WIDTHS` of the range. Estimates
+                      have no support there, so it becomes a `Take` at the collar. What rests keeps its place, and an
+                      order rests where the limit forbids to cross, as that is all there is. Until flow and volatility
+                      rest on `placement.window_s_min` of data a market is not known to be unlike anything.
     no resting        at a price that would take: it is moved back to the near side of the far touch (post-only always).
                       An own order that the market has come through is in the book already and takes nothing by
                       staying: it is kept where it is, and not made larger.
@@ -22,6 +27,7 @@ from typing import assert_never
 import msgspec
 
 from sor.market import Trust
+from sor.models.covariates import COVARIATES, covariates_of
 from sor.params import Params
 from sor.policy import Decision, Placement, Rest, Take
 from sor.pricing import collar_ticks, nearer_ticks
@@ -34,6 +40,9 @@ SPREAD_BPS_MAX = 50.0
 """Nothing rests in a market wider than this (S3)."""
 STALE_MS_CAP = 10_000.0
 """`market.stale_ms_max` counts up to here, whatever a param-set says."""
+
+STRANGE_WIDTHS = 0.5
+"""A range holds 99 % of a fit's orders. Of a Gaussian covariate this far beyond lies one order in four million."""
 
 _WIDE = Trigger("spread_bps", above=True, level=SPREAD_BPS_MAX)
 
@@ -48,6 +57,7 @@ class Veto(StrEnum):
     SPREAD_TOO_WIDE = "spread_too_wide"
     MAY_NOT_REST = "may_not_rest"
     TOO_LATE_TO_REST = "too_late_to_rest"
+    UNLIKE_FIT = "unlike_fit"
     WOULD_TAKE = "would_take"
     LIMIT_PRICE = "limit_price"
     BELOW_ONE_TICK = "below_one_tick"
@@ -72,6 +82,7 @@ class Ruled(msgspec.Struct, frozen=True, gc=False):
 
 
 _ALL = Admissible(may_rest=True, may_take=True, vetoes=())
+_UNLIKE = Admissible(may_rest=False, may_take=True, vetoes=(Veto.UNLIKE_FIT,))
 
 
 def admissible(view: View, params: Params) -> Admissible:
@@ -114,7 +125,8 @@ def admissible(view: View, params: Params) -> Admissible:
 def apply(decision: Decision, view: View, params: Params) -> Ruled:
     """What is left of a policy's decision: inadmissible placements replaced, and the names of what replaced them.
 
-    The invariants are named in the order of the module's list, each once, and only those that changed something.
+    The invariants are named in the order of the module's list, each once, and only those that changed something. Where
+    a market is unlike the fit, `inputs` say in what: the covariate, and the bound of its range that it is beyond.
     """
     allowed = admissible(view, params)
     if not allowed.may_take:
@@ -122,6 +134,7 @@ def apply(decision: Decision, view: View, params: Params) -> Ruled:
         held = msgspec.structs.replace(decision, placements=(), revisit=revisit, admissible=(), removed=allowed.vetoes)
         return Ruled(held, allowed.vetoes if decision.placements else ())
     fired: list[str] = []
+    strange: dict[str, float] = {}
     kept: list[Placement] = []
     left = view.open_lots
     rests = False
@@ -132,7 +145,9 @@ def apply(decision: Decision, view: View, params: Params) -> Ruled:
         if order.venue == view.market.venue and view.side * (order.price_ticks - touch) >= 0
     ]
     for wanted in decision.placements:
-        placement = _admit(wanted, view, params, allowed, touch, through, fired)
+        unlike = _unlike_fit(wanted, view, params, touch) if allowed.may_rest and params.ranges else {}
+        strange |= unlike
+        placement = _admit(wanted, view, params, _UNLIKE if unlike else allowed, touch, through, fired)
         if placement is None:
             continue
         if placement.qty_lots > left or placement.qty_lots <= 0:
@@ -153,9 +168,47 @@ def apply(decision: Decision, view: View, params: Params) -> Ruled:
         unchanged = msgspec.structs.replace(decision, revisit=revisit, admissible=names, removed=allowed.vetoes)
         return Ruled(unchanged, ())
     ruled = msgspec.structs.replace(
-        decision, placements=tuple(kept), revisit=revisit, admissible=names, removed=allowed.vetoes
+        decision,
+        placements=tuple(kept),
+        revisit=revisit,
+        admissible=names,
+        removed=allowed.vetoes,
+        inputs=(*decision.inputs, *strange.items()),
     )
     return Ruled(ruled, tuple(veto for veto in Veto if veto in fired))
+
+
+def _unlike_fit(wanted: Placement, view: View, params: Params, touch: int) -> dict[str, float]:
+    """In what a new resting order is unlike all that the set was fitted on: nothing for what takes or rests already."""
+    market = view.market
+    features = market.features
+    side = view.side
+    if not isinstance(wanted, Rest) or features is None or wanted.qty_lots <= 0 or wanted.venue != market.venue:
+        return {}
+    if view.limit_ticks is not None and side * (touch - view.limit_ticks) > 0:
+        return {}
+    if "placement.window_s_min" in params and features.window_s < params["placement.window_s_min"]:
+        return {}
+    if any(order.price_ticks == wanted.price_ticks and order.leaves_lots >= wanted.qty_lots for order in view.resting):
+        return {}
+    covariates = covariates_of(
+        features,
+        side,
+        bid_ticks=market.bids[0][0],
+        ask_ticks=market.asks[0][0],
+        price_ticks=wanted.price_ticks,
+        ahead_lots=dict(market.ladder(side.opposite)).get(wanted.price_ticks, 0),
+        lots=wanted.qty_lots,
+    )
+    found: dict[str, float] = {}
+    for name, value, (low, high) in zip(COVARIATES, covariates, params.ranges, strict=True):
+        spare = STRANGE_WIDTHS * (high - low)
+        if not low - spare <= value <= high + spare:
+            found |= {
+                f"fit_{name}": value,
+                f"fit_{name}_{'min' if value < low else 'max'}": low if value < low else high,
+            }
+    return found
 
 
 def _admit(

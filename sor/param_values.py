@@ -6,7 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from sor.definition import family_of
 from sor.features import Features
+from sor.models.covariates import COVARIATES
 from sor.regime import THRESHOLDS, Regime, Thresholds, regime_of
+
+_RANGES = tuple(f"range.{name}_{end}" for name in COVARIATES for end in ("low", "high"))
 
 
 class Params:
@@ -15,11 +18,13 @@ class Params:
     set_id    the set's name, such as `baseline/2026-11-21`.
     digest    content digest of the whole set, 16 hex characters; goes into every decision record.
 
+    ranges    where nearly all orders lay that it was fitted on: (low, high) of each of `COVARIATES`; none if not given.
+
     What it gives as such holds in no particular regime; `within` gives what holds in one. Numbers are read by
     `params["placement.collar_bps"]`, words by `params.choice(...)`, a family by `params.family("fill.beta_NN")`.
     """
 
-    __slots__ = ("_choices", "_families", "_thresholds", "_values", "_within", "digest", "set_id")
+    __slots__ = ("_choices", "_families", "_thresholds", "_values", "_within", "digest", "ranges", "set_id")
 
     def __init__(
         self,
@@ -36,6 +41,9 @@ class Params:
         self._choices = dict(choices or {})
         self._families = _families(self._values)
         self._within = dict(within or {})
+        self.ranges: tuple[tuple[float, float], ...] = ()
+        if not self.missing(_RANGES):
+            self.ranges = tuple([(values[f"range.{name}_low"], values[f"range.{name}_high"]) for name in COVARIATES])
         self._thresholds: Thresholds | None = None
         if not self.missing(THRESHOLDS):
             bounds = {field: self._values[f"regime.{field}"] for field in Thresholds.__struct_fields__}
