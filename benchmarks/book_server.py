@@ -2,6 +2,7 @@
 
 It speaks BingX's market socket: a handshake, one subscription that it acknowledges, and then every frame it was made
 with, in pieces of many, so that it costs next to nothing beside a client. Frames are made before anybody connects.
+Behind the first `LEAD` of them it rests, so that whoever times the others can begin when it has taken those.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,7 +27,12 @@ LEVELS = 20
 MID_TICKS = 600_000
 FIRST_MS = 1_760_000_000_000
 STEP_MS = 200
+LEAD = 50
+"""Messages before the rest: with them a client has connected, imported what it does late, and filled its caches."""
+LEAD_MS = FIRST_MS + (LEAD - 1) * STEP_MS
+_REST_S = 0.1
 _TEXT, _BINARY = 1, 2
+_GOODBYE = 0x88
 
 
 def messages(kind: str, count: int) -> Iterator[bytes]:
@@ -70,22 +77,23 @@ def framed(payload: bytes, *, packed: bool) -> bytes:
 
 def serve(kind: str, *, packed: bool, count: int) -> None:
     """Serve on a free port of loopback until standard input ends; the port is the first line of standard output."""
-    stream = b"".join([framed(message, packed=packed) for message in messages(kind, count)])
+    frames = [framed(message, packed=packed) for message in messages(kind, count)]
+    streams = (b"".join(frames[:LEAD]), b"".join(frames[LEAD:]))
     listener = socket.create_server(("127.0.0.1", 0), backlog=8)
     print(listener.getsockname()[1], flush=True)
-    threading.Thread(target=_accept, args=(listener, stream, packed), daemon=True).start()
+    threading.Thread(target=_accept, args=(listener, streams, packed), daemon=True).start()
     sys.stdin.read()
 
 
-def _accept(listener: socket.socket, stream: bytes, packed: bool) -> None:
+def _accept(listener: socket.socket, streams: tuple[bytes, bytes], packed: bool) -> None:
     while True:
         client, _ = listener.accept()
         with client, suppress(OSError):
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            _push(client, stream, packed=packed)
+            _push(client, streams, packed=packed)
 
 
-def _push(client: socket.socket, stream: bytes, *, packed: bool) -> None:
+def _push(client: socket.socket, streams: tuple[bytes, bytes], *, packed: bool) -> None:
     """One client: handshake, subscription, everything, and then wait for it to leave."""
     head = b""
     while b"\r\n\r\n" not in head:
@@ -99,8 +107,10 @@ def _push(client: socket.socket, stream: bytes, *, packed: bool) -> None:
     )
     asked = msgspec.json.decode(_unmasked(client.recv(65_536)), type=dict[str, object])
     answer = msgspec.json.encode({"id": asked["id"], "code": 0, "msg": "", "dataType": "", "data": None})
-    client.sendall(framed(answer, packed=packed) + stream)
-    while client.recv(65_536):
+    client.sendall(framed(answer, packed=packed) + streams[0])
+    time.sleep(_REST_S)
+    client.sendall(streams[1])
+    while (said := client.recv(65_536)) and said[0] != _GOODBYE:
         pass
 
 

@@ -135,7 +135,7 @@ def stages(kind: str) -> list[Stage]:
         ("message into an event", lambda at: read_topic(pushes[at], listing, at), 1),
         ("event into the feed", lambda at: feed.on_event(events[at]), 1),
         ("the same with a watch", lambda at: watched.on_event(events[at]), 1),
-        ("the same, and all features read", lambda at: _read(feed, events[at]), 1),
+        ("from message to all features read", lambda at: _read(feed, read_topic(pushes[at], listing, at)[0]), 1),
     ]
     if kind == "diff":
         found.insert(-3, ("chain of updates", lambda at: chain.judge(events[at]), 1))  # type: ignore[arg-type]

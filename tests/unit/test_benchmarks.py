@@ -198,6 +198,7 @@ def test_every_message_is_taken_and_the_book_is_as_it_was_sent(kind: str, packed
         pytest.importorskip("uvloop")
     with book_server.serving(kind, packed=packed, count=60) as port:
         assert len(book_path.ours(port, kind, 60, fast=fast)) == 1
+        assert len(book_path.ours(port, kind, 60, fast=fast, reads=True)) == 1
 
 
 def test_a_message_too_many_is_wrong_work() -> None:

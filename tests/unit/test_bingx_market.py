@@ -181,6 +181,40 @@ def test_a_best_price_that_cannot_be_is_a_fault_in_a_depth_too(text: str) -> Non
         pushed("BTC-USDT@depth5", {"bids": [["1", "1"]], "asks": [[text, "1"]]})
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["nan", "1"],
+        ["59999.5", "nan"],
+        ["59999.5", "inf"],
+        ["59999.5", "-1"],
+        ["-59999.5", "1"],
+        ["0.0", "1"],
+        ["59999.5", ""],
+        ["59999.", "x"],
+        ["59999.5"],
+        ["59999.5", None],
+    ],
+)
+def test_a_broken_level_in_the_middle_is_found_when_it_comes(row: list[object]) -> None:
+    good = [["60000.0", "1"], ["59999.0", "1"]]
+    push = frame("BTC-USDT@depth5", {"bids": [good[0], row, good[1]], "asks": [["70000", "1"]]})
+    with pytest.raises(VenueFault):
+        read_topic(push, BTC, RECV_NS)
+
+
+def test_the_best_of_a_side_is_known_at_once_whatever_its_order_and_lengths() -> None:
+    bids = [["9999.9", "1"], ["10000.1", "2"], ["9999.8", "3"], ["10000.0", "4"]]
+    asks = [["100000.0", "5"], ["99999.9", "6"], ["100000.1", "7"]]
+    (update,) = pushed("BTC-USDT@depth5", {"bids": bids, "asks": asks})
+    assert isinstance(update, BookUpdate)
+    assert isinstance(update.bids, LateLevels)
+    assert isinstance(update.asks, LateLevels)
+    assert (update.bids.best, update.asks.best) == ((100_001, 2_000), (999_999, 6_000))
+    assert update.bids == ((100_001, 2_000), (100_000, 4_000), (99_999, 1_000), (99_998, 3_000))
+    assert update.asks == ((999_999, 6_000), (1_000_000, 5_000), (1_000_001, 7_000))
+
+
 decimals = st.builds(
     lambda whole, rest: f"{whole}.{rest}" if rest else str(whole),
     st.integers(1, 99_999),

@@ -15,7 +15,7 @@ import msgspec
 
 from sor.errors import VenueFault
 from venues.bingx.steps import plain
-from venues.plumbing.inflate import inflate_gzip
+from venues.plumbing.inflate import Inflate, inflate_gzip
 
 _T = TypeVar("_T")
 
@@ -42,9 +42,9 @@ _ENVELOPE = msgspec.json.Decoder(Envelope)
 _TEXT = msgspec.json.Decoder(str)
 
 
-def inflate(frame: bytes) -> bytes:
+def inflate(frame: bytes, member: Inflate = inflate_gzip) -> bytes:
     """The message in a frame: one gzip member, or plain bytes as they are. `VenueFault` when it does not inflate."""
-    return inflate_gzip(frame, FRAME_BYTES_MAX) if frame[:2] == _GZIP_MAGIC else frame
+    return member(frame, FRAME_BYTES_MAX) if frame[:2] == _GZIP_MAGIC else frame
 
 
 def decoded(decoder: msgspec.json.Decoder[_T], message: bytes | msgspec.Raw, what: str) -> _T:

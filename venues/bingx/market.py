@@ -308,8 +308,10 @@ def _late_depth(push: TopicData, listing: Listing, recv_ns: int) -> BookUpdate |
     # As `whole_lots` has it, without the call.
     bid_lots = lots if (lots := round(bid_qty * steps)) / steps <= bid_qty else lots - 1
     ask_lots = lots if (lots := round(ask_qty * steps)) / steps <= ask_qty else lots - 1
-    if not (bid_lots and ask_lots) or _again(bids, bid) or _again(asks, ask):
+    if not (bid_lots and ask_lots):
         return None
+    if (len(bids) > 1 and bids[1][0] == bid) or (len(asks) > 1 and asks[1][0] == ask):
+        return None  # the best price twice
     return BookUpdate(
         symbol=listing.instrument.symbol,
         bids=LateLevels((best_bid, bid_lots), bids, ticks.steps, steps),
@@ -318,11 +320,6 @@ def _late_depth(push: TopicData, listing: Listing, recv_ns: int) -> BookUpdate |
         recv_ns=recv_ns,
         snapshot=True,
     )
-
-
-def _again(rows: _LateRows, price: float) -> bool:
-    """Whether the second level has the first one's price."""
-    return len(rows) > 1 and rows[1][0] == price
 
 
 def _snapshot(listing: Listing, bids: _Rows, asks: _Rows, venue_ns: int, recv_ns: int) -> BookUpdate:

@@ -29,6 +29,7 @@ from venues.bingx.market import (
 )
 from venues.bingx.session import Session
 from venues.plumbing.frames import Address
+from venues.plumbing.inflate import Inflate, inflate_gzip
 from venues.plumbing.socket import Acked, Data, Denied, Heard, Phase, Pinged, SocketRules, SocketSession
 
 RULES: Final = SocketRules(silence_ns=SILENCE_MAX_NS, spacing_ns=120 * MS, topics_max=TOPICS_MAX)
@@ -44,13 +45,18 @@ _log = logging.getLogger(__name__)
 
 
 class MarketDialect:
-    """How the market socket speaks."""
+    """How the market socket speaks. `member`: what inflates a gzip member."""
+
+    __slots__ = ("_member",)
+
+    def __init__(self, member: Inflate = inflate_gzip) -> None:
+        self._member = member
 
     def read(self, payload: bytes, recv_ns: int) -> Heard:
         """What a frame says. Raises `ValueError` when it cannot be read."""
         del recv_ns
         try:
-            frame = read_frame(inflate(payload))
+            frame = read_frame(inflate(payload, self._member))
         except VenueFault as error:
             raise ValueError(str(error)) from error
         if isinstance(frame, TopicData):
