@@ -29,7 +29,9 @@ from math import sqrt
 
 import msgspec
 
+from policies import forced
 from policies.case import NEEDS, NOT_ESTIMATED, Case, Why, begin
+from policies.parts import kept_rests, least_lots
 from sor.models.drift import selection
 from sor.models.rule import break_even
 from sor.models.split import SplitPrices, WeibullOutflow, expected_cost, rest_quantity
@@ -58,6 +60,7 @@ class JoinAndCross:
     """Placement policy: part of an order rests at the touch, the other part crosses."""
 
     name = "join_and_cross"
+    ways = forced.WAYS
     needs = tuple(
         sorted(
             {
@@ -65,6 +68,7 @@ class JoinAndCross:
                 "placement.drift_scale",
                 "placement.refusals_max",
                 "placement.risk_weight",
+                "placement.timeout_s_max",
                 "placement.timeouts_max",
                 "placement.unmeasured_timeout_s",
                 "split.horizon_s",
@@ -82,10 +86,17 @@ class JoinAndCross:
             return case
         if not case.crossable:
             return case.stay_within_limit()
+        left = case.remainder() if case.own else None
+        if left is not None:
+            return left
         forbidden = case.forbidden() or case.worn_out()
         if forbidden is not None:
             return case.cross(forbidden)
         return _stay(case) if case.own else _split(case)
+
+    def decide_as(self, view: View, params: Params, way: str) -> Decision | None:
+        """Cross, or rest once, because it is told to: what `explore:` asks for."""
+        return forced.as_told(view, params, way)
 
 
 class _Parts(msgspec.Struct, frozen=True, gc=False):
@@ -103,14 +114,9 @@ def _stay(case: Case) -> Decision:
     kept = case.kept()
     if kept is None:
         return case.cross(Why.RAN_AWAY) if case.chased_out() else _split(case)
-    orders: list[Rest] = []
-    left = case.view.open_lots
-    for order in case.own:
-        lots = min(left, order.leaves_lots)
-        if lots > 0:
-            orders.append(Rest(order.venue, lots, order.price_ticks, order.expire_ns, TimeoutBound.NONE))
-            left -= lots
-    return kept if left < _least_lots(case) else _split(case, tuple(orders), kept.revisit)
+    rests = kept_rests(case)
+    left = case.view.open_lots - sum([order.qty_lots for order in rests])
+    return kept if left < least_lots(case) else _split(case, rests, kept.revisit)
 
 
 def _split(case: Case, kept: tuple[Rest, ...] = (), revisit: Revisit | None = None) -> Decision:
@@ -200,15 +206,9 @@ def _loss_bps(advantage: float, root: float, under: float, risk: float) -> float
     return root * selection(high) + under
 
 
-def _least_lots(case: Case) -> int:
-    """The smallest order that the venue takes at the touch."""
-    instrument = case.view.instrument
-    return instrument.min_qty_lots if case.view.reduce_only else instrument.min_lots_at(case.near)
-
-
 def _whole_part(case: Case, rest_lots: int, lots: int) -> int:
     """Lots to rest so that neither part is below what the venue takes."""
-    least = _least_lots(case)
+    least = least_lots(case)
     if rest_lots < least:
         return 0
     return lots if lots - rest_lots < least else rest_lots

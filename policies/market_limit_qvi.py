@@ -30,15 +30,17 @@ from math import expm1, sqrt
 
 import msgspec
 
+from policies import forced
 from policies.case import NEEDS, Case, Why, begin
 from policies.cross import walk_ticks
+from policies.parts import kept_rests, least_lots
 from sor.models.drift import selection
 from sor.models.qvi import Course, Task, solve_touch
 from sor.params import Params
 from sor.policy import Alternative, Decision, Rest, Take
 from sor.pricing import collar_ticks, nearer_ticks
 from sor.reasons import TimeoutBound
-from sor.snapshot import Resting, View
+from sor.snapshot import View
 from sor.units import BPS, MS, NS
 
 _STEPS = 64
@@ -61,6 +63,7 @@ class MarketLimitQvi:
     """Placement policy: the units of an order rest at the touch, and cross one by one as their moments come."""
 
     name = "market_limit_qvi"
+    ways = forced.WAYS
     needs = tuple(
         sorted(
             {
@@ -69,6 +72,7 @@ class MarketLimitQvi:
                 "placement.fill_rate_scale",
                 "placement.refusals_max",
                 "placement.risk_weight",
+                "placement.timeout_s_max",
                 "placement.timeouts_max",
                 "qvi.horizon_s",
                 "qvi.review_ms",
@@ -85,12 +89,19 @@ class MarketLimitQvi:
             return case
         if not case.crossable:
             return case.stay_within_limit()
+        left = case.remainder() if case.own else None
+        if left is not None:
+            return left
         forbidden = case.forbidden() or case.worn_out()
         if forbidden is not None:
             return case.cross(forbidden)
         if case.too_wide(params["placement.calm_exit_ratio"] if case.own else 1.0):
             return case.cross(Why.WIDE)
         return _work(case)
+
+    def decide_as(self, view: View, params: Params, way: str) -> Decision | None:
+        """Cross, or rest once, because it is told to: what `explore:` asks for."""
+        return forced.as_told(view, params, way)
 
 
 class _Units(msgspec.Struct, frozen=True, gc=False):
@@ -151,17 +162,11 @@ def _left_s(case: Case) -> tuple[float, TimeoutBound]:
 
 def _units_of(case: Case) -> _Units:
     view = case.view
-    least = _least_lots(case)
+    least = least_lots(case)
     lots = max(1, least, view.parent_lots // max(1, int(case.params["qvi.units"])))
     left = max(1, view.open_lots // lots + (view.open_lots % lots >= least))
     done = view.filled_lots - case.slice["filled"]
     return _Units(lots, left, left + done / lots)
-
-
-def _least_lots(case: Case) -> int:
-    """The smallest order that the venue takes at the touch."""
-    instrument = case.view.instrument
-    return instrument.min_qty_lots if case.view.reduce_only else instrument.min_lots_at(case.near)
 
 
 def _plan(case: Case, units: _Units, kept: tuple[Rest, ...], left_s: float) -> _Plan | None:
@@ -229,20 +234,7 @@ def _kept(case: Case) -> tuple[Rest, ...] | None:
     """Our orders that may stay where they are, oldest first; None when the touch has run away from one old enough."""
     if not case.own:
         return ()
-    if case.kept() is None:
-        return None
-    orders: list[Rest] = []
-    left = case.view.open_lots
-    for order in sorted(case.own, key=_since):
-        lots = min(left, order.leaves_lots)
-        if lots > 0:
-            orders.append(Rest(order.venue, lots, order.price_ticks, order.expire_ns, TimeoutBound.NONE))
-            left -= lots
-    return tuple(orders)
-
-
-def _since(order: Resting) -> int:
-    return order.since_ns
+    return None if case.kept() is None else kept_rests(case)
 
 
 def _answer(
@@ -299,7 +291,7 @@ def _rests(
         if order.qty_lots <= left:
             found.append(order)
             left -= order.qty_lots
-    least = _least_lots(case)
+    least = least_lots(case)
     while left >= least:
         lots = units.lots if left - units.lots >= least else left
         found.append(Rest(case.view.market.venue, lots, case.near, expire_ns, bound))

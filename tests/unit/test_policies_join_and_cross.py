@@ -14,7 +14,7 @@ from sor.market import MarketView, Trust
 from sor.models.rule import expected_difference_bps
 from sor.orders import Side
 from sor.params import Params
-from sor.policy import Decision, Policy, Rest, Take
+from sor.policy import Decision, Forceable, Policy, Rest, Take
 from sor.reasons import TimeoutBound
 from sor.revisit import Trigger
 from sor.snapshot import View
@@ -220,3 +220,18 @@ def test_the_limit_bounds_both_parts() -> None:
     assert [one.collar_ticks for one in at_touch.placements if isinstance(one, Take)] == [100_001]
     within = asked(big(limit_ticks=99_990))
     assert (within.reason, sizes(within)) == (Why.REST_AT_LIMIT, (1_000, 0))
+
+
+def test_what_is_below_the_minimum_keeps_resting() -> None:
+    least = msgspec.structs.replace(view().instrument, min_qty_lots=50)
+    own = resting(100_000, 30)
+    decision = asked(big(instrument=least, open_lots=30, filled_lots=70, resting=(own,), timeouts=9))
+    assert [one.qty_lots for one in decision.placements if isinstance(one, Rest)] == [30]
+    assert not any(isinstance(one, Take) for one in decision.placements)
+
+
+def test_it_can_be_told_to_cross_and_to_rest() -> None:
+    assert isinstance(POLICY, Forceable)
+    told = [POLICY.decide_as(big(), BASELINE, way) for way in POLICY.ways]
+    assert [type(one.placements[0]) for one in told if one is not None] == [Take, Rest]
+    assert POLICY.decide_as(big(limit_ticks=99_990), BASELINE, "cross") is None

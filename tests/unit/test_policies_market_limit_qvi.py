@@ -14,7 +14,7 @@ from sor.models.drift import selection
 from sor.models.rule import expected_difference_bps
 from sor.orders import Side
 from sor.params import Params
-from sor.policy import Decision, Policy, Rest, Take
+from sor.policy import Decision, Forceable, Policy, Rest, Take
 from sor.reasons import TimeoutBound
 from sor.snapshot import Resting, View
 from sor.units import NS
@@ -203,3 +203,18 @@ def test_before_flow_is_measured_units_rest() -> None:
 def test_it_crosses_all_where_nothing_may_rest(seen: View, reason: Why) -> None:
     decision = asked(seen)
     assert (decision.reason, sizes(decision)) == (reason, ([], 100))
+
+
+def test_what_is_below_the_minimum_keeps_resting() -> None:
+    least = msgspec.structs.replace(view().instrument, min_qty_lots=50)
+    own = resting(100_000, 30)
+    decision = asked(seen_in(instrument=least, open_lots=30, filled_lots=70, resting=(own,), timeouts=9))
+    assert [one.qty_lots for one in decision.placements if isinstance(one, Rest)] == [30]
+    assert not any(isinstance(one, Take) for one in decision.placements)
+
+
+def test_it_can_be_told_to_cross_and_to_rest() -> None:
+    assert isinstance(POLICY, Forceable)
+    told = [POLICY.decide_as(seen_in(), BASELINE, way) for way in POLICY.ways]
+    assert [type(one.placements[0]) for one in told if one is not None] == [Take, Rest]
+    assert POLICY.decide_as(seen_in(limit_ticks=99_990), BASELINE, "cross") is None
