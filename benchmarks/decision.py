@@ -19,8 +19,11 @@ from sor.decide import decide
 from sor.feed import LiveFeed
 from sor.ids import ParentId
 from sor.market import BookUpdate, MarketEvent, MarketView, TradePrint
+from sor.models.covariates import COVARIATES
+from sor.models.drift import DRIFT_COVARIATES
+from sor.models.fill_hazard import EDGES_S
 from sor.orders import ParentOrder, Side
-from sor.params import parse
+from sor.params import Params, parse
 from sor.parent import Parent
 from sor.policy import Rest
 from sor.revisit import Revisit, Trigger
@@ -140,11 +143,30 @@ def event_arms(count: int) -> tuple[Callable[[], Sequence[float]], Callable[[], 
     return ours, theirs
 
 
-def decision_arms(count: int) -> tuple[Callable[[], Sequence[float]], Callable[[], Sequence[float]]]:
-    """Nanoseconds a decision: an event into the book, all features, `cost_aware` and the invariants; and by hand."""
+def forecasting(params: Params) -> Params:
+    """The same set with fitted models: their size is what costs time, so the values are made up."""
+    edges_s = EDGES_S[1:]
+    values = {f"fill.edge_{number:02}": edge_s for number, edge_s in enumerate(edges_s)}
+    values |= {f"fill.alpha_{number:02}": -1.0 for number in range(len(edges_s))}
+    values |= {f"fill.{name}": -0.01 for name in COVARIATES} | {"fill.se": 0.1}
+    values |= {f"drift.{name}": 0.01 for name in DRIFT_COVARIATES} | {"drift.base": 0.2, "drift.se": 0.05}
+    return Params(
+        set_id=params.set_id, digest=params.digest, values={**params.as_dict(), **values}, choices=params.choices()
+    )
+
+
+def decision_arms(
+    count: int, *, fitted: bool = False
+) -> tuple[Callable[[], Sequence[float]], Callable[[], Sequence[float]]]:
+    """Nanoseconds of each decision: an event into the book, all features, `cost_aware`, the invariants; and by hand.
+
+    fitted    by fitted models instead of measured flow.
+    """
     stream = pushed(events(WARM_EVENTS + count))
     warm, rest = stream[:-count], stream[-count:]
     params = parse(param_text(), where=PARAM_SET).resolve(INSTRUMENT.venue, INSTRUMENT.symbol, now_ns=START_NS)
+    if fitted:
+        params = forecasting(params)
     policy = CostAware()
     order = ParentOrder(
         parent_id=ParentId("decision"), symbol="BTCUSDT", side=Side.BUY, quantity=INSTRUMENT.quantity(OPEN_LOTS)
@@ -163,28 +185,30 @@ def decision_arms(count: int) -> tuple[Callable[[], Sequence[float]], Callable[[
     def ours() -> Sequence[float]:
         feed = _watched(warm)
         rests = 0
-        begun_ns = process_time_ns()
+        taken: list[float] = []
         for event in rest:
+            begun_ns = process_time_ns()
             feed.on_event(event)
             now_ns = event.recv_ns
             decision, _ = decide(parent, policy, _view(feed.view(now_ns), now_ns, costs), params)
+            taken.append(process_time_ns() - begun_ns)
             rests += isinstance(decision.placements[0], Rest) and decision.reason == Why.REST
-        taken_ns = process_time_ns() - begun_ns
         if not rests:
             raise WrongWork("cost_aware never found that resting is worth it in a calm market")
-        return [taken_ns / len(rest)]
+        return taken
 
     def theirs() -> Sequence[float]:
         book = ByHand(warm)
         rests = 0
-        begun_ns = process_time_ns()
+        taken: list[float] = []
         for event in rest:
+            begun_ns = process_time_ns()
             book.take(event)
             rests += book.decide() > 0
-        taken_ns = process_time_ns() - begun_ns
+            taken.append(process_time_ns() - begun_ns)
         if not rests:
             raise WrongWork("the baseline never rested in a calm market")
-        return [taken_ns / len(rest)]
+        return taken
 
     return ours, theirs
 
@@ -192,6 +216,7 @@ def decision_arms(count: int) -> tuple[Callable[[], Sequence[float]], Callable[[
 def _view(market: MarketView, now_ns: int, costs: Costs) -> View:
     mid_hticks = market.bids[0][0] + market.asks[0][0]
     return View(
+        parent_id=ParentId("decision"),
         now_ns=now_ns,
         cause=Cause.REVISIT,
         side=Side.BUY,
@@ -213,6 +238,7 @@ def _view(market: MarketView, now_ns: int, costs: Costs) -> View:
         resting=(),
         timeouts=0,
         requotes=0,
+        refusals=0,
         market=market,
         instrument=INSTRUMENT,
         costs=costs,
@@ -221,7 +247,7 @@ def _view(market: MarketView, now_ns: int, costs: Costs) -> View:
 
 
 def rows(*, count: int, rounds: int, progress: Callable[[str], None]) -> list[Row]:
-    """The two rows."""
+    """What an event costs, and what a decision does in both of its forms."""
     ours, theirs = event_arms(count)
     event = measured(
         name="event",
@@ -234,16 +260,20 @@ def rows(*, count: int, rounds: int, progress: Callable[[str], None]) -> list[Ro
         checked=f"{count} events a round; both books end at the same best prices",
         progress=progress,
     )
-    ours, theirs = decision_arms(count)
-    decision = measured(
-        name="decision",
-        what="one market event, the view with all features, cost_aware and the invariants",
-        baseline=f"the same event and a decision by hand ({HAND})",
-        unit="ns a decision",
-        ours=ours,
-        theirs=theirs,
-        rounds=rounds,
-        checked=f"{count} events a round; both rest where the market is calm",
-        progress=progress,
-    )
-    return [event, decision]
+    decisions = []
+    for name, what in (("decision", "by measured flow"), ("decision-fitted", "by fitted models")):
+        ours, theirs = decision_arms(count, fitted=name != "decision")
+        decisions.append(
+            measured(
+                name=name,
+                what=f"one market event, the view with all features, cost_aware {what} and the invariants",
+                baseline=f"the same event and a decision by hand ({HAND})",
+                unit="ns a decision",
+                ours=ours,
+                theirs=theirs,
+                rounds=rounds,
+                checked=f"{count} events a round; both rest where the market is calm",
+                progress=progress,
+            )
+        )
+    return [event, *decisions]

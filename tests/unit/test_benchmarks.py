@@ -161,9 +161,9 @@ def test_the_maker_quotes_fills_and_agrees_with_the_venues_books() -> None:
 
 
 def test_both_arms_of_the_decision_rows_rest_in_a_calm_market() -> None:
-    for arms in (decision.event_arms(200), decision.decision_arms(200)):
-        for arm in arms:
-            assert len(arm()) == 1
+    assert [len(arm()) for arm in decision.event_arms(200)] == [1, 1]
+    for fitted in (False, True):
+        assert [len(arm()) for arm in decision.decision_arms(200, fitted=fitted)] == [200, 200]
 
 
 def test_json_has_the_rows_and_names_what_could_not_be_measured(
