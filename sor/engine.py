@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from secrets import randbelow
 from types import TracebackType
 from weakref import WeakValueDictionary
@@ -48,11 +49,12 @@ from sor.events import (
     Submitted,
     TradingMode,
 )
+from sor.fit_watch import FitWatches, WatchedRecorder
 from sor.handle import ParentHandle
 from sor.ids import EPOCH_BOUND, ClOrdId, ParentId, VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.intake import Foresight, admit, as_recorded, check_amend, check_size, listed, parent_of, preview
-from sor.journal import Journal, turns
+from sor.journal import Journal, Record, turns
 from sor.market import MarketView, Trust
 from sor.orders import (
     Action,
@@ -94,6 +96,7 @@ class Router:
         self._at_work: dict[int, ParentHandle] = {}
         self._ended: deque[ParentHandle] = deque(maxlen=ENDED_HANDLES_MAX)
         self._alarms: deque[Alarm] = deque(maxlen=1_000)
+        self._fits = FitWatches()
         self._listener: Listener | None = None
         self._store = ParamStore(*settings.param_dirs)
         self._offered: dict[str, str] = {}
@@ -138,6 +141,17 @@ class Router:
         self._tasks = tasks
         return self
 
+    def _alarm(self, text: str) -> None:
+        """An alarm of the shell's own, about no parent and no venue."""
+        self._alarms.append(Alarm(0, VenueName(""), text, halts=False))
+
+    def _seen_again(self, path: Path) -> Iterator[list[Record]]:
+        """The turns of the journal so far; fits are watched as if it had never stopped, and no alarm is repeated."""
+        for turn in turns(path):
+            for record in turn.records:
+                self._fits.see(record)
+            yield turn.records
+
     async def _start(self, journal: Journal, tasks: anyio.abc.TaskGroup) -> None:
         """Fold the journal, connect, and let its parents go on last: a start that fails has placed nothing."""
         settings = self._settings
@@ -145,7 +159,7 @@ class Router:
         self._patience = anyio.CancelScope()
         plugins = Plugins.installed()
         self.core = fold(
-            (turn.records for turn in turns(journal.path)),
+            self._seen_again(journal.path),
             policies=plugins.policies,
             schedules=plugins.schedules,
             decisions=RecordedDecisions(),
@@ -156,11 +170,11 @@ class Router:
         behind_s = (self.core.now_ns - time.time_ns()) / NS
         if behind_s > CLOCK_BEHIND_S:
             text = f"the clock is {behind_s:.0f} s behind the journal; time goes on from where the journal ends"
-            self._alarms.append(Alarm(0, VenueName(""), text, halts=False))
+            self._alarm(text)
         dispatcher = self._dispatcher = Dispatcher(
             self.core,
             scheduler=scheduler,
-            recorder=journal,
+            recorder=WatchedRecorder(journal, self._fits, self._alarm),
             tell=self._tell,
             alarm=self._alarms.append,
             stopped=self._give_up,
@@ -637,7 +651,7 @@ class Router:
             for news in self.reload_params():
                 if isinstance(news, Refused):
                     text = f"param-set {news.where}:{news.line} is refused, the old one stays: {news.reason}"
-                    self._alarms.append(Alarm(0, VenueName(""), text, halts=False))
+                    self._alarm(text)
 
 
 def _open_journal(settings: Settings) -> Journal:

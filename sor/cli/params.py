@@ -249,6 +249,45 @@ def resolve(
             output.out.print(f"    not {_valued(rival.record)} of {rival.record.scope}: {rival.why}", style="dim")
 
 
+@params.command()
+@click.argument("journal", type=click.Path(path_type=Path))
+@click.pass_context
+def outcomes(ctx: click.Context, journal: Path) -> None:
+    """Compare the fills that were predicted in the JOURNAL with those that came, by policy and param-set.
+
+    Orders that were withdrawn before their time count neither way. An alarm says that the predictions are off; a router
+    raises the same one while it runs. Exit code 1 when there was one.
+    """
+    from sor.fit_watch import FitWatches
+    from sor.journal import turns
+
+    output = ctx.ensure_object(Output)
+    watches = FitWatches()
+    alarms = [text for turn in turns(journal) for text in map(watches.see, turn.records) if text is not None]
+    if output.json:
+        told = [
+            {
+                "policy": policy,
+                "set": set_id,
+                "orders": watch.orders,
+                "filled": watch.filled,
+                "expected": watch.expected,
+                "withdrawn": watch.withdrawn,
+                "evidence": watch.evidence,
+                "alarms": watch.alarms,
+            }
+            for (policy, set_id), watch in watches.watches.items()
+        ]
+        say_json({"fits": told, "alarms": alarms})
+    else:
+        for (policy, set_id), watch in watches.watches.items():
+            output.out.print(f"{policy} with {set_id}: {watch.told()}; evidence {watch.evidence:.3g}")
+        for text in alarms or ["No alarm." if watches.watches else "No order was predicted to be filled."]:
+            output.out.print(text)
+    if alarms:
+        ctx.exit(EXIT_DIFFERENT)
+
+
 # --- what they share --------------------------------------------------------------------------------------------------
 
 
