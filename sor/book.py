@@ -211,6 +211,8 @@ class Book:
         "_flow_last",
         "_flow_out",
         "_fresh",
+        "_funding_ns",
+        "_funding_rate",
         "_mark_ticks",
         "_near_hticks",
         "_next_sample_ns",
@@ -253,6 +255,8 @@ class Book:
         self._venue_ns = 0
         self._recv_ns = 0
         self._mark_ticks: float | None = None
+        self._funding_ns = 0
+        self._funding_rate: float | None = None
         self._view: MarketView | None = None
         self._start(0)
 
@@ -320,8 +324,11 @@ class Book:
         self._view = None
 
     def mark(self, update: MarkUpdate) -> None:
-        """Take the venue's mark price."""
+        """Take the venue's mark price, and what it says of funding, if anything."""
         self._mark_ticks = update.mark_ticks
+        if update.funding_ns:
+            self._funding_ns = update.funding_ns
+            self._funding_rate = update.funding_rate
         self._view = None
 
     def reset(self, reset: BookReset) -> None:
@@ -348,6 +355,8 @@ class Book:
             self._asks.levels(),
             self._mark_ticks,
             self._features() if self.trust is _OK else None,
+            self._funding_ns,
+            self._funding_rate,
         )
         return view
 

@@ -108,12 +108,18 @@ class TradePrint(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class MarkUpdate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The venue's mark price, in ticks; finer than the tick, hence a float and an estimate."""
+    """The venue's mark price, in ticks; finer than the tick, hence a float and an estimate.
+
+    funding_ns      the venue's time of the next settlement of funding, 0 where this does not say.
+    funding_rate    what longs pay shorts then, as it stands: a fraction of the notional; None where this does not say.
+    """
 
     symbol: Symbol
     mark_ticks: float
     venue_ns: int
     recv_ns: int
+    funding_ns: int = 0
+    funding_rate: float | None = None
 
 
 class BookReset(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -141,6 +147,7 @@ class MarketView(msgspec.Struct, frozen=True, gc=False, array_like=True):
     bids, asks    up to `VIEW_DEPTH` levels, best first.
     mark_ticks    None until the venue's mark is known.
     features      None unless both sides of the book are there and it may be trusted.
+    funding_*     as in `MarkUpdate`, the last that was said.
     """
 
     venue: VenueName
@@ -152,6 +159,8 @@ class MarketView(msgspec.Struct, frozen=True, gc=False, array_like=True):
     asks: Levels
     mark_ticks: float | None
     features: Features | None
+    funding_ns: int = 0
+    funding_rate: float | None = None
 
     @property
     def mid_hticks(self) -> int | None:

@@ -25,7 +25,7 @@ from sor.reasons import Denial
 from sor.revisit import Revisit
 from sor.risk import Proposal, deny, reducible_lots
 from sor.snapshot import Cause, Costs, Resting, View
-from sor.units import BPS, rate_bps
+from sor.units import BPS, NS, rate_bps
 
 
 class Carried(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -116,6 +116,7 @@ def view_of(
         ),
         memory=parent.memory,
         parent_id=parent.id,
+        funding_s=(market.funding_ns - now_ns) / NS if market.funding_ns else None,
     )
 
 

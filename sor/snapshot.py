@@ -63,6 +63,8 @@ class View(msgspec.Struct, frozen=True, gc=False):
                      that the venue did not let rest, as they would have taken.
     memory           what the policy returned last time.
     parent_id        for an experiment's hash; nothing else may depend on it.
+    funding_s        until the next settlement of funding, negative once it has passed and nothing newer was said; None
+                     where the venue does not say. The venue's clock against ours: good to a second, not to a trip.
     """
 
     now_ns: int
@@ -92,3 +94,4 @@ class View(msgspec.Struct, frozen=True, gc=False):
     costs: Costs
     memory: dict[str, float]
     parent_id: ParentId
+    funding_s: float | None = None

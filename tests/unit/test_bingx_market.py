@@ -445,7 +445,11 @@ def test_the_premium_index() -> None:
         "updateTime": 1759900000000,
     }
     premium = read_premium_index(answer(data), BTC, RECV_NS)
-    assert premium.mark == MarkUpdate(symbol=SYMBOL, mark_ticks=600_005.5, venue_ns=0, recv_ns=RECV_NS)
+    assert premium.mark == MarkUpdate(
+        symbol=SYMBOL, mark_ticks=600_005.5, venue_ns=0, recv_ns=RECV_NS, funding_ns=AT_NS, funding_rate=0.0001
+    )
+    for text in ("", "nan", "inf", "odd"):
+        assert read_premium_index(answer({**data, "lastFundingRate": text}), BTC, RECV_NS).mark.funding_rate is None
     assert (premium.funding_rate, premium.next_funding_ns, premium.interval_h) == ("0.00010000", AT_NS, 8)
     with pytest.raises(VenueFault, match="answered with 'ETH-USDT'"):
         read_premium_index(answer({**data, "symbol": "ETH-USDT"}), BTC, RECV_NS)

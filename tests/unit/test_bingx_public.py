@@ -69,6 +69,20 @@ async def test_contracts_are_known_and_the_link_is_up_without_any_key(rig: Marke
     assert abs(offset_ns) <= NS // 10
 
 
+async def test_a_followed_contract_has_its_funding_asked_for_again_and_again(rig: MarketRig) -> None:
+    rig.source.subscribe(BTC)
+    rig.run(3_000)
+
+    def said() -> list[MarkUpdate]:
+        return [event for event in rig.ear.markets if isinstance(event, MarkUpdate) and event.funding_ns]
+
+    (first,) = said()
+    assert 0 < first.funding_ns - rig.time.now_ns() <= 8 * 3_600 * NS
+    assert first.funding_rate is not None
+    rig.run(300_000)
+    assert len(said()) == 2
+
+
 async def test_a_followed_contract_has_a_book_and_a_mark(rig: MarketRig) -> None:
     rig.source.subscribe(BTC)
     rig.source.subscribe(BTC)

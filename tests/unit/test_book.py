@@ -201,6 +201,19 @@ def test_a_reset_is_a_gap_and_forgets_the_mark() -> None:
     assert (it.view(T0 + 1).trust, it.view(T0 + 1).mark_ticks) == (Trust.GAP, None)
 
 
+def test_funding_is_what_was_last_said_of_it() -> None:
+    it = book()
+    it.apply(whole())
+    assert (it.view(T0).funding_ns, it.view(T0).funding_rate) == (0, None)
+    said = MarkUpdate(
+        symbol=SYMBOL, mark_ticks=101.0, venue_ns=T0, recv_ns=T0, funding_ns=T0 + 3_600 * NS, funding_rate=-0.0002
+    )
+    it.mark(said)
+    it.mark(MarkUpdate(symbol=SYMBOL, mark_ticks=101.5, venue_ns=T0, recv_ns=T0))  # a push that knows of no funding
+    seen = it.view(T0)
+    assert (seen.mark_ticks, seen.funding_ns, seen.funding_rate) == (101.5, T0 + 3_600 * NS, -0.0002)
+
+
 # --- features -------------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
+import msgspec
+import pytest
+
 from sor.adapter import OwnRest
 from sor.commands import Recorded
 from sor.decide import Checked, decide
@@ -19,7 +22,8 @@ from sor.sim.world import World
 from sor.snapshot import Cause, View
 from sor.standing import Standing
 from sor.units import MS, NS
-from tests.fakes.policies import decision, rest
+from tests.fakes.bench import START_NS, Bench, book, parent_order
+from tests.fakes.policies import ScriptedPolicy, ask_policy, decision, rest
 from tests.fakes.tape_script import Book, Print, market_of
 from tests.unit.test_feed import Desk as FeedDesk
 from venues.simulated.adapter import SimulatedVenue
@@ -245,6 +249,15 @@ def order_of(side: Side, quantity: str) -> ParentOrder:
 
 def seen(policy: Waits) -> list[tuple[int, Cause, list[int | None]]]:
     return [(view.now_ns, view.cause, [order.ahead_lots for order in view.resting]) for view in policy.views]
+
+
+@pytest.mark.parametrize(("funding_ns", "funding_s"), [(START_NS + 60 * NS, 60.0), (START_NS - NS, -1.0), (0, None)])
+def test_the_view_says_how_long_it_is_to_funding(funding_ns: int, funding_s: float | None) -> None:
+    policy = ScriptedPolicy()
+    bench = Bench(ask_policy, policies={"scripted": policy})
+    bench.market = msgspec.structs.replace(book(), funding_ns=funding_ns)
+    bench.submit(parent_order())
+    assert [view.funding_s for view in policy.seen] == [funding_s]
 
 
 def test_on_a_recording_the_view_says_what_is_ahead_and_the_journal_recomputes_it() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
+from math import isfinite
 from operator import itemgetter
 from typing import Annotated, Final
 
@@ -20,7 +21,7 @@ from sor.market import BookUpdate, LateLevels, Levels, MarketEvent, MarkUpdate, 
 from sor.orders import Side
 from sor.units import MS
 from venues.bingx.codec import ABSENT, data_of, decoded, ms_to_ns, whole_of
-from venues.bingx.listings import Listing
+from venues.bingx.listings import Listing, Listings
 from venues.bingx.steps import Steps
 
 PING: Final = b"Ping"
@@ -517,14 +518,38 @@ def _row_ms(row: _TradeRow) -> int:
     return row.time
 
 
+def _rate(text: str) -> float | None:
+    """A rate that somebody decides by, None where there is none or it is no number."""
+    try:
+        rate = float(text)
+    except ValueError:
+        return None
+    return rate if isfinite(rate) else None
+
+
 def read_premium_index(body: bytes, listing: Listing, recv_ns: int) -> PremiumIndex:
     """The answer of `wire.premium_index`; `updateTime` is the last settlement, so the mark carries no venue time."""
     premium = data_of(body, _PREMIUM, "a mark price")
     if premium.symbol != listing.venue_symbol:
         raise VenueFault(f"BingX answered with {premium.symbol!r} for {listing.venue_symbol}")
+    return _premium_index(premium, listing, recv_ns)
+
+
+def read_funding(body: bytes, listings: Listings, recv_ns: int) -> PremiumIndex:
+    """The same answer, of the contract that it names."""
+    premium = data_of(body, _PREMIUM, "a mark price")
+    return _premium_index(premium, listings.stated(premium.symbol), recv_ns)
+
+
+def _premium_index(premium: _Premium, listing: Listing, recv_ns: int) -> PremiumIndex:
+    funding_ns = ms_to_ns(premium.next_funding_time)
     return PremiumIndex(
-        mark=_mark_update(listing, premium.mark_price, 0, recv_ns),
+        mark=msgspec.structs.replace(
+            _mark_update(listing, premium.mark_price, 0, recv_ns),
+            funding_ns=funding_ns,
+            funding_rate=_rate(premium.last_funding_rate),
+        ),
         funding_rate=premium.last_funding_rate,
-        next_funding_ns=ms_to_ns(premium.next_funding_time),
+        next_funding_ns=funding_ns,
         interval_h=whole_of(premium.funding_interval_hours),
     )

@@ -20,6 +20,7 @@ from venues.bingx.market import (
     BookChain,
     Channel,
     Ping,
+    PremiumIndex,
     Step,
     TopicAnswer,
     TopicData,
@@ -28,6 +29,8 @@ from venues.bingx.market import (
     topic,
 )
 from venues.bingx.session import Session
+from venues.plumbing.budget import Priority
+from venues.plumbing.client import Trouble
 from venues.plumbing.frames import Address
 from venues.plumbing.inflate import Inflate, inflate_gzip
 from venues.plumbing.socket import Acked, Data, Denied, Heard, Phase, Pinged, SocketRules, SocketSession
@@ -40,6 +43,11 @@ DENIED_AGAIN_NS: Final = 30 * NS
 """A topic that was refused, or never answered for, is asked for again after this: a contract may only be paused."""
 _SILENT_NS: Final = {Channel.BOOK: 120 * NS, Channel.TRADES: 0, Channel.MARK: 20 * NS}
 """A mark comes every second; a quiet book may say nothing for long, a quiet market has no trades at all."""
+FUNDING_FIRST_NS: Final = 2 * NS
+"""The first look at funding waits until what must be known has been asked for."""
+FUNDING_EVERY_NS: Final = 300 * NS
+"""The running rate moves slowly, and settlements are hours apart."""
+FUNDING_WAIT_NS: Final = 10 * NS
 _PONG: Final = wire.PONG.encode()
 _log = logging.getLogger(__name__)
 
@@ -133,11 +141,43 @@ class MarketStreams:
             self._by_topic[name] = watched
             self._silent_ns[name] = _SILENT_NS[channel]
             watched.socket.subscribe(name, silence_ns=_SILENT_NS[channel])
+        self._ask_funding_at(symbol, self._session.now_ns() + FUNDING_FIRST_NS)
 
     def close(self) -> None:
         """End all sockets; nothing is told any more."""
         for socket in self._sockets:
             socket.close()
+
+    # --- funding: no topic tells when it is -------------------------------------------------------------------------
+
+    def _ask_funding_at(self, symbol: Symbol, at_ns: int) -> None:
+        self._session.scheduler.call_at(at_ns, lambda: self._ask_funding(symbol))
+
+    def _ask_funding(self, symbol: Symbol) -> None:
+        """Ask when the next settlement is and at what rate, and again some time later."""
+        session = self._session
+        listing = session.listings.find(symbol)
+        if session.closed or listing is None:
+            return
+
+        def answered(answer: PremiumIndex | Trouble) -> None:
+            if session.closed:
+                return
+            if isinstance(answer, Trouble):
+                _log.warning("the funding of %s is not known: %s", symbol, answer.text)
+            elif answer.mark.symbol == symbol:
+                session.outlet.market(answer.mark)
+
+        now_ns = session.now_ns()
+        rest = session.rest
+        rest.call(
+            rest.premium_index,
+            wire.premium_index(listing),
+            priority=Priority.READ,
+            leave_by_ns=now_ns + FUNDING_WAIT_NS,
+            on_answer=answered,
+        )
+        self._ask_funding_at(symbol, now_ns + FUNDING_EVERY_NS)
 
     def _add(self) -> None:
         session = self._session

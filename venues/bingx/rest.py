@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from sor.units import MS, NS
-from venues.bingx import account, endpoints, fills, listings, orders
+from venues.bingx import account, endpoints, fills, listings, market, orders
 from venues.bingx.dialect import endpoint_name, read_error, reading, units
 from venues.bingx.errors import Asked
 from venues.bingx.listings import Fees, Listings, TradingRules
@@ -62,6 +62,7 @@ class Rest:
 
         self.server_time = self._made(endpoints.SERVER_TIME, _moment)
         self.contracts = self._of(endpoints.CONTRACTS, read, _body)
+        self.premium_index = self._of(endpoints.PREMIUM_INDEX, read, self._premium)
         self.trading_rules = self._of(endpoints.TRADING_RULES, read, _trading_rules)
         self.balance = self._of(endpoints.BALANCE, read, _balance)
         self.positions = self._of(endpoints.POSITIONS, read, self._positions)
@@ -132,6 +133,9 @@ class Rest:
     def _positions(self, body: bytes, recv_ns: int) -> account.Positions:
         del recv_ns
         return account.read_positions(body, self._listings())
+
+    def _premium(self, body: bytes, recv_ns: int) -> market.PremiumIndex:
+        return market.read_funding(body, self._listings(), recv_ns)
 
     def _ack(self, body: bytes, recv_ns: int) -> OrderNews:
         return orders.read_ack(body, self._listings(), recv_ns)
