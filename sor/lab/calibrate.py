@@ -17,7 +17,7 @@ Source      methods 2.4, 2.5, 6.2 (the refusals).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -27,7 +27,7 @@ from sor.errors import CallerError
 from sor.ids import Symbol, VenueName
 from sor.lab.bootstrap import BLOCKS_MIN, block_of, difference
 from sor.lab.columns import FloatColumn
-from sor.lab.costs import DriftRows, LinearFit, drift_rows, fit_drift, fit_markout
+from sor.lab.costs import RIDGE, DriftRows, LinearFit, drift_rows, fit_drift, fit_markout
 from sor.lab.fitting import HazardFit, fit_hazard, person_periods
 from sor.lab.probes import ProbePlan, Probes, draw_probes, joined, non_overlapping, probed_span
 from sor.lab.scores import (
@@ -40,9 +40,10 @@ from sor.lab.scores import (
     survival_forecast,
 )
 from sor.models.covariates import COVARIATES
-from sor.models.drift import Drift, Markout
+from sor.models.drift import DRIFT_COVARIATES, MARKOUT_COVARIATES, Drift, Markout
 from sor.models.rule import Gap, martingale_gap
 from sor.models.survival import CENSORED, FILLED, Flags, Floats, Ints, kaplan_meier
+from sor.param_table import definition_of
 from sor.tape import IntColumn, Tape
 from sor.units import NS
 
@@ -63,6 +64,8 @@ _STRATUM_MIN = 30
 """A stratum of Kaplan-Meier with fewer probes counts with all."""
 _GROUPS = 5
 _TAIL = 0.005
+_DRIFT_TERMS = ("base", *DRIFT_COVARIATES)
+_MARKOUT_TERMS = ("base", *MARKOUT_COVARIATES)
 _Z = 1.959963984540054
 
 
@@ -417,7 +420,7 @@ def _attempt(
         return f"{blocks} blocks of time to fit on where errors need {BLOCKS_MIN}: record for longer"
     waited, cause = _cut(probes, horizon_s)
     rows = person_periods(waited[fits], cause[fits], probes.covariates[fits], edges_s=edges)
-    hazard = fit_hazard(rows, names=COVARIATES, blocks=block)
+    hazard = fit_hazard(rows, names=COVARIATES, blocks=block, ridge=RIDGE)
     if not hazard.model.fill.covariance or len(hazard.model.edges_s) < len(edges):
         return "the fit has no error, or no probe lasted as long: record for longer"
     curves = hazard_forecast(hazard.model, probes.covariates)
@@ -438,6 +441,11 @@ def _attempt(
     drift, drift_fit, drift_judged = _drift(short, resting, fits, sample.held, block)
     if drift.base <= 0.0 and not any(drift.coefs):
         return f"the unfilled do not lose: the fitted drift is {drift.base:.3f} of its bound, which cannot be believed"
+    beyond = _beyond(
+        (f"fill.{name}", value) for name, value in zip(COVARIATES, hazard.model.fill.coefs, strict=True)
+    ) or _beyond((f"drift.{name}", value) for name, value in zip(_DRIFT_TERMS, (drift.base, *drift.coefs), strict=True))
+    if beyond:
+        return f"{beyond} is beyond what makes sense: too little of the tapes differs in it. Record for longer"
     markout, markout_fit = _markout(probes.take(fits), block)
     identities = [_identity(sample, curves, drift, one) for one in judged]
     judged = tuple(
@@ -458,6 +466,16 @@ def _attempt(
         fills=fills,
     )
     return fitted, judged
+
+
+def _beyond(values: Iterable[tuple[str, float]]) -> str:
+    """The first value outside the bounds of its definition, with its id; "" for none."""
+    for param_id, value in values:
+        definition = definition_of(param_id)
+        assert definition is not None, param_id
+        if not float(definition.low) <= value <= float(definition.high):
+            return f"{param_id} = {value:.4g}"
+    return ""
 
 
 def _cut(probes: Probes, horizon_s: float) -> tuple[Floats, Ints]:
@@ -594,11 +612,13 @@ def _mean(values: Floats) -> float:
 
 
 def _markout(probes: Probes, block: Ints) -> tuple[Markout | None, LinearFit | None]:
-    """The markout at the longest time after a fill; none where too few fills were followed that long."""
+    """The markout at the longest time after a fill; none where too few were followed that long, or it is senseless."""
     try:
-        return fit_markout(probes, block=block, at=len(probes.plan.markout_ns) - 1)
+        markout, fit = fit_markout(probes, block=block, at=len(probes.plan.markout_ns) - 1)
     except CallerError:
         return None, None
+    terms = zip(_MARKOUT_TERMS, (markout.base, *markout.coefs), strict=True)
+    return (None, None) if _beyond((f"markout.{name}", value) for name, value in terms) else (markout, fit)
 
 
 def _identity(sample: _Sample, curves: Forecast, drift: Drift, judged: Judged) -> Gap | None:

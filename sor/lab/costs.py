@@ -1,7 +1,7 @@
 """Fits of what the unfilled lose and the filled find: `sor.models.drift` on probes.
 
-Both are weighted least squares of a few terms, with a ridge of one row's weight on the coefficients of covariates, and
-errors clustered by block of time: rows of one probe, and probes of one minute, say the same thing again.
+Both are weighted least squares of a few terms, with a ridge of `RIDGE` rows' weight on the coefficients of covariates,
+and errors clustered by block of time: rows of one probe, and probes of one minute, say the same thing again.
 
 drift      a row for each probe and time of the grid at which it was still there: the move of the mid by then, against
            the Gaussian bound at the fill probability that the hazard gives it. Forgetting the filled is the point here:
@@ -38,6 +38,8 @@ _DRIFT_AT = [COVARIATES.index(name) for name in DRIFT_COVARIATES]
 _MARKOUT_AT = [COVARIATES.index(name) for name in MARKOUT_COVARIATES]
 _Z = 1.959963984540054
 _ROWS_MIN = 50
+RIDGE = 10.0
+"""A covariate that was out of the ordinary for a handful of rows is not to be believed by those."""
 
 
 class LinearFit(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -138,18 +140,17 @@ def fit_markout(probes: Probes, *, block: IntColumn, at: int) -> tuple[Markout, 
     sigma, spread = probes.volatility[rows], probes.spread_bps[rows]
     after_s = probes.plan.markout_ns[at] / NS
     form = np.concatenate((np.ones((len(rows), 1)), probes.covariates[rows][:, _MARKOUT_AT]), axis=1)
-    design = np.concatenate((spread[:, None] * form, sigma[:, None]), axis=1)
+    design = (spread + sigma)[:, None] * form
     count = 1 + len(MARKOUT_COVARIATES)
     weight = 1.0 / (_scale_squared(sigma + SPREAD_SHARE * spread) * after_s + spread**2 / 4.0)
     fit = _least_squares(
-        design, markouts[rows], weight, block[rows], penalised=range(1, count), free=np.ones(count + 1, np.bool_)
+        design, markouts[rows], weight, block[rows], penalised=range(1, count), free=np.ones(count, np.bool_)
     )
     mean = design.mean(axis=0)
-    coefs = fit.coefs.tolist()
+    base, *coefs = fit.coefs.tolist()
     markout = Markout(
-        base=coefs[0],
-        coefs=tuple(coefs[1:count]),
-        volatility=coefs[count],
+        base=base,
+        coefs=tuple(coefs),
         se=sqrt(float(mean @ fit.covariance @ mean)),
         after_s=after_s,
     )
@@ -177,7 +178,7 @@ def _least_squares(
     size = np.sqrt((scaled**2).mean(axis=0))
     size[size == 0.0] = 1.0
     scaled /= size
-    ridge = np.array([1.0 if at in penalised else 1e-6 for at in range(design.shape[1])])[free]
+    ridge = np.array([RIDGE if at in penalised else 1e-6 for at in range(design.shape[1])])[free]
     bend = scaled.T @ scaled + np.diag(ridge)
     coefs = np.linalg.solve(bend, scaled.T @ (values * root))
     scores = scaled * (values * root - scaled @ coefs)[:, None]

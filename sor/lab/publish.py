@@ -183,8 +183,8 @@ def _markout(fitted: Fitted) -> Iterator[Json]:
     assert markout is not None
     assert fit is not None
     shared: Json = {"method": _SQUARES, "sample_size": fit.blocks}
-    ids = ("markout.base", *(f"markout.{name}" for name in MARKOUT_COVARIATES), "markout.volatility")
-    yield from _linear(ids, (markout.base, *markout.coefs, markout.volatility), fit, shared)
+    ids = ("markout.base", *(f"markout.{name}" for name in MARKOUT_COVARIATES))
+    yield from _linear(ids, (markout.base, *markout.coefs), fit, shared)
     yield {**_record("markout.se", markout.se, _of_error(markout.se, fit.blocks)), **shared}
     yield _record("markout.after_s", markout.after_s, kind="assumed")
 

@@ -7,9 +7,9 @@ drift      The mid has no drift of its own, so what the unfilled lose is what th
            D = sqrt(tau) m(p) unit (base + c'x), m(p) = phi(Phi^-1(p)) / (1 - p), unit = sigma + a share of the spread,
            as a market that stood still for a minute is not one that cannot move. The form is held within
            [0, `FORM_MAX`]: an order far from all that was seen must not be promised that waiting pays.
-markout    The mid some time after a fill against the fill, positive when good (style.md section 4), in spreads and
-           volatilities: spread (base + c'x) + volatility coefficient * sigma. A diagnostic, and what a decision needs
-           where not trading is an alternative; never a second charge beside the drift (methods section 0).
+markout    The mid some time after a fill against the fill, positive when good: (spread + sigma) (base + c'x). A
+           diagnostic, and what a decision needs where not trading is an alternative; never a second charge beside the
+           drift (methods section 0).
 
 Each keeps one standard error, that of its linear form at a typical order, fitted over blocks of time.
 
@@ -28,7 +28,7 @@ from sor.models.covariates import COVARIATES
 
 DRIFT_COVARIATES = ("log_queue_s", "lean", "ofi_10s", "log_flow_ratio")
 """What the drift's linear form uses, in its order; a few, as tapes hold few independent waits."""
-MARKOUT_COVARIATES = ("log_queue_s", "lean", "ofi_10s", "distance")
+MARKOUT_COVARIATES = ("log_queue_s", "lean", "ofi_10s", "distance", "log_volatility")
 SPREAD_SHARE = 0.05
 """How much of the spread is added to the volatility, 1/sqrt(s)."""
 FORM_MAX = 3.0
@@ -76,13 +76,11 @@ class Drift(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Markout(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """E[mid `after_s` after the fill against the fill | filled], positive when good.
 
-    base, coefs, volatility    the linear form; coefs in the order of `MARKOUT_COVARIATES`.
-    se                         bps, of its mean.
+    base, coefs    the linear form; coefs in the order of `MARKOUT_COVARIATES`. se: bps, of its mean.
     """
 
     base: float
     coefs: tuple[float, ...]
-    volatility: float
     se: float
     after_s: float
 
@@ -91,4 +89,4 @@ class Markout(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         form = self.base
         for coef, at in zip(self.coefs, _MARKOUT_AT, strict=True):
             form += coef * covariates[at]
-        return spread_bps * form + self.volatility * volatility
+        return (spread_bps + volatility) * form

@@ -42,7 +42,6 @@ FORECAST_NEEDS: tuple[str, ...] = (
 MARKOUT_IDS: tuple[str, ...] = (
     "markout.base",
     *(f"markout.{name}" for name in MARKOUT_COVARIATES),
-    "markout.volatility",
     "markout.se",
     "markout.after_s",
 )
@@ -190,7 +189,6 @@ def read_forecast(params: Params) -> Forecast:
         markout=Markout(
             base=params["markout.base"],
             coefs=tuple([params[f"markout.{name}"] for name in MARKOUT_COVARIATES]),
-            volatility=params["markout.volatility"],
             se=params["markout.se"],
             after_s=params["markout.after_s"],
         )

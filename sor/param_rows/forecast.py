@@ -23,9 +23,8 @@ ROWS = (
     number("drift.base", Unit.ONE, "-10", "10", "Drift of the unfilled over the Gaussian bound, covariates at 0."),
     *_coefs("drift", DRIFT_COVARIATES, "10", "Change of that drift over its bound"),
     number("drift.se", Unit.RATIO, "0", "10", "Standard error of the drift over its bound, typical order."),
-    number("markout.base", Unit.ONE, "-1000", "1000", "Markout of a fill in spreads, covariates at 0."),
-    *_coefs("markout", MARKOUT_COVARIATES, "1000", "Change of the markout in spreads"),
-    number("markout.volatility", Unit.ONE, "-100", "100", "Change of the markout for one bps/sqrt(s) of volatility."),
+    number("markout.base", Unit.ONE, "-100", "100", "Markout of a fill over spread + volatility, covariates at 0."),
+    *_coefs("markout", MARKOUT_COVARIATES, "100", "Change of that markout"),
     number("markout.se", Unit.BPS, "0", "100", "Standard error of the mean markout."),
     number("markout.after_s", Unit.S, "0.001", "3600", "How long after the fill the markout is taken."),
     *(

@@ -29,7 +29,6 @@ MARKOUTS: dict[str, float] = {
     "markout.base": 0.5,
     **{f"markout.{name}": 0.0 for name in MARKOUT_COVARIATES},
     "markout.lean": -0.25,
-    "markout.volatility": -0.1,
     "markout.se": 0.02,
     "markout.after_s": 5.0,
 }
@@ -126,7 +125,7 @@ def test_markouts_and_ranges_are_optional() -> None:
     assert forecast().markout_bps(order()) is None
     assert forecast().strange(order(lean=99.0)) == ()
     whole = forecast({**MARKOUTS, **RANGES})
-    assert whole.markout_bps(order(lean=0.4)) == pytest.approx(4.0 * (0.5 - 0.25 * 0.4) - 0.1 * 2.0)
+    assert whole.markout_bps(order(lean=0.4)) == pytest.approx((4.0 + 2.0) * (0.5 - 0.25 * 0.4))
     assert whole.strange(order(lean=1.0)) == ()
     assert whole.strange(order(lean=1.01)) == ("lean",)
     assert len(MARKOUT_IDS) == len(MARKOUTS)
@@ -134,7 +133,7 @@ def test_markouts_and_ranges_are_optional() -> None:
 
 
 def test_markout_model_by_hand() -> None:
-    one = Markout(base=1.0, coefs=(0.0, 0.0, 0.0, 2.0), volatility=-0.5, se=0.1, after_s=5.0)
+    one = Markout(base=1.0, coefs=(0.0, 0.0, 0.0, 2.0, 0.0), se=0.1, after_s=5.0)
     values = [0.0] * len(COVARIATES)
     values[COVARIATES.index("distance")] = -0.25
-    assert one.expected_bps(values, volatility=3.0, spread_bps=8.0) == 8.0 * 0.5 - 1.5
+    assert one.expected_bps(values, volatility=3.0, spread_bps=8.0) == (8.0 + 3.0) * 0.5
