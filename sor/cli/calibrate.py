@@ -15,7 +15,6 @@ from rich.table import Table
 
 from sor.cli.common import PARAM_DIR_HELP, Output, say_json
 from sor.cli.words import moment
-from sor.errors import CallerError
 from sor.units import NS
 
 if TYPE_CHECKING:
@@ -129,13 +128,15 @@ def _when(text: str | None, what: str, *, otherwise: float) -> tuple[float | Non
 
 
 def _share(text: str, what: str) -> float:
-    """A share such as 25% or 0.25. Raises `CallerError` for anything else."""
+    """A share such as 25% or 0.25. Raises `BadValue` for anything else."""
+    from sor.cli.terms import BadValue
+
     try:
         share = float(text.removesuffix("%")) / (100.0 if text.endswith("%") else 1.0)
     except ValueError:
         share = -1.0
     if not 0.0 <= share <= 1.0:
-        raise CallerError(f"{what} {text!r}: write a share like 25% or 0.25; nothing was done")
+        raise BadValue(f"{what} {text!r}: write a share like 25% or 0.25; nothing was done")
     return share
 
 
