@@ -199,8 +199,6 @@ def _plan(case: Case, units: _Units, kept: tuple[Rest, ...], left_s: float) -> _
         "carry_bps_per_s": carry,
         "units_left": float(units.left),
     }
-    if gain + cross_cost <= 0.0:
-        return _Plan(cross=units.left, rest=False, next_s=0.0, saving_bps=0.0)
     task = Task(
         units=units.left,
         horizon_s=left_s,

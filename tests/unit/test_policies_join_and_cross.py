@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from policies.case import Why
 from policies.join_and_cross import JoinAndCross, SplitWhy
 from sor.market import MarketView, Trust
+from sor.models.drift import selection
 from sor.models.rule import expected_difference_bps
 from sor.orders import Side
 from sor.params import Params
@@ -100,30 +101,36 @@ def test_the_split_by_hand() -> None:
     volatility=st.floats(0.05, 2.0),
     shape=st.floats(0.5, 4.0),
     under=st.sampled_from([0.0, 0.0, 1.5]),
+    urgency=st.sampled_from([0.0, 0.0, 0.5, 0.8]),
     side=st.sampled_from(Side),
 )
 def test_units_rest_that_rule_2_would_let_rest(
-    flow: float, volatility: float, shape: float, under: float, side: Side
+    flow: float, volatility: float, shape: float, under: float, urgency: float, side: Side
 ) -> None:
     values = params({"split.outflow_shape": shape, "split.under_bps": under})
-    decision = asked(big(market(buy_flow=flow, sell_flow=flow, volatility=volatility), side=side), values)
+    found = market(buy_flow=flow, sell_flow=flow, volatility=volatility)
+    decision = asked(big(found, side=side, urgency=urgency), values)
     inputs = dict(decision.inputs)
     rest, _ = sizes(decision)
+    needed, reached = inputs["fill_probability_min"], inputs["fill_probability"]
+    risk = 0.1 * urgency / (1.0 - urgency) * volatility * sqrt(HORIZON_S)
+    # What a unit loses that is missing is the Gaussian bound at the chance that is just enough, and the penalty.
+    if needed < 0.999:
+        bound = 0.75 * volatility * sqrt(HORIZON_S) * selection(needed)
+        assert inputs["loss_bps"] == pytest.approx(bound + under, rel=1e-6)
 
-    def pays(chance: float) -> bool:
+    def worth(chance: float) -> float:
+        """What the rule says for a unit with this chance, less the price of risk."""
         advantage, loss = inputs["advantage_bps"], inputs["loss_bps"]
-        return expected_difference_bps(fill_probability=chance, advantage_bps=advantage, drift_bps=loss) <= 1e-9
+        rule = expected_difference_bps(fill_probability=chance, advantage_bps=advantage, drift_bps=loss)
+        return -rule - risk
 
-    assert rest == 0 or pays(inputs["fill_probability"])
+    assert needed == 1.0 or abs(worth(needed)) < 1e-9
     assert rest == inputs["rest_lots"]
-    # The needed chance is rule (2)'s own, with the drift that belongs to it.
-    assert pays(inputs["fill_probability_min"] + 1e-6)
-    assert not pays(inputs["fill_probability_min"] - 1e-6)
-    assert (
-        rest == 1_000
-        or inputs["fill_probability"] == pytest.approx(inputs["fill_probability_min"], abs=0.01)
-        or not rest
-    )
+    assert rest == 0 or worth(reached) > -1e-9
+    # A lot more would not be worth it.
+    if 0 < rest < 1_000:
+        assert reached == pytest.approx(needed, abs=0.01)
 
 
 def test_a_sure_fill_rests_and_no_fill_crosses() -> None:

@@ -41,9 +41,9 @@ def sizes(decision: Decision) -> tuple[list[int], int]:
 
 
 def units(count: int, price: int = 100_000, since_ns: int = NOW_NS - NS) -> tuple[Resting, ...]:
-    """Own orders of a unit each, the youngest first."""
+    """Own orders of a unit each, the youngest first, each to expire a nanosecond after the one before it."""
     return tuple(
-        resting(price, UNIT, since_ns=since_ns + no, expire_ns=END_NS, child=no) for no in reversed(range(count))
+        resting(price, UNIT, since_ns=since_ns + no, expire_ns=END_NS + no, child=no) for no in reversed(range(count))
     )
 
 
@@ -133,7 +133,9 @@ def test_being_behind_crosses_units_and_the_youngest_make_way() -> None:
     assert 0 < take < 100
     assert take % UNIT == 0
     assert sum(rest) + take == 100
-    assert [one.qty_lots for one in decision.placements if isinstance(one, Rest)] == [UNIT] * len(rest)
+    assert rest == [UNIT] * len(rest)
+    stay = [one.expire_ns for one in decision.placements if isinstance(one, Rest)]
+    assert stay == [END_NS + no for no in range(len(rest))]
     # The machine withdraws the youngest and asks again: the others stay, the free ones cross.
     again = msgspec.structs.replace(late, resting=late.resting[-len(rest) :])
     assert sizes(asked(again, values)) == (rest, take)
