@@ -7,7 +7,7 @@ from sor.params import Params
 from sor.policy import Alternative, Decision
 from sor.snapshot import View
 
-WAYS = ("cross", "rest")
+WAYS: tuple[str, ...] = ("cross", "rest")
 _TOLD = Alternative("rest", None, None, "not estimated: it was told to")
 
 

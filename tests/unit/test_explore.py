@@ -127,6 +127,36 @@ def test_an_alternative_to_what_the_invariants_made_of_it() -> None:
     assert Explore(Bold()).decide(calm, given()).propensity == pytest.approx(0.2)
 
 
+class Versatile(MakerFirst):
+    """Rests by itself, and can be told to cross, to cross half of it after resting, or to do nothing."""
+
+    name = "versatile"
+    ways = ("cross", "both", "nothing")
+
+    def decide_as(self, seen: View, given_: Params, way: str) -> Decision | None:
+        told = super().decide_as(seen, given_, "cross")
+        assert told is not None
+        (take,) = told.placements
+        half = msgspec.structs.replace(take, qty_lots=take.qty_lots // 2)
+        return {
+            "cross": told,
+            "both": msgspec.structs.replace(told, placements=(half, half)),
+            "nothing": msgspec.structs.replace(told, placements=()),
+        }[way]
+
+
+def test_several_alternatives_share_epsilon() -> None:
+    done: dict[int, int] = {}
+    for no in range(3_000):
+        told = Explore(Versatile()).decide(view(parent_id=ParentId(f"parent-{no}")), given(0.3))
+        arm = int(told.memory["explore.arm"])
+        done[arm] = done.get(arm, 0) + 1
+        assert told.propensity == pytest.approx(0.1 if arm else 0.7)
+    assert {arm: count / 3_000 for arm, count in done.items()} == pytest.approx(
+        {0: 0.7, 1: 0.1, 2: 0.1, 3: 0.1}, abs=0.03
+    )
+
+
 def test_nothing_is_chosen_before_something_is_placed() -> None:
     waiting = first(parent_that(explores=True), view(market(bids=(), asks=ASKS)))
     assert (waiting.placements, waiting.memory, waiting.propensity) == ((), {}, 1.0)
