@@ -370,6 +370,9 @@ class Router:
         """
         self._running()
         self._check_tradable(intent.asset)
+        if intent.leverage is None and intent.action is Action.ENTER:
+            # Into the journal with it: whoever enters by default holds on to that leverage like everybody else (B3).
+            intent = msgspec.structs.replace(intent, leverage=self._settings.intent_leverage)
         order = parent_of(self.core, intent, policy=self._settings.intent_policy)
         leverage: int | None = None
         if intent.leverage is None or intent.action is Action.EXIT or order.parent_id in self.core.by_id:

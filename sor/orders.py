@@ -224,7 +224,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     """The other front door (P1, P2): open or close a long or a short of some size.
 
     size        target quantity in the venue's unit, floored to the step; to zero is refused.
-    leverage    None leaves the account's setting alone.
+    leverage    None: what the router's settings say (`intent_leverage`).
     metadata    free text for the caller, and `order_type: limit` with `limit_price` for a plain GTC limit order.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     watch             symbols, in any spelling, whose books are followed from the start, so that features rest on data
                       when a parent comes. Others are followed from their first parent on.
     intent_policy     policy of intents whose metadata names none.
+    intent_leverage   leverage of intents that enter and name none (B4); None leaves the account's setting alone.
     resume            which parents of the journal go on where an earlier process left them; others that were still at
                       work are withdrawn before anything else. None: all go on.
     dead_man_s        the venues cancel everything of ours when they have not heard of us for this long; 0 for no such
@@ -45,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     param_dirs: tuple[Path, ...] = ()
     watch: tuple[str, ...] = ()
     intent_policy: str = "cross"
+    intent_leverage: Decimal | None = Decimal(1)
     resume: tuple[ParentId, ...] | None = None
     dead_man_s: float = 0.0
     exclusive: bool = False

@@ -235,7 +235,8 @@ async def test_b3_a_second_leverage_is_refused_also_after_a_restart(tmp_path: Pa
 async def test_b3_of_two_at_once_the_second_waits_and_is_refused(tmp_path: Path) -> None:
     venue = Told()
     ended: list[str] = []
-    async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
+    settings = Settings(journal=tmp_path / "j", intent_leverage=None)
+    async with Router(settings, venues=[venue]) as router:
         venue.gate = anyio.Event()
 
         async def submit(name: str, strategy: StrategyId, leverage: str) -> None:
@@ -283,6 +284,26 @@ async def test_b1_without_its_leverage_an_entry_is_not_sent(
         assert (await router.submit_intent(wish("in", ANN, "3"))).status is ParentStatus.FILLED
         venue.fails = error
         assert (await router.submit_intent(wish("out", ANN, "2", action=Action.EXIT))).status is ParentStatus.FILLED
+
+
+@live
+async def test_b4_an_entry_that_names_no_leverage_has_the_default_and_holds_it(tmp_path: Path) -> None:
+    venue = Told()
+    async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
+        entered = await router.submit_intent(wish("in", ANN))
+        assert (entered.status, entered.leverage) == (ParentStatus.FILLED, 1)
+        assert venue.asked == [1]
+        with pytest.raises(CallerError, match=r"'bob' wants leverage 3 .* where strategy 'ann' has 1 "):
+            await router.submit_intent(wish("other", BOB, "3"))
+        assert (await router.submit_intent(wish("in", ANN))).intent_id == "in"  # the same again asks for nothing
+        assert (await router.submit_intent(wish("out", ANN, action=Action.EXIT))).leverage is None
+        assert venue.asked == [1]
+    for default, asked in ((Decimal(2), [1, 2]), (None, [1, 2])):
+        settings = Settings(journal=tmp_path / "j", intent_leverage=default)
+        async with Router(settings, venues=[venue]) as router:
+            await router.submit_intent(wish(f"more-{default}", ANN))
+            assert venue.asked == asked
+            await router.submit_intent(wish(f"less-{default}", ANN, action=Action.EXIT))
 
 
 @live
