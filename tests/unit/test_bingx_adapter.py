@@ -448,7 +448,7 @@ async def test_a_mode_that_was_changed_elsewhere_is_read_again(rig: Rig) -> None
     rig.app.exchange.accounts["one-way"].hedge = True
     rig.venue.submit(rig.order())
     rig.run(200)
-    assert rig.told() == ["ack rejected bad_terms 109400"]
+    assert rig.told() == ["ack rejected not_allowed 109400"]
     assert rig.venue.capabilities.position_modes == {LONG, SHORT}
     assert rig.ear.links[-2:] == [(False, "the account is in hedge mode now"), (True, "")]
 

@@ -149,6 +149,49 @@ async def test_r6_a_book_that_is_lost_again_and_again_is_not_asked_for_in_a_loop
     assert rig.book().trust is Trust.OK
 
 
+async def test_a_book_that_nothing_happens_in_stays_known(rig: MarketRig) -> None:
+    """Quiet contracts are silent for 20 s and more; `market.stale_ms_max` is 3 s."""
+    rig.source.subscribe(BTC)
+    rig.run(2_000)
+    for _ in range(30):
+        rig.run(1_000)
+        view = rig.book().view(rig.time.now_ns())
+        assert view.trust is Trust.OK
+        assert rig.time.now_ns() - view.recv_ns <= 2 * NS
+        assert (view.bids[0], len(view.bids)) == ((599_999, 1_000), 10)
+    assert sum(isinstance(event, BookUpdate) and event.snapshot for event in rig.ear.markets) == 1
+    confirmed = [event for event in rig.ear.markets if isinstance(event, BookUpdate) and not event.bids]
+    assert 25 <= len(confirmed) <= 65
+    assert len({event.venue_ns for event in confirmed}) == 1  # they say nothing new of when it was so
+
+
+@pytest.mark.parametrize("fault", ["zombie=which=market", "market-silent", "drop-sockets=which=market"])
+async def test_a_socket_that_pings_and_says_nothing_confirms_no_book(rig: MarketRig, fault: str) -> None:
+    rig.source.subscribe(BTC)
+    rig.run(2_000)
+    rig.switch("refuse-socket=which=market")  # nor does one that is lost
+    rig.switch(fault)
+    silent_ns = rig.time.now_ns()
+    rig.run(14_000)
+    assert rig.book().view(rig.time.now_ns()).recv_ns <= silent_ns + NS // 10
+
+
+async def test_a_book_that_lacks_a_trade_is_not_confirmed(rig: MarketRig) -> None:
+    """The update that the trade has caused is lost, and the ids do not tell."""
+    rig.source.subscribe(BTC)
+    rig.run(2_000)
+    await rig.wait(rig.venue.connect(rig.other_ear, rig.time))
+    rig.switch("book-loss=count=1")
+    rig.venue.submit(rig.order())
+    rig.run(1_000)
+    traded_ns = rig.time.now_ns()
+    rig.run(10_000)
+    assert rig.book().view(rig.time.now_ns()).recv_ns <= traded_ns
+    rig.venue.submit(rig.order())  # whatever changes the book next says that its topic lives
+    rig.run(3_000)
+    assert rig.time.now_ns() - rig.book().view(rig.time.now_ns()).recv_ns <= 2 * NS
+
+
 async def test_r6_a_market_that_falls_silent_while_its_socket_lives_is_noticed(rig: MarketRig) -> None:
     rig.source.subscribe(BTC)
     rig.run(2_000)

@@ -406,6 +406,11 @@ class BookChain:
         self._last = -1
         self._lost = False
 
+    @property
+    def sound(self) -> bool:
+        """Whether there is a book that what came since its snapshot fits to."""
+        return self._last >= 0 and not self._lost
+
     def judge(self, update: BookUpdate) -> Step:
         """What to do with `update`; RESYNC is said once, after which everything up to a snapshot is ignored."""
         if update.snapshot:

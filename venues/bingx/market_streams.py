@@ -8,7 +8,7 @@ from typing import Final
 
 from sor.errors import VenueFault
 from sor.ids import Symbol
-from sor.market import BookReset, BookUpdate
+from sor.market import BookReset, BookUpdate, TradePrint
 from sor.units import MS, NS
 from venues.bingx import wire
 from venues.bingx.codec import inflate
@@ -48,6 +48,8 @@ FUNDING_FIRST_NS: Final = 2 * NS
 FUNDING_EVERY_NS: Final = 300 * NS
 """The running rate moves slowly, and settlements are hours apart."""
 FUNDING_WAIT_NS: Final = 10 * NS
+CONFIRM_EVERY_NS: Final = 500 * MS
+"""A book that nothing is said about is confirmed no more often than this."""
 _PONG: Final = wire.PONG.encode()
 _log = logging.getLogger(__name__)
 
@@ -93,9 +95,13 @@ def _answer(answer: TopicAnswer) -> Heard:
 
 
 class _Watched:
-    """One contract that is followed; its book is `lost` until the next snapshot."""
+    """One contract that is followed; its book is `lost` until the next snapshot.
 
-    __slots__ = ("book", "chain", "lost", "resync_ns", "socket", "symbol")
+    told_ns     when its book was told, or confirmed, last. venue_ns: what BingX stamped that with.
+    outdated    a trade has been printed that the book does not know of yet.
+    """
+
+    __slots__ = ("book", "chain", "lost", "outdated", "resync_ns", "socket", "symbol", "told_ns", "venue_ns")
 
     def __init__(self, symbol: Symbol, book: str, socket: SocketSession) -> None:
         self.symbol = symbol
@@ -104,6 +110,8 @@ class _Watched:
         self.socket = socket
         self.lost = False
         self.resync_ns = 0  # not before this
+        self.told_ns = self.venue_ns = 0
+        self.outdated = False
 
 
 class MarketStreams:
@@ -244,8 +252,34 @@ class MarketStreams:
                 self._lost(watched, str(error))
             return
         for event in events:
-            if not isinstance(event, BookUpdate) or self._believed(watched, event):
-                outlet.market(event)
+            if isinstance(event, BookUpdate):
+                if not self._believed(watched, event):
+                    continue
+                watched.told_ns, watched.venue_ns = recv_ns, event.venue_ns
+                watched.outdated = False
+            elif isinstance(event, TradePrint) and event.venue_ns > watched.venue_ns:
+                watched.outdated = True
+            outlet.market(event)
+        if topic != watched.book:
+            self._confirm(watched, recv_ns)
+
+    def _confirm(self, watched: _Watched, recv_ns: int) -> None:
+        """Something else of a contract came, and no change of its book: it is as it was, and that is told.
+
+        Marks come every second, so a book whose market sleeps stays known. A ping confirms nothing: sockets have been
+        seen that ping on and say nothing else. After a trade the book must change, so until it does nothing is
+        confirmed: its topic may be stuck while others go on.
+        """
+        if (
+            recv_ns - watched.told_ns >= CONFIRM_EVERY_NS
+            and not (watched.lost or watched.outdated)
+            and watched.chain.sound
+            and watched.socket.live(watched.book)
+        ):
+            watched.told_ns = recv_ns
+            self._session.outlet.market(
+                BookUpdate(symbol=watched.symbol, bids=(), asks=(), venue_ns=watched.venue_ns, recv_ns=recv_ns)
+            )
 
     def _believed(self, watched: _Watched, update: BookUpdate) -> bool:
         """Whether an update may be told; sees to a new snapshot where it shows that the book is lost."""
