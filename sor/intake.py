@@ -240,8 +240,8 @@ def check_size(core: Core, order: ParentOrder, venue: VenueName, feed: Feed, *, 
     if market.trust is Trust.OK and preview(core, order, venue, market, now_ns=now_ns).too_large:
         raise CallerError(
             f"{order.quantity} {instrument.symbol} is worth about {value:,.0f} {instrument.quote}, {order.policy!r} "
-            f"would place it whole, and risk.order_notional_max allows {most:,.0f} in one order; nothing was sent. Spread it "
-            "over its time with a schedule, or order less"
+            f"would place it whole, and risk.order_notional_max allows {most:,.0f} in one order; nothing was sent. "
+            "Spread it over its time with a schedule, or order less"
         )
 
 

@@ -110,7 +110,7 @@ def test_show_tells_every_record(path: Path) -> None:
 def test_show_of_one_parent_knows_the_instruments_of_before(path: Path) -> None:
     rows = [row for row in told(run("show", path, "--parent", "P-3")) if row[1]]
     assert [row[1:] for row in rows] == [
-        ["4", "submit", "parent P-3: buy 0.002 BTCUSDT on sim, maker_first over immediate, 60 s"],
+        ["4", "submit", "parent P-3: buy 0.002 BTCUSDT on sim, cost_aware over immediate, 60 s"],
         ["4", "place", "parent 3.1: buy 0.002 BTCUSDT market gtc at sim as sor100007-000003-0001e"],
     ]
 

@@ -283,7 +283,7 @@ TURNS: list[list[Record]] = [
     ],
     [
         Submitted(now_ns=T0 + 10, order=FULL_ORDER, venue=SIM, intent=FULL_INTENT),
-        Looked(now_ns=T0 + 11, parent_no=1, cause=Cause.START, market=MARKET),
+        Looked(now_ns=T0 + 11, parent_no=1, cause=Cause.START, market=MARKET, ahead=((CL_ORD_ID, 40),)),
         Decided(
             parent_no=1,
             cause=Cause.START,
