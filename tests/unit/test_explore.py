@@ -131,7 +131,7 @@ class Versatile(MakerFirst):
     """Rests by itself, and can be told to cross, to cross half of it after resting, or to do nothing."""
 
     name = "versatile"
-    ways = ("cross", "both", "nothing")
+    ways: tuple[str, ...] = ("cross", "both", "nothing")
 
     def decide_as(self, seen: View, given_: Params, way: str) -> Decision | None:
         told = super().decide_as(seen, given_, "cross")
