@@ -18,7 +18,7 @@ from sor.cli.words import moment
 from sor.units import NS
 
 if TYPE_CHECKING:
-    from sor.lab.calibrate import Calibration
+    from sor.lab.calibration import Calibration
     from sor.params import ParamSet
 
 EXIT_REFUSED = 1
@@ -73,8 +73,8 @@ def calibrate(
     from sor.cli.terms import names, seconds
     from sor.ids import VenueName
     from sor.instruments import canonical_symbol
-    from sor.lab.calibrate import CalibrationPlan
     from sor.lab.calibrate import calibrate as run
+    from sor.lab.calibration import CalibrationPlan
     from sor.lab.publish import param_set_of, publish, set_name
     from sor.params import ParamStore
     from sor.tape import open_whole

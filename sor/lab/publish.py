@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sor import __version__
 from sor.errors import CallerError
-from sor.lab.calibrate import VERSION, Calibration, Fitted
+from sor.lab.calibration import VERSION, Calibration, Fitted
 from sor.lab.costs import LinearFit
 from sor.models.covariates import COVARIATES
 from sor.models.drift import DRIFT_COVARIATES, MARKOUT_COVARIATES

@@ -15,7 +15,8 @@ import pytest
 from sor.cli.main import run
 from sor.errors import CallerError
 from sor.ids import Symbol, VenueName
-from sor.lab.calibrate import Calibration, CalibrationPlan, calibrate
+from sor.lab.calibrate import calibrate
+from sor.lab.calibration import Calibration, CalibrationPlan
 from sor.lab.publish import param_set_of, publish, set_name
 from sor.models.covariates import COVARIATES
 from sor.models.forecast import FORECAST_NEEDS, MARKOUT_IDS, RANGE_IDS, Situation, read_forecast

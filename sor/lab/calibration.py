@@ -1,0 +1,165 @@
+"""What is asked of a calibration, and what comes of it; `sor.lab.calibrate` is how."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from sor.ids import Symbol, VenueName
+from sor.lab.costs import LinearFit
+from sor.lab.fitting import HazardFit
+from sor.lab.scores import Reliable
+from sor.models.drift import Drift, Markout
+from sor.models.rule import Gap
+
+VERSION = "1"
+"""Of the estimator: goes up when the same tapes would give other values."""
+EDGES_S = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0)
+"""Bins of time; horizons are chosen among the later ones."""
+HORIZONS_S = (1.0, 5.0, 15.0, 60.0)
+FILLS_MIN = 200
+
+
+class CalibrationPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What is calibrated.
+
+    venue, symbol    of the tapes; another tape is refused.
+    from_s, until_s      bounds counted from the start of each tape, negative from its end; None: all of it.
+    from_share, until_share    the same as shares of each tape.
+    holdout          share of each tape's stretch, its end, that is held out.
+    horizons_s       asked for, among `EDGES_S`, ascending.
+    every_s          time between probes; None: so that there are about `_TIMES` over all tapes.
+    latency_ns       delay of market data and of orders, each.
+    """
+
+    venue: VenueName
+    symbol: Symbol
+    from_s: float | None = None
+    until_s: float | None = None
+    from_share: float = 0.0
+    until_share: float = 1.0
+    holdout: float = 0.3
+    horizons_s: tuple[float, ...] = HORIZONS_S
+    every_s: float | None = None
+    queue: str = "risk_averse"
+    latency_ns: int = 5_000_000
+    inside_ticks: tuple[int, ...] = (0, 1)
+    seed: int = 3
+
+
+class TapeUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What was used of one tape: its name and digest, the stretch in venue time, and how many probes rested."""
+
+    name: str
+    digest: str
+    first_ns: int
+    last_ns: int
+    probes: int
+
+
+class Support(msgspec.Struct, frozen=True, kw_only=True):
+    """How much the part that is fitted knows of one horizon.
+
+    probes           followed for as long, or filled before.
+    non_overlapping  fills among probes that do not overlap. effective: see the module, None with too few blocks.
+    """
+
+    horizon_s: float
+    probes: int
+    fills: int
+    non_overlapping: int
+    effective: float | None
+
+    @property
+    def enough(self) -> bool:
+        """Whether it reaches `FILLS_MIN` one way or the other."""
+        return max(self.non_overlapping, self.effective or 0.0) >= FILLS_MIN
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """How the forecast did at one horizon on the held-out part.
+
+    log_score, log_score_km    mean right-censored log-likelihood, of it and of Kaplan-Meier by stratum; gain: their
+                               difference, with its interval by block, which few blocks have none of.
+    brier, brier_km            at the horizon. forecast, observed: mean fill probability, and what happened.
+    reliability                in groups of about equal size. identity: p AS - (1 - p) D with its standard error.
+    """
+
+    horizon_s: float
+    probes: int
+    log_score: float
+    log_score_km: float
+    gain: float
+    gain_low: float | None
+    gain_high: float | None
+    brier: float
+    brier_km: float
+    forecast: float
+    observed: float
+    reliability: tuple[Reliable, ...]
+    identity: Gap | None
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A horizon that is not published, and why."""
+
+    horizon_s: float
+    reason: str
+
+
+class DriftJudged(msgspec.Struct, frozen=True, kw_only=True):
+    """Mean weighted squared error of D on the held-out part: with covariates, with the base alone, and of no drift."""
+
+    with_covariates: float
+    base_only: float
+    nothing: float
+
+
+class Range(msgspec.Struct, frozen=True):
+    """Where nearly all probes of the fit lay: the 0.5 % and the 99.5 % quantile of a covariate, with intervals."""
+
+    low: float
+    low_interval: tuple[float, float]
+    high: float
+    high_interval: tuple[float, float]
+
+
+class Fitted(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What was admitted.
+
+    hazard, fill_se      fill_se: standard error of the log cumulative hazard at the horizon, typical probe.
+    drift, drift_fit, drift_judged; markout, markout_fit    None where too few fills were followed.
+    ranges               (P,) of each covariate.
+    blocks, fills        of the fit; fills as in `Support`: the larger of the two numbers, whole.
+    """
+
+    horizon_s: float
+    hazard: HazardFit
+    fill_se: float
+    drift: Drift
+    drift_fit: LinearFit
+    drift_judged: DriftJudged
+    markout: Markout | None
+    markout_fit: LinearFit | None
+    ranges: tuple[Range, ...]
+    blocks: int
+    fills: int
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What came of it. `fitted` is None when every horizon was refused."""
+
+    plan: CalibrationPlan
+    tapes: tuple[TapeUse, ...]
+    every_s: float
+    refused_as_taking: int
+    support: tuple[Support, ...]
+    judged: tuple[Judged, ...]
+    refusals: tuple[Refusal, ...]
+    fitted: Fitted | None
+
+    @property
+    def digest(self) -> str:
+        """Of all tapes together, 16 hex characters."""
+        return hashlib.sha256(" ".join(tape.digest for tape in self.tapes).encode()).hexdigest()[:16]
