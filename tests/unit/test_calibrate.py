@@ -246,6 +246,19 @@ def test_a_set_is_written_once(tmp_path: Path) -> None:
     assert [file.name for file in out.parent.iterdir()] == ["2026-11-21.json"]
 
 
+def test_the_set_for_the_simulated_market_reads_as_a_forecast() -> None:
+    shipped = ParamStore().get("synthetic/2026-11-21", now_ns=0)
+    here = shipped.resolve(VenueName("simulated"), Symbol("BTCUSDT"), now_ns=0)
+    assert not here.missing(record.id for record in ParamStore().get("baseline/2026-11-21", now_ns=0).records)
+    forecast = read_forecast(here)
+    assert forecast.horizon_s == 60.0
+    assert forecast.markout is not None
+    middle = Situation(tuple([0.5 * (low + high) for low, high in forecast.ranges]), 0.3, 1.0)
+    waits = [forecast.outlook(middle, until_s=wait_s) for wait_s in (1.0, 5.0, 60.0)]
+    assert 0.2 < waits[0].fill_probability < waits[1].fill_probability < waits[2].fill_probability < 1.0
+    assert 0.0 < waits[0].drift_bps < waits[1].drift_bps < waits[2].drift_bps
+
+
 @pytest.mark.parametrize("place", ["acme.json", "acme/today.json", "acme/2026-11-21.txt", "Acme Fund/2026-11-21.json"])
 def test_a_place_that_names_no_set_is_refused(place: str, tmp_path: Path) -> None:
     with pytest.raises(CallerError, match="is no place for a param-set"):

@@ -38,7 +38,7 @@ BTC = Symbol("BTCUSDT")
 ETH = Symbol("ETHUSDT")
 DAY_NS = 86_400 * NS
 
-PUBLISHED = {"baseline/2026-11-21": "4ec50073a5277e97"}
+PUBLISHED = {"baseline/2026-11-21": "4ec50073a5277e97", "synthetic/2026-11-21": "4681fc0ee54c0059"}
 """Digests of the sets that ship. A published set is never changed: publish a new file and add its line here."""
 
 PLAIN = {
@@ -453,7 +453,7 @@ def write(root: Path, set_id: str, *records: dict[str, object], **changes: objec
 def test_a_store_reads_directories_and_the_package(tmp_path: Path) -> None:
     write(tmp_path, "fit/2026-01-02")
     (tmp_path / "fit" / "notes.txt").write_text("not a set")
-    assert ParamStore(tmp_path).names() == (*sorted(PUBLISHED), "fit/2026-01-02")
+    assert ParamStore(tmp_path).names() == tuple(sorted([*PUBLISHED, "fit/2026-01-02"]))
     assert ParamStore(tmp_path, packaged=False).names() == ("fit/2026-01-02",)
 
 
