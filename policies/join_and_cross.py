@@ -114,7 +114,7 @@ def _stay(case: Case) -> Decision:
     kept = case.kept()
     if kept is None:
         return case.cross(Why.RAN_AWAY) if case.chased_out() else _split(case)
-    rests = kept_rests(case)
+    rests = kept_rests(case.own, case.view.open_lots)
     left = case.view.open_lots - sum([order.qty_lots for order in rests])
     return kept if left < least_lots(case) else _split(case, rests, kept.revisit)
 

@@ -40,7 +40,7 @@ from sor.params import Params
 from sor.policy import Alternative, Decision, Rest, Take
 from sor.pricing import collar_ticks, nearer_ticks
 from sor.reasons import TimeoutBound
-from sor.snapshot import View
+from sor.snapshot import Resting, View
 from sor.units import BPS, MS, NS
 
 _STEPS = 64
@@ -134,11 +134,16 @@ def _work(case: Case) -> Decision:
     if left_s < case.floor_s:
         return case.cross(Why.EXCURSION if bound is TimeoutBound.EXCURSION else Why.TOO_LATE)
     units = _units_of(case)
-    kept = _kept(case)
-    if kept is None:
-        if case.chased_out():
+    kept: tuple[Rest, ...] = ()
+    if case.own:
+        stays = case.kept()
+        if stays is None and case.chased_out():
             return case.cross(Why.RAN_AWAY)
-        kept = ()
+        if stays is not None:
+            side = case.view.side
+            if any(side * (order.price_ticks - case.touch) >= 0 for order in case.own):
+                return stays  # the market has come through: it is about to be filled
+            kept = kept_rests(sorted(case.own, key=_since), case.view.open_lots)
     if not case.measured:
         wait_s = case.params["placement.window_s_min"] - case.features.window_s
         plan = _Plan(cross=0, rest=True, next_s=min(left_s, wait_s), saving_bps=0.0)
@@ -228,11 +233,8 @@ def _read(course: Course, task: Task, gain: float) -> _Plan:
     return _Plan(cross, rest=rests, next_s=min(task.horizon_s, float(course.cross_s[cross])), saving_bps=saving)
 
 
-def _kept(case: Case) -> tuple[Rest, ...] | None:
-    """Our orders that may stay where they are, oldest first; None when the touch has run away from one old enough."""
-    if not case.own:
-        return ()
-    return None if case.kept() is None else kept_rests(case)
+def _since(order: Resting) -> int:
+    return order.since_ns
 
 
 def _answer(

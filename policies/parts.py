@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from policies.case import Case
 from sor.policy import Rest
 from sor.reasons import TimeoutBound
@@ -14,17 +16,13 @@ def least_lots(case: Case) -> int:
     return case.view.instrument.least_lots(touch_ticks=lower, reduce_only=case.view.reduce_only)
 
 
-def kept_rests(case: Case) -> tuple[Rest, ...]:
-    """Our orders where they are, oldest first, as far as what is open needs them."""
+def kept_rests(orders: Iterable[Resting], open_lots: int) -> tuple[Rest, ...]:
+    """Our orders where they are, in their order, as far as what is open needs them."""
     found: list[Rest] = []
-    left = case.view.open_lots
-    for order in sorted(case.own, key=_since):
+    left = open_lots
+    for order in orders:
         lots = min(left, order.leaves_lots)
         if lots > 0:
             found.append(Rest(order.venue, lots, order.price_ticks, order.expire_ns, TimeoutBound.NONE))
             left -= lots
     return tuple(found)
-
-
-def _since(order: Resting) -> int:
-    return order.since_ns

@@ -171,6 +171,12 @@ def test_the_end_of_the_slice_is_the_end() -> None:
     assert (asked(timed_out).reason, sizes(asked(timed_out))) == (Why.TIMED_OUT, ([], 40))
 
 
+def test_what_the_market_has_come_through_is_waited_for() -> None:
+    through = (resting(100_002, 10, child=1), resting(100_002, 20, since_ns=NOW_NS - 20 * NS, child=2))
+    decision = asked(seen_in(market(sell_flow=1e-3), open_lots=30, resting=through))
+    assert (decision.reason, sizes(decision)) == (Why.KEEP, ([10, 20], 0))
+
+
 def test_units_follow_a_touch_that_ran_away() -> None:
     away = units(5, price=99_993)
     chased = asked(seen_in(resting=away))
