@@ -20,7 +20,8 @@ bind; then what is left crosses. The course is solved anew with what is measured
 
 It leaves when the spread opens beyond `placement.calm_exit_ratio` times the calm one. When the touch has run
 `placement.chase_bps_min` away and the orders are `placement.dwell_ms` old, they follow it, at most
-`placement.requotes_max` times a slice. Until flow and volatility are measured all units rest.
+`placement.requotes_max` times a slice. While the market has come through an order of ours nothing changes: it is about
+to be filled. Until flow and volatility are measured all units rest.
 """
 
 from __future__ import annotations
