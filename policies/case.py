@@ -20,7 +20,7 @@ from sor.policy import Alternative, Decision, Memory, Rest, Take
 from sor.pricing import collar_ticks, maker_ticks, nearer_ticks
 from sor.reasons import TimeoutBound
 from sor.revisit import Revisit, Trigger
-from sor.snapshot import View
+from sor.snapshot import Resting, View
 from sor.units import BPS, MS, NS
 
 
@@ -297,6 +297,20 @@ class Case:
             if view.side * (ticks - price) <= 0:
                 return lots if ticks == price else 0
         return 0
+
+    def ahead_of(self, order: Resting) -> int:
+        """Displayed lots that have to trade before a resting order: all at better prices, and its own queue.
+
+        The queue is what is displayed where nobody knows its place.
+        """
+        side = self.view.side
+        better = 0
+        for ticks, lots in self.view.market.ladder(side.opposite):
+            if side * (ticks - order.price_ticks) <= 0:
+                break
+            better += lots
+        queue = self.ahead_lots(order.price_ticks) if order.ahead_lots is None else order.ahead_lots
+        return better + queue
 
     def advantage_bps(self, price: int) -> float:
         """A of equation (1): what a fill at `price` saves against walking the book now, fees included."""

@@ -17,11 +17,15 @@ symbol and regime, else estimates from measured flow, depth and volatility that 
 in both: crossing costs what the square-root law says where that is more than the book walk, a fill takes the flow of
 what is ahead and of our own, and (fitted) the mid leaves an order that is shown.
 
-An order that rests keeps its place (same price, same expiry) until spread or volatility leave the calm limits by
-`placement.calm_exit_ratio`, or it is to be moved. Unfitted, that is when the touch has run `placement.chase_bps_min`
-away and the order is `placement.dwell_ms` old: then 2 to 4 are asked again for the new touch. Fitted, it is weighed
-anew each `chase.review_ms` with the queue that is ahead of it now: staying, moving and crossing, whichever is expected
-to cost least. A move has a price of its own, `chase.cost_bps`, beside the place it gives up; there are at most
+An order that rests keeps its place until spread or volatility leave the calm limits by `placement.calm_exit_ratio`, or
+it is to be moved. Unfitted, that is when the touch has run `placement.chase_bps_min` away and the order is
+`placement.dwell_ms` old: then 2 to 4 are asked again for the new touch; its expiry stays. Fitted, it is weighed anew
+each `chase.review_ms` with the queue that is ahead of it now: staying, moving and crossing, whichever is expected to
+cost least. An order that is not filled in time may rest once more while time is left, and what is weighed knows that;
+one that stays gets the time that staying is worth now: the horizon of the fit bounds a look, not the parent. How the
+touch leans is one of the covariates, so fitted it is no question by itself.
+
+A move has a price of its own, `chase.cost_bps`, beside the place it gives up; there are at most
 `placement.requotes_max` a slice, no more than the saving of a fill pays for (methods 6.4), and none sooner after the
 one before than two round trips, the dwell and `chase.per_s_max` allow. A timeout ends it, and the ladder says what is
 next.
@@ -41,7 +45,18 @@ import msgspec
 from policies import forced, ladder
 from policies.case import NEEDS, Case, Why, begin
 from policies.ladder import Rung, rung_of
-from policies.outlook import FLOW_NEEDS, Outlook, Wait, best_wait, fitted_outlook, flow_outlook, forecast_of
+from policies.outlook import (
+    FLOW_NEEDS,
+    NEVER_AGAIN,
+    Again,
+    Outlook,
+    Wait,
+    best_wait,
+    fitted_outlook,
+    flow_outlook,
+    forecast_of,
+    waits,
+)
 from sor.models.chase import cadence_s, chases_max
 from sor.models.forecast import Forecast
 from sor.params import Params
@@ -148,15 +163,20 @@ def _review(case: Case, rung: Rung, forecast: Forecast) -> Decision:
     """Weigh an order that rests anew: to stay, to move or to cross."""
     params, now_ns = case.params, case.view.now_ns
     order = max(case.own, key=_leaves)
-    left_s = (order.expire_ns - now_ns) / NS
-    if left_s <= 0.0:
+    if order.expire_ns <= now_ns:
         return case.keep(case.watch(None), "Its time is over: it is being withdrawn.")
-    stays = rung is Rung.REST or case.view.side * (_least_price(case, rung) - order.price_ticks) <= 0
-    ways = [_stay_way(case, order, forecast, left_s)] if stays else []
-    movable_ns = max([one.since_ns for one in case.own]) + round(_cadence_s(case) * NS)
     longest_s, bound = _longest(case, forecast)
-    if now_ns >= movable_ns and longest_s >= case.floor_s and _calm(case) and not _chased_out(case):
-        ways += [one for one in _fitted_ways(case, rung, forecast, longest_s) if one.price != order.price_ticks]
+    if longest_s <= 0.0:
+        return case.cross(Why.EXCURSION if bound is TimeoutBound.EXCURSION else Why.TOO_LATE)
+    stays = rung is Rung.REST or case.view.side * (_least_price(case, rung) - order.price_ticks) <= 0
+    movable_ns = max([one.since_ns for one in case.own]) + round(_cadence_s(case) * NS)
+    anew: list[_Way] = []
+    again = NEVER_AGAIN
+    if longest_s >= case.floor_s and _calm(case) and not _chased_out(case):
+        anew, again = _fitted_ways(case, rung, forecast, longest_s)
+    ways = [_stay_way(case, order, forecast, longest_s, again)] if stays else []
+    if now_ns >= movable_ns:
+        ways += [one for one in anew if one.price != order.price_ticks]
     elif not stays and now_ns < movable_ns:
         return case.keep(case.watch(None, movable_ns), "It is too early to move it.")
     if not ways:
@@ -170,22 +190,31 @@ def _review(case: Case, rung: Rung, forecast: Forecast) -> Decision:
         return case.cross(Why.NOT_WORTH_IT, _alternatives(case, ways))
     if best.name == _STAY:
         _record(case, best)
-        return case.keep(case.watch(case.tolerated), _expectation(best.wait), _alternatives(case, ways))
+        until_ns = min(now_ns + int(best.wait.timeout_s * NS), case.latest_ns)
+        why = _expectation(best.wait)
+        return case.keep(case.watch(case.tolerated), why, _alternatives(case, ways), until_ns=until_ns)
     return _post(case, best, ways, Why.CHASE, longest_s, bound)
 
 
-def _stay_way(case: Case, order: Resting, forecast: Forecast, left_s: float) -> _Way:
+def _stay_way(case: Case, order: Resting, forecast: Forecast, longest_s: float, again: Again) -> _Way:
     """An order of ours where it is, with the queue that is ahead of it now."""
-    ahead = float(case.ahead_lots(order.price_ticks))
+    ahead = float(case.ahead_of(order))
     outlook = fitted_outlook(case, forecast, order.price_ticks, ahead_lots=ahead, lots=order.leaves_lots)
-    # Any wait is worth something if it is short enough; what counts is whether it is until somebody looks again.
-    shortest_s = min(left_s, case.params["chase.review_ms"] * MS / NS)
-    return _Way(_STAY, order.price_ticks, ahead, outlook, best_wait(outlook, shortest_s, left_s))
+    outlook = msgspec.structs.replace(outlook, again=again)
+    return _Way(_STAY, order.price_ticks, ahead, outlook, best_wait(outlook, _shortest_s(case, longest_s), longest_s))
+
+
+def _shortest_s(case: Case, longest_s: float) -> float:
+    """The shortest wait that is judged: until somebody looks again, and what an answer then takes to get there.
+
+    Any wait is worth something if it is short enough; what counts is whether it is until it can be reconsidered.
+    """
+    return min(case.params["chase.review_ms"] * MS / NS + case.floor_s, longest_s)
 
 
 def _calm(case: Case) -> bool:
     """Whether a new order may be posted as far as the market goes."""
-    return case.uneasy(1.0) is None and not case.leaning()
+    return case.uneasy(1.0) is None
 
 
 def _least_price(case: Case, rung: Rung) -> int:
@@ -224,7 +253,7 @@ def _rest(case: Case, rung: Rung, forecast: Forecast | None, reason: Why = Why.R
     uneasy = case.uneasy(1.0)
     if uneasy is not None:
         return case.cross(uneasy)
-    if case.leaning():
+    if forecast is None and case.leaning():
         return case.cross(Why.LEANING)
     if not case.measured:
         return _rest_unmeasured(case)
@@ -236,7 +265,7 @@ def _rest(case: Case, rung: Rung, forecast: Forecast | None, reason: Why = Why.R
         if not ways:
             return case.cross(Why.SLOW)
     else:
-        ways = _fitted_ways(case, rung, forecast, longest_s)
+        ways, _ = _fitted_ways(case, rung, forecast, longest_s)
     best = max(ways, key=_worth)
     least_bps = case.params["chase.cost_bps"] if reason is Why.CHASE else 0.0
     case.inputs["worth_bps_min"] = least_bps
@@ -280,14 +309,23 @@ def _flow_ways(case: Case, rung: Rung, longest_s: float) -> list[_Way]:
     return ways
 
 
-def _fitted_ways(case: Case, rung: Rung, forecast: Forecast, longest_s: float) -> list[_Way]:
-    """By fitted models."""
-    ways: list[_Way] = []
-    for name, price in _prices(case, rung):
-        ahead = float(case.ahead_lots(price))
-        outlook = fitted_outlook(case, forecast, price, ahead_lots=ahead, lots=case.view.open_lots)
-        ways.append(_Way(name, price, ahead, outlook, best_wait(outlook, case.floor_s, longest_s)))
-    return ways
+def _fitted_ways(case: Case, rung: Rung, forecast: Forecast, longest_s: float) -> tuple[list[_Way], Again]:
+    """By fitted models, and what they say of resting once more when time is up."""
+    prices = _prices(case, rung)
+    shortest_s = _shortest_s(case, longest_s)
+    ahead = [float(case.ahead_lots(price)) for _, price in prices]
+    outlooks = [
+        fitted_outlook(case, forecast, price, ahead_lots=lots, lots=case.view.open_lots)
+        for (_, price), lots in zip(prices, ahead, strict=True)
+    ]
+    again = Again(case.left_s, tuple([wait for one in outlooks for wait in waits(one, shortest_s, longest_s)]))
+    ways = [
+        _Way(
+            name, price, lots, outlook, best_wait(msgspec.structs.replace(outlook, again=again), shortest_s, longest_s)
+        )
+        for (name, price), lots, outlook in zip(prices, ahead, outlooks, strict=True)
+    ]
+    return ways, again
 
 
 def _post(case: Case, best: _Way, ways: list[_Way], reason: Why, longest_s: float, bound: TimeoutBound) -> Decision:
@@ -322,6 +360,8 @@ def _record(case: Case, way: _Way) -> None:
         "saving_bps": wait.saving_bps,
         "worth_bps": wait.worth_bps,
     }
+    if wait.se_bps is not None:
+        case.inputs["again_bps"] = wait.again_bps
 
 
 def _alternatives(case: Case, ways: list[_Way]) -> tuple[Alternative, ...]:

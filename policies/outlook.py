@@ -10,7 +10,9 @@
                (1 - p) D = sigma sqrt(tau) phi(Phi^-1(p)).
     choice     rest if p A > (1 - p) D plus the price of the risk meanwhile.
 
-`fitted_outlook` takes p and D from the models that a param-set was fitted with, and says how sure they are.
+`fitted_outlook` takes p and D from the models that a param-set was fitted with, and says how sure they are. As what was
+fitted knows the market at any time, it also says what comes after: an order that is not filled need not cross while
+time is left, it may rest anew (`Again`). Rule (2) is what remains of that when no time is.
 
 Durations in seconds, moves and costs in bps.
 """
@@ -44,9 +46,10 @@ class Wait(msgspec.Struct, frozen=True, gc=False, array_like=True):
     timeout_s           how long to rest.
     fill_probability    of being filled by then.
     drift_bps           (1 - p) D: what the unfilled share loses, averaged over all.
-    saving_bps          p A - (1 - p) D, without the price of risk; positive is good. se_bps: its standard error, None
-                        where nothing was fitted.
+    saving_bps          p A - (1 - p) D, and `again_bps`, without the price of risk; positive is good. se_bps: its
+                        standard error, None where nothing was fitted.
     worth_bps           the saving less the price of risk: rest if this is positive.
+    again_bps           what the unfilled share may still save, averaged over all: see `Again`.
     """
 
     timeout_s: float
@@ -55,6 +58,7 @@ class Wait(msgspec.Struct, frozen=True, gc=False, array_like=True):
     saving_bps: float
     worth_bps: float
     se_bps: float | None = None
+    again_bps: float = 0.0
 
 
 class Outlook(Protocol):
@@ -117,11 +121,35 @@ def flow_outlook(case: Case, price: int) -> FlowOutlook:
     )
 
 
+class Again(msgspec.Struct, frozen=True, gc=False):
+    """What an order that was not filled may still save by resting anew at the touch of then, in the time that is left.
+
+    The touch of then is judged as the one of now: where it will be nobody knows, and the mid has no drift of its own.
+    One more order is foreseen, which then crosses; that there may be others makes it a lower bound.
+
+    left_s     until when anything may rest, from now.
+    waits      judged new orders; none: nothing rests again.
+    """
+
+    left_s: float
+    waits: tuple[Wait, ...] = ()
+
+    def worth_bps(self, after_s: float) -> float:
+        """Worth of the best wait that fits in after `after_s`, at least 0: crossing is always possible."""
+        spare_s = self.left_s - after_s
+        return max([0.0, *[wait.worth_bps for wait in self.waits if wait.timeout_s <= spare_s]])
+
+
+NEVER_AGAIN = Again(0.0)
+"""What is not filled in time crosses: rule (2) as it stands."""
+
+
 class FittedOutlook(msgspec.Struct, frozen=True, gc=False):
     """From fitted models, for one order in its market.
 
     impact_bps     what the order's own size, shown, is expected to move the mid away: a loss of the unfilled.
     risk_root_s    as of `FlowOutlook`.
+    again          what comes after an end without a fill; without it, crossing.
     """
 
     forecast: Forecast
@@ -131,6 +159,7 @@ class FittedOutlook(msgspec.Struct, frozen=True, gc=False):
     impact_bps: float
     risk_root_s: float
     note: str
+    again: Again = NEVER_AGAIN
 
     @property
     def fill_rate(self) -> float:
@@ -140,8 +169,10 @@ class FittedOutlook(msgspec.Struct, frozen=True, gc=False):
     def wait(self, timeout_s: float) -> Wait:
         """What resting for `timeout_s` is expected to bring; beyond the horizon of the fit nothing more is."""
         found = self.forecast.outlook_of(self.curve, self.order, until_s=timeout_s)
-        drift = (1.0 - found.fill_probability) * (found.drift_bps + self.impact_bps)
-        saving = found.fill_probability * self.advantage_bps - drift
+        unfilled = 1.0 - found.fill_probability
+        drift = unfilled * (found.drift_bps + self.impact_bps)
+        again = unfilled * self.again.worth_bps(timeout_s)
+        saving = found.fill_probability * self.advantage_bps - drift + again
         return Wait(
             timeout_s,
             found.fill_probability,
@@ -149,6 +180,7 @@ class FittedOutlook(msgspec.Struct, frozen=True, gc=False):
             saving,
             saving - self.risk_root_s * sqrt(timeout_s),
             found.saving_se_bps(self.advantage_bps),
+            again,
         )
 
 
@@ -191,17 +223,24 @@ def risk_weight(case: Case) -> float:
 
 
 def best_wait(outlook: Outlook, shortest_s: float, longest_s: float) -> Wait:
-    """The resting time worth most, among `longest_s` and its halves down to `shortest_s` (0 <= shortest <= longest).
+    """The resting time worth most, the longest of those that are worth as much; arguments as of `waits`."""
+    return max(waits(outlook, shortest_s, longest_s), key=_worth)
+
+
+def waits(outlook: Outlook, shortest_s: float, longest_s: float) -> list[Wait]:
+    """Waits of `longest_s` and its halves down to `shortest_s` (0 <= shortest <= longest), the longest first.
 
     All of them are judged: the worth may have two humps, as a wait that is all but sure to fill loses little again.
     """
-    best = outlook.wait(longest_s)
+    found = [outlook.wait(longest_s)]
     timeout_s = longest_s
     for _ in range(_HALVINGS_MAX - 1):
         timeout_s *= 0.5
         if timeout_s < shortest_s:
             break
-        wait = outlook.wait(timeout_s)
-        if wait.worth_bps > best.worth_bps:
-            best = wait
-    return best
+        found.append(outlook.wait(timeout_s))
+    return found
+
+
+def _worth(wait: Wait) -> float:
+    return wait.worth_bps

@@ -3,6 +3,7 @@
 from math import exp, log, log1p, sqrt
 from statistics import NormalDist
 
+import msgspec
 import pytest
 
 from policies.case import Why
@@ -16,7 +17,7 @@ from sor.orders import Side
 from sor.params import Params
 from sor.policy import Decision, Rest, Take
 from sor.reasons import TimeoutBound
-from sor.snapshot import View
+from sor.snapshot import Resting, View
 from sor.units import MS, NS
 from tests.fakes.views import BASELINE, NOW_NS, VENUE, market, params, resting, view
 
@@ -58,17 +59,53 @@ def test_the_models_are_those_of_the_set() -> None:
     assert not fitted().missing(FORECAST_NEEDS)
 
 
+def saved_bps(filled: float, timeout_s: float) -> float:
+    """Rule (2) by hand: p A - (1 - p) D; A is a tick (0.1 bps) and 3 bps of fees."""
+    return filled * (3.0 + TICK_BPS) - drift_bps(filled, timeout_s)
+
+
+BY_8_S = 1.0 - 0.8**4
+"""Of the orders are filled by the horizon."""
+
+
+def hurried(left_s: float, *, own: tuple[Resting, ...] = (), seen: MarketView | None = None) -> View:
+    """A parent with so much time left to rest in: the margin and the round trips come on top."""
+    end_ns = NOW_NS + round(left_s * NS) + 600 * MS
+    return view(seen, resting=own, due_ns=end_ns - 500 * MS, deadline_ns=end_ns)
+
+
+def test_without_time_to_rest_again_it_is_rule_2() -> None:
+    # A look takes a second and a round trip of 0.1 s: of 2 s and its half only the whole is judged.
+    seen = numbers(asked(hurried(2.0), fitted()))
+    by_2_s = 1.0 - 0.8**2
+    assert seen["again_bps"] == 0.0
+    assert seen["saving_bps"] == pytest.approx(saved_bps(by_2_s, 2.0))
+
+
+def test_what_is_not_filled_rests_again_only_as_long_as_that_fits_in() -> None:
+    # In 3 s: once for 3 s, or twice for 1.5 s. The second bin begins at 1 s, the third at 2 s and lasts 2 s.
+    seen = numbers(asked(hurried(3.0), fitted()))
+    short, long = 1.0 - 0.8**1.5, 1.0 - 0.8**2.5
+    twice = saved_bps(short, 1.5) + (1.0 - short) * saved_bps(short, 1.5)
+    assert twice > saved_bps(long, 3.0)
+    assert seen["timeout_s"] == 1.5
+    assert seen["saving_bps"] == pytest.approx(twice)
+    assert seen["again_bps"] == pytest.approx((1.0 - short) * saved_bps(short, 1.5))
+
+
 def test_a_wait_is_weighed_by_the_fitted_models_and_no_longer_than_they_reach() -> None:
-    # 1 - 0.8^4 of the orders are filled by the horizon of 8 s; A is a tick (0.1 bps) and 3 bps of fees.
+    # With time left, who is not filled rests once more: as good as now.
     values = fitted()
     decision = asked(view(), values)
-    filled = 1.0 - 0.8**4
-    saving = filled * (3.0 + TICK_BPS) - drift_bps(filled, 8.0)
+    filled = BY_8_S
+    again = (1.0 - filled) * saved_bps(filled, 8.0)
+    saving = saved_bps(filled, 8.0) + again
     assert decision.placements == (Rest(VENUE, 100, 100_000, NOW_NS + 8 * NS, TimeoutBound.FIXED),)
     assert decision.reason is Why.REST
     seen = numbers(decision)
     assert seen["fill_probability"] == pytest.approx(filled)
     assert seen["fill_rate"] == pytest.approx(-log(0.8))
+    assert seen["again_bps"] == pytest.approx(again)
     assert seen["saving_bps"] == pytest.approx(saving)
     cross, join = decision.alternatives
     assert (join.name, join.note) == ("join", "fitted")
@@ -137,11 +174,52 @@ def test_an_order_that_is_still_worth_it_stays_and_is_looked_at_again() -> None:
     assert (decision.reason, decision.revisit.at_ns) == (Why.KEEP, NOW_NS + NS)
     (rest,) = decision.placements
     assert isinstance(rest, Rest)
-    assert (rest.price_ticks, rest.expire_ns) == (100_000, NOW_NS + 4 * NS)
+    # Its time was up in 4 s. It gets what staying is worth now: as long as the models reach.
+    assert (rest.price_ticks, rest.expire_ns) == (100_000, NOW_NS + 8 * NS)
     assert [one.name for one in decision.alternatives] == ["cross", "stay"]
-    seen = numbers(decision)
-    filled = 1.0 - 0.8**3
-    assert seen["saving_bps"] == pytest.approx(filled * (3.0 + TICK_BPS) - drift_bps(filled, 4.0))
+    saved = saved_bps(BY_8_S, 8.0)
+    assert numbers(decision)["saving_bps"] == pytest.approx(saved + (1.0 - BY_8_S) * saved)
+
+
+def test_an_order_that_stays_gets_no_more_time_than_there_is() -> None:
+    (rest,) = asked(hurried(2.0, own=old(100_000).resting), fitted()).placements
+    assert isinstance(rest, Rest)
+    assert rest.expire_ns == NOW_NS + 2 * NS
+    late = asked(hurried(0.0, own=old(100_000).resting), fitted())
+    assert (late.reason, late.placements) == (Why.TOO_LATE, (Take(VENUE, 100, 100_201),))
+
+
+def test_an_order_whose_time_is_over_is_let_go() -> None:
+    over = (resting(100_000, 100, expire_ns=NOW_NS),)
+    (rest,) = asked(view(resting=over), fitted()).placements
+    assert isinstance(rest, Rest)
+    assert rest.expire_ns == NOW_NS
+
+
+def test_an_order_that_stays_is_judged_by_its_own_place_in_the_queue() -> None:
+    values = fitted(changes={"fill.log_queue_s": -0.5})
+    (order,) = old(100_000).resting
+    first = asked(view(resting=(msgspec.structs.replace(order, ahead_lots=0),)), values)
+    unknown = asked(view(resting=(order,)), values)
+    assert (numbers(first)["ahead_lots"], numbers(unknown)["ahead_lots"]) == (0.0, 1_000.0)
+    assert numbers(first)["fill_probability"] > numbers(unknown)["fill_probability"]
+    # Behind the touch, all that stands before its price has to trade as well.
+    (order,) = old(99_999).resting
+    behind = asked(view(resting=(msgspec.structs.replace(order, ahead_lots=7),)), values)
+    assert numbers(behind)["ahead_lots"] == 1_007.0
+
+
+def test_a_touch_that_leans_is_left_to_the_models() -> None:
+    leaning = market(bids=((100_000, 10_000),), asks=((100_001, 100),))
+    assert asked(view(leaning), fitted()).reason is Why.REST
+    # They may find that it is not worth it: here hardly anything is filled when the own side is that long.
+    assert (
+        asked(
+            view(market(volatility=4.0, bids=leaning.bids, asks=leaning.asks)),
+            fitted(base=1.0, changes={"fill.lean": -5.0}),
+        ).reason
+        is Why.NOT_WORTH_IT
+    )
 
 
 def test_an_order_whose_market_turned_is_crossed_before_its_time() -> None:
@@ -153,8 +231,21 @@ AWAY = {"fill.distance": -3.0}
 """An order three spreads behind is hardly ever filled."""
 
 
+def left_behind(*, age_ns: int = 5 * NS) -> View:
+    """An order three spreads behind, with no time to move it later."""
+    return hurried(2.0, own=old(99_997, age_ns=age_ns).resting)
+
+
+def test_an_order_left_behind_waits_for_the_touch_while_it_may_move_later() -> None:
+    # Fills come in the first second or hardly at all. Here it has a fair chance, and moves if that passes by.
+    rates = {f"fill.alpha_{number:02}": -6.0 for number in range(1, 4)}
+    values = fitted(hazard=0.9, changes={**rates, "fill.distance": -0.5})
+    assert asked(hurried(4.0, own=old(99_997).resting), values).reason is Why.KEEP
+    assert asked(hurried(1.5, own=old(99_997).resting), values).reason is Why.CHASE
+
+
 def test_an_order_left_behind_moves_when_that_is_worth_its_price() -> None:
-    behind = old(99_997)
+    behind = left_behind()
     moved = asked(behind, fitted(changes=AWAY))
     assert moved.reason is Why.CHASE
     assert [one.price_ticks for one in moved.placements if isinstance(one, Rest)] == [100_000]
@@ -175,16 +266,15 @@ def test_an_order_left_behind_moves_when_that_is_worth_its_price() -> None:
     ],
 )
 def test_it_is_not_moved_too_soon_or_too_often(changes: dict[str, float], age_ns: int, reason: Why) -> None:
-    assert asked(old(99_997, age_ns=age_ns), fitted(changes={**AWAY, **changes})).reason is reason
+    assert asked(left_behind(age_ns=age_ns), fitted(changes={**AWAY, **changes})).reason is reason
 
 
 def test_no_more_chases_than_the_saving_pays_for() -> None:
     # A is 3.09999 bps, a chase 0.09999 + 1 bps: two of them cost less, three more.
-    values = fitted(changes={**AWAY, "chase.cost_bps": 1.0})
-    memory = asked(old(99_997), values).memory
-    reasons = [
-        asked(view(resting=old(99_997).resting, requotes=done, memory=memory), values).reason for done in range(4)
-    ]
+    values = fitted(hazard=0.5, changes={**AWAY, "chase.cost_bps": 1.0})
+    behind = left_behind()
+    memory = asked(behind, values).memory
+    reasons = [asked(msgspec.structs.replace(behind, requotes=done, memory=memory), values).reason for done in range(4)]
     assert reasons == [Why.CHASE, Why.CHASE, Why.KEEP, Why.KEEP]
 
 
