@@ -603,8 +603,14 @@ class Core:
             and now >= parent.retry_ns
             and parent.active
             and parent.life is not _PAUSED
+            and self._seen(parent.venue)
             and not self._busy(parent)
         )
+
+    def _seen(self, venue: VenueName) -> bool:
+        """Whether a venue has been there since this process began: before that nobody knows its book."""
+        state = self.desk.venues.get(venue)
+        return state is None or state.here
 
     def _busy(self, parent: Parent) -> bool:
         """Whether an answer is on its way that the next decision must not run ahead of (D4)."""
