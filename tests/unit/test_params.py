@@ -13,6 +13,7 @@ from sor.param_table import ALWAYS, TABLE, Unit
 from sor.params import (
     Adopted,
     Evidence,
+    Kind,
     ParamFileError,
     Params,
     ParamSet,
@@ -38,7 +39,11 @@ BTC = Symbol("BTCUSDT")
 ETH = Symbol("ETHUSDT")
 DAY_NS = 86_400 * NS
 
-PUBLISHED = {"baseline/2026-11-21": "4ec50073a5277e97", "synthetic/2026-11-21": "4681fc0ee54c0059"}
+PUBLISHED = {
+    "baseline/2026-11-21": "4ec50073a5277e97",
+    "bingx/2026-11-21": "274f274a7ccf1329",
+    "synthetic/2026-11-21": "4681fc0ee54c0059",
+}
 """Digests of the sets that ship. A published set is never changed: publish a new file and add its line here."""
 
 PLAIN = {
@@ -115,6 +120,20 @@ def test_baseline_gives_everything_that_is_read() -> None:
     ]
     assert ours
     assert params.missing([*ALWAYS, *(need for policy in ours for need in policy.needs)]) == ()
+
+
+def test_the_set_for_bingx_is_the_baseline_with_assumptions_of_its_own() -> None:
+    baseline, bingx = (ParamStore().get(name, now_ns=0) for name in ("baseline", "bingx"))
+    own = [one for one in bingx.records if one.scope.venue == "bingx"]
+    assert [one for one in bingx.records if one not in own] == list(baseline.records)
+    assert {one.kind for one in own} == {Kind.ASSUMED}
+    assert len(own) == 10
+    elsewhere = bingx.resolve(ACME, BTC, now_ns=0)
+    assert elsewhere.as_dict() == baseline.resolve(ACME, BTC, now_ns=0).as_dict()
+    there = bingx.resolve(VenueName("bingx"), BTC, now_ns=0)
+    assert {name for name in there if name in there.as_dict() and there[name] != elsewhere[name]} == {
+        one.id for one in own
+    }
 
 
 def test_the_machines_and_the_invariants_read_nothing_but_what_is_always_there() -> None:
