@@ -105,19 +105,26 @@ def _line_of_repeat(text: str, key: str) -> int:
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
-    """(start, end) of each record: the objects at depth two, in order. `text` is sound JSON."""
+    """(start, end) of each record, in order: the objects in the file's list `records`. `text` is sound JSON."""
     spans: list[tuple[int, int]] = []
-    depth = start = 0
+    within: list[str] = []  # the objects and lists that are open
+    said = ""  # the last string: of what an object opens, the key
+    listed = False
+    start = 0
     for match in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
         token = match.group()
         if token in "[{":
-            if token == "{" and depth == 2:
+            if within == ["{"]:
+                listed = token == "[" and said == '"records"'
+            elif listed and len(within) == 2:
                 start = match.start()
-            depth += 1
+            within.append(token)
         elif token in "]}":
-            depth -= 1
-            if token == "}" and depth == 2:
+            within.pop()
+            if listed and len(within) == 2:
                 spans.append((start, match.end()))
+        else:
+            said = token
     return spans
 
 

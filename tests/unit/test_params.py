@@ -410,6 +410,20 @@ def test_a_bad_record_is_named_with_its_line(changes: dict[str, object], at: str
     assert reason.startswith(str(changes.get("id", PLAIN["id"])))
 
 
+def test_what_stands_before_the_records_is_none_of_them() -> None:
+    first, second = record(id="acme.first"), record(id="acme.second", value="70")
+    document = {
+        "format": 1,
+        "set_id": "test/2026-01-02",
+        "evidence": {"method": "[mean]", "score": {"name": "records", "value": "1"}},
+        "records": [first, second],
+    }
+    source = json.dumps(document, indent=1)
+    line, reason = refusal(source)
+    assert line == line_of(source, '"acme.second"') - 1
+    assert reason.startswith("acme.second: value 70 is outside its bounds")
+
+
 def test_one_id_stands_once_in_a_scope() -> None:
     source = text(record(), record(scope={"venue": "acme"}), record(value="5"))
     line, reason = refusal(source)
