@@ -426,7 +426,8 @@ class Desk:
     def _proven_absent(self, child: Child) -> bool:
         """D3: looked up after the bound and not found, a cancel refused as unknown, and nothing ever heard of it.
 
-        Answers do not say which lookup they belong to, so as many as were sent too early are not counted.
+        Answers do not say which lookup they belong to, so as many as were sent too early are not counted; and one that
+        says when the venue gave it must have been given after the bound, for it may have been long on its way.
         """
         if child.early_queries:
             child.early_queries -= 1
@@ -434,7 +435,7 @@ class Desk:
         if child.life is not _IN_DOUBT or child.heard or not child.cancel_unknown:
             return False
         proof = self.proof_ns(child)
-        return proof is not None and child.queried_ns >= proof
+        return proof is not None and child.queried_ns >= proof and not 0 < child.told_ns < proof
 
     def _enter(self, parent: Parent, child: Child) -> None:
         """Ledger, own book and exposure follow every change of a child."""

@@ -274,6 +274,7 @@ class Bench:
         fee_atoms: int | None = None,
         is_maker: bool | None = None,
         avg_hticks: int = 0,
+        venue_ns: int = 0,
     ) -> list[AnyWish]:
         """A report of one order; a trade without an id gets one of its own."""
         cl_ord_id = child.order.cl_ord_id if isinstance(child, Child) else child
@@ -286,6 +287,7 @@ class Bench:
             cl_ord_id=cl_ord_id,
             exec_type=exec_type,
             venue_order_id=VenueOrderId(venue_order_id),
+            venue_ns=venue_ns,
             recv_ns=self.now_ns,
             exec_id=ExecId(exec_id),
             last_lots=lots,

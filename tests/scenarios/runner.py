@@ -367,8 +367,9 @@ class Script:
         )
 
     def unknown(self, words: list[str]) -> None:
-        """A lookup finds nothing."""
-        self.bench.report(self.child(words[0]), ExecType.NOT_FOUND)
+        """`P1.1 4s`: a lookup finds nothing; with a duration the venue says that it was so that long ago."""
+        venue_ns = self.bench.now_ns - duration_ns(words[1]) if len(words) > 1 else 0
+        self.bench.report(self.child(words[0]), ExecType.NOT_FOUND, venue_ns=venue_ns)
 
     def replaced(self, words: list[str]) -> None:
         """`P1.1 60 @ 9_998`; without terms the venue does not repeat them."""
