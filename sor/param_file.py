@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 
 from pydantic import ValidationError
 
@@ -12,6 +13,7 @@ from sor.param_records import BadRecordError, ParamSet
 
 FILE_BYTES_MAX = 1_000_000
 """A larger file is refused unread."""
+KEPT = 8
 
 
 class ParamFileError(CallerError):
@@ -38,9 +40,11 @@ def parse_bytes(content: bytes, *, where: str) -> ParamSet:
     return parse(text, where=where)
 
 
+@lru_cache(maxsize=KEPT)
 def parse(text: str, *, where: str) -> ParamSet:
     """A param-set out of its JSON text, a file's or a canonical one; `where` is named in errors.
 
+    The last few are kept, as a journal has the same one for each session: they are frozen.
     Raises `ParamFileError`, which is a `CallerError`, with the line of the first thing that is wrong.
     """
     try:
