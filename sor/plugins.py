@@ -1,4 +1,4 @@
-"""Plug-ins: policies, schedules, venues, markets, emulators; found through entry points of what is installed (S8).
+"""Plug-ins: policies, schedules, venues, markets, emulators, rigs; found through the entry points installed (S8).
 
 An outside package is on a par with ours: it names its class in one of the groups and needs no change here. A
 plug-in is imported when it is first asked for, so a broken one harms nobody who does not use it. A name that two
@@ -16,13 +16,15 @@ from sor.emulation import OpenEmulator
 from sor.errors import CallerError
 from sor.explore import PREFIX, Explore
 from sor.policy import Forceable, Policy, Schedule
+from sor.rig import OpenRig
 
 POLICIES = "sor.policies"
 SCHEDULES = "sor.schedules"
 VENUES = "sor.venues"
 MARKETS = "sor.markets"
 EMULATORS = "sor.emulators"
-GROUPS = (POLICIES, SCHEDULES, VENUES, MARKETS, EMULATORS)
+RIGS = "sor.rigs"
+GROUPS = (POLICIES, SCHEDULES, VENUES, MARKETS, EMULATORS, RIGS)
 
 
 Plugin = TypeVar("Plugin")
@@ -125,6 +127,14 @@ class Plugins:
     def emulator(self, name: str) -> OpenEmulator:
         """What makes an emulator of the venue `name`. Raises `CallerError` as `venue`."""
         opens: OpenEmulator = self._opener(EMULATORS, name, "an emulator")
+        return opens
+
+    def rig(self, name: str) -> OpenRig:
+        """What puts the venue `name` under simulation. Raises `CallerError` as `venue`."""
+        entry = self._entry(RIGS, name)
+        opens = _loaded(entry)
+        if not isinstance(opens, OpenRig):
+            raise _lacks(entry, opens, "rig", ("faults", "__call__"))
         return opens
 
     def _opener(self, group: str, name: str, what: str) -> Callable[..., Opened]:

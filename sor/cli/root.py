@@ -16,6 +16,7 @@ from sor.cli.params import params
 from sor.cli.policies import policies
 from sor.cli.replay import replay
 from sor.cli.route import route
+from sor.cli.simulate import simulate
 from sor.cli.tape import tape
 
 
@@ -35,6 +36,6 @@ def cli(ctx: click.Context, as_json: bool) -> None:
     ctx.ensure_object(Output).json = as_json
 
 
-for command in (demo, route, doctor, emulate, tape, calibrate, replay, explain, journal, params, policies):
+for command in (demo, route, doctor, emulate, simulate, tape, calibrate, replay, explain, journal, params, policies):
     cli.add_command(command)
 add_json(cli)

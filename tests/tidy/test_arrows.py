@@ -38,7 +38,10 @@ MAY_SEE = {
     "policies": ("policies", *VALUES, "sor.models", "sor.params", "sor.policy", "sor.pricing", "sor.snapshot"),
     # A tape-fed venue reads the vectorised features, the one definition of each beside the live one. Queue models are
     # the same for who matches and for who estimates where he stands.
-    "venues": ("venues", *VALUES, "sor.adapter", "sor.emulation", "sor.lab.columns", "sor.models.queues", "sor.standing"),
+    "venues": (
+        *("venues", *VALUES, "sor.adapter", "sor.emulation", "sor.rig"),
+        *("sor.lab.columns", "sor.models.queues", "sor.standing"),
+    ),
     "paramsets": ("paramsets",),
 }
 

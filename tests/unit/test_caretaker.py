@@ -13,10 +13,10 @@ from sor.dispatch import Dispatcher
 from sor.errors import CallerError, InDoubt, NotSent, SorError, VenueFault
 from sor.router import Core
 from sor.settings import Settings
+from sor.sim.lives import Tape
 from sor.sim.loop import VirtualLoop
 from sor.sim.world import VirtualScheduler, at_once
 from sor.units import NS
-from tests.sim.storm import Tape
 from venues.simulated.adapter import SimulatedVenue
 from venues.simulated.options import read
 

@@ -9,6 +9,7 @@ Rules
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Protocol
@@ -95,6 +96,7 @@ KINDS: Mapping[str, type[ByteFault]] = {
     "close-on-reuse": CloseOnReuse,
 }
 """Every byte fault by the name it is switched by."""
+_NAMES: Mapping[type[ByteFault], str] = {kind: name for name, kind in KINDS.items()}
 
 
 class Hits(StrEnum):
@@ -149,13 +151,18 @@ class _Armed:
 class ByteFaults:
     """The switchboard of one server.
 
-    fired    how often an armed fault has hit something.
+    fired    how often an armed fault has hit something; struck: the same by the name of the fault.
     """
 
     def __init__(self) -> None:
-        self.fired = 0
+        self.struck = Counter[str]()
         self._armed: list[_Armed] = []
         self._standing: dict[int, Struck] = {}
+
+    @property
+    def fired(self) -> int:
+        """Of all kinds."""
+        return self.struck.total()
 
     @property
     def help(self) -> tuple[FaultHelp, ...]:
@@ -174,7 +181,7 @@ class ByteFaults:
             raise CallerError(f"{type(fault).__name__} is a fault of HTTP replies, not of socket messages; not armed")
         if aim.hits is Hits.STANDING:
             for each in tuple(self._standing.values()):
-                self.fired += 1
+                self.struck[_NAMES[type(fault)]] += 1
                 each.strike(fault)
         else:
             self._armed.append(_Armed(fault, aim))
@@ -230,7 +237,7 @@ class ByteFaults:
                 found.append(one.fault)
                 one.left -= 1
         self._armed = [one for one in self._armed if one.left != 0 or one.aim.count == 0]
-        self.fired += len(found)
+        self.struck.update(_NAMES[type(fault)] for fault in found)
         return tuple(found)
 
     def entered(self, connection: Struck) -> None:

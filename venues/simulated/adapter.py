@@ -17,7 +17,7 @@ connection at a time; a newer one displaces it, and gives way to it again when i
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import partial
@@ -45,6 +45,7 @@ from sor.adapter import (
 )
 from sor.errors import CallerError, NotSent
 from sor.ids import ClOrdIdCodec, Symbol, VenueName
+from sor.instruments import Instrument
 from sor.market import BookReset
 from sor.orders import ExecType, ExecutionReport, OrdStatus, Provenance, RejectKind, Side, Tif
 from sor.units import NS, RATE_E8
@@ -159,14 +160,7 @@ class SimulatedVenue:
 
     async def disconnect(self) -> None:
         """Close the session: what is on its way to us is lost, orders that rest stay."""
-        if self._session is None:
-            return
-        self._quiet()
-        self._session.close()
-        self._session = None
-        self._parties.pop()
-        if self._parties:
-            self._open("the other session left")
+        self.leave()
 
     def subscribe(self, symbol: Symbol) -> None:
         """Start market data: a snapshot, updates, trades and a mark. Raises `CallerError` for an unknown symbol."""
@@ -261,6 +255,40 @@ class SimulatedVenue:
         return self._read() + self._setup.clock_offset_ns
 
     # --- for tests and oracles --------------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """As `disconnect`, from outside: the process that was connected is gone."""
+        if self._session is None:
+            return
+        self._quiet()
+        self._session.close()
+        self._session = None
+        self._parties.pop()
+        if self._parties:
+            self._open("the other session left")
+
+    @property
+    def instrument(self) -> Instrument:
+        """What it lists."""
+        return self._setup.instrument
+
+    @property
+    def start_ticks(self) -> int:
+        """Where its market started."""
+        return self._setup.mid_ticks
+
+    @property
+    def position_lots(self) -> int:
+        """The customer's position."""
+        return self._exchange.account.position_lots
+
+    def orders(self) -> tuple[OwnOrder, ...]:
+        """Every order it ever accepted with its fills, in the order of acceptance."""
+        return tuple(self._exchange.orders.values())
+
+    def struck(self) -> Counter[str]:
+        """How often each fault has hit."""
+        return self._chance.struck
 
     def audit(self) -> tuple[VenueOrder, ...]:
         """Every order it ever accepted, in the order of acceptance."""
@@ -383,9 +411,9 @@ class SimulatedVenue:
     def _refusal(self, sent: Sent, now_ns: int) -> tuple[RejectKind, str] | None:
         """Why a request is refused before anybody looks at what it wants."""
         setup, chance = self._setup, self._chance
-        if setup.receive_window_ns and now_ns - sent.sent_ns > setup.receive_window_ns:
+        if setup.receive_window_ns and now_ns + setup.clock_offset_ns - sent.sent_ns > setup.receive_window_ns:
             return RejectKind.OTHER, "arrived after its receive window"
-        if now_ns >= self._burst_end_ns and chance.hits(chance.faults.rate_limit):
+        if now_ns >= self._burst_end_ns and chance.hits(chance.faults.rate_limit, "rate_limit"):
             self._burst_end_ns = now_ns + 1 + chance.up_to_twice_ns(chance.faults.burst_ms)
         if now_ns < self._burst_end_ns:
             return RejectKind.RATE_LIMITED, "too many requests"
@@ -429,13 +457,13 @@ class SimulatedVenue:
     def _overlooked(self, own: OwnOrder, now_ns: int) -> bool:
         """Whether a lookup comes too soon to find an order, by a fault."""
         young = now_ns - own.created_ns < self._setup.lookup_lag_ns
-        return young and own.level is not None and self._chance.hits(self._chance.faults.not_found)
+        return young and own.level is not None and self._chance.hits(self._chance.faults.not_found, "not_found")
 
     def _race(self, ref: OrderRef, now_ns: int) -> None:
         """Somebody may take an order just before its cancel."""
         chance, exchange = self._chance, self._exchange
         own = exchange.find(ref)
-        if own is None or own.level is None or not chance.hits(chance.faults.cancel_race):
+        if own is None or own.level is None or not chance.hits(chance.faults.cancel_race, "cancel_race"):
             return
         lots = exchange.engine.lots_ahead(own) + chance.part(own.leaves_lots)
         lots = max(lots, self._setup.instrument.min_lots_at(own.price_ticks))
@@ -449,7 +477,7 @@ class SimulatedVenue:
         chance = self._chance
         for report in tuple(reports):
             filled = report.ord_status is OrdStatus.FILLED and report.exec_type is ExecType.TRADE
-            if filled and report.provenance is not Provenance.QUERY and chance.hits(chance.faults.overfill):
+            if filled and report.provenance is not Provenance.QUERY and chance.hits(chance.faults.overfill, "overfill"):
                 own = self._exchange.orders[report.cl_ord_id]
                 reports += self._exchange.overfill(own, lots=chance.part(own.order_lots), now_ns=now_ns)
         if self._session is None:

@@ -7,6 +7,7 @@ that the router survives what it should never be given.
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
 import msgspec
@@ -59,17 +60,22 @@ class Chance:
     """Draws for the faults, from a generator of their own: with all switches off it is never asked.
 
     faults    the switches in force; replace them to change what goes wrong from now on.
+    struck    how often each has hit.
     """
 
-    __slots__ = ("_rng", "faults")
+    __slots__ = ("_rng", "faults", "struck")
 
     def __init__(self, rng: Random, faults: Faults) -> None:
         self._rng = rng
         self.faults = faults
+        self.struck = Counter[str]()
 
-    def hits(self, probability: float) -> bool:
-        """Whether a fault of this probability happens now; 0 draws nothing."""
-        return probability > 0 and self._rng.random() < probability
+    def hits(self, probability: float, name: str) -> bool:
+        """Whether the fault `name`, of this probability, happens now; 0 draws nothing."""
+        if probability > 0 and self._rng.random() < probability:
+            self.struck[name] += 1
+            return True
+        return False
 
     def up_to_twice_ns(self, mean_ms: float) -> int:
         """A duration uniform in [0, 2 x mean]."""

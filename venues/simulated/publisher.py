@@ -137,7 +137,7 @@ class Publisher:
         if not bids and not asks:
             return
         previous, self._seq = self._seq, self._seq + 1
-        if self._chance.hits(self._chance.faults.lost_market):
+        if self._chance.hits(self._chance.faults.lost_market, "lost_market"):
             self._gap = True
             return
         update = BookUpdate(

@@ -126,10 +126,10 @@ class Session:
             return
         chance, faults, now_ns = self._chance, self._chance.faults, sent.sent_ns
         self._await(sent)
-        if chance.hits(faults.lost_request):
+        if chance.hits(faults.lost_request, "lost_request"):
             return
         at_ns = self._entry.arrival_ns(now_ns)
-        if chance.hits(faults.late_request):
+        if chance.hits(faults.late_request, "late_request"):
             self._late.append(sent)
             at_ns += chance.up_to_twice_ns(faults.late_ms)
             self.scheduler.call_at(at_ns, partial(self._arrive_late, sent))
@@ -166,24 +166,24 @@ class Session:
         if not reports and sent is None:
             return
         chance, faults = self._chance, self._chance.faults
-        held_ns = chance.up_to_twice_ns(faults.late_ms) if chance.hits(faults.late) else 0
-        muted = sent is not None and chance.hits(faults.lost_ack)
+        held_ns = chance.up_to_twice_ns(faults.late_ms) if chance.hits(faults.late, "late") else 0
+        muted = sent is not None and chance.hits(faults.lost_ack, "lost_ack")
         at_ns = self._response.arrival_ns(now_ns, held_ns=held_ns)
         kept: list[Inbound] = []
         for report in reports:
             push = report.provenance is Provenance.PUSH
-            if not self.up or (chance.hits(faults.lost_push) if push else muted):
+            if not self.up or (chance.hits(faults.lost_push, "lost_push") if push else muted):
                 self._untold.add(report)
             else:
                 kept.append(report)
-                if chance.hits(faults.duplicate):
+                if chance.hits(faults.duplicate, "duplicate"):
                     kept.append(report)
         if sent is not None and self.up and not muted:
             kept.append(sent)
-            if isinstance(sent.answer, ExecutionReport) and chance.hits(faults.duplicate):
+            if isinstance(sent.answer, ExecutionReport) and chance.hits(faults.duplicate, "duplicate"):
                 kept.append(sent.answer)
         for message in kept:
-            if chance.hits(faults.reorder):
+            if chance.hits(faults.reorder, "reorder"):
                 late_ns = at_ns + chance.up_to_twice_ns(faults.late_ms)
                 self.scheduler.call_at(late_ns, partial(self._hear_late, message, self._life))
             else:
@@ -268,7 +268,7 @@ class Session:
         if self._closed or not chance.faults.link_down:
             return
         now_ns = self.scheduler.now_ns()
-        if self.up and chance.hits(chance.faults.link_down):
+        if self.up and chance.hits(chance.faults.link_down, "link_down"):
             self.take_down("the link broke")
             self.scheduler.call_at(
                 now_ns + chance.up_to_twice_ns(chance.faults.down_ms), partial(self._restore, "the link is back")

@@ -87,14 +87,16 @@ class _Window:
 class Limits:
     """Every window that is open.
 
-    lifted    set it, and nothing is enforced for as long; what is left is shown all the same.
+    lifted      set it, and nothing is enforced for as long; what is left is shown all the same.
+    exceeded    calls that were too many, since the start.
     """
 
-    __slots__ = ("_banned_until_ns", "_windows", "lifted", "rules")
+    __slots__ = ("_banned_until_ns", "_windows", "exceeded", "lifted", "rules")
 
     def __init__(self, rules: LimitRules) -> None:
         self.rules = rules
         self.lifted = False
+        self.exceeded = 0
         self._windows: dict[str, _Window] = {}
         self._banned_until_ns: dict[str, int] = {}
 
@@ -155,6 +157,7 @@ class Limits:
         return Pass(remain=max(0, calls_max - window.calls), expire_ms=(window.began_ns + window_ns - now_ns) // MS)
 
     def _refuse(self, window: _Window, now_ns: int, host: str) -> Stop:
+        self.exceeded += 1
         window.refused += 1
         if window.refused > self.rules.ban_after:
             self.ban(host, until_ns=now_ns + self.rules.ban_ns)

@@ -1,13 +1,7 @@
-"""Faults first (nothing unsafe), then calm (everything finishes), for the whole BingX stack: R1 to R3, R5, R6, F2, B9.
-
-A failing seed says how to run it again. The slow test is the same with more seeds: as many as SOR_SEEDS says.
-"""
+"""Adapters that misunderstand BingX, each caught by the emulator's books within a few storms of the whole stack."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -20,76 +14,15 @@ from sor.ids import ClOrdId, ExecId
 from sor.instruments import Instrument
 from sor.market import MarketEvent
 from sor.orders import ExecType, ExecutionReport, Provenance, RejectKind
-from tests.conftest import REPO
-from tests.sim.bingx_storm import BingxStorm
+from sor.sim.seeds import Season, outcome
+from sor.sim.storm import Level
+from tests.sim.rigs import Spoken
 from venues.bingx.adapter import BingxVenue
 from venues.bingx.options import Settings
 from venues.plumbing.links import Links
 
-FEW = 16
-RESTARTED = 6
-MANY = int(os.environ.get("SOR_SEEDS", "60"))
-MUTANT_SEEDS = 12
+SEEDS = 12
 """In how many storms at most a broken adapter must be caught."""
-
-
-def weather(seed: int, folder: Path, *, restarts: int, test: str) -> BingxStorm:
-    """One storm; fails with everything that is wrong at once and the command that repeats it."""
-    again = f"again: python -m pytest 'tests/sim/test_bingx_storms.py::{test}[{seed}]'"
-    try:
-        storm = BingxStorm(seed, folder, restarts=restarts)
-        try:
-            storm.run()
-            wrong = storm.wrong()
-        finally:
-            storm.close()
-    except Exception as error:
-        error.add_note(f"seed {seed}; {again}")
-        raise
-    if wrong:
-        pytest.fail("\n".join([f"seed {seed}, of {len(storm.parents)} parents:", *wrong, again]))
-    return storm
-
-
-@pytest.mark.parametrize("seed", range(FEW))
-def test_faults_then_calm(seed: int, tmp_path: Path) -> None:
-    weather(seed, tmp_path, restarts=0, test="test_faults_then_calm")
-
-
-@pytest.mark.parametrize("seed", range(RESTARTED))
-def test_faults_and_restarts_then_calm(seed: int, tmp_path: Path) -> None:
-    weather(seed, tmp_path, restarts=2, test="test_faults_and_restarts_then_calm")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(FEW, MANY))
-def test_many_faults_then_calm(seed: int, tmp_path: Path) -> None:
-    weather(seed, tmp_path, restarts=seed % 3 if seed % 2 else 0, test="test_many_faults_then_calm")
-
-
-def test_one_seed_is_one_run_in_every_process() -> None:
-    """Journal and wire are the same to the byte, whatever the order of hashes; another seed gives others."""
-    script = Path(__file__).with_name("bingx_digest.py")
-
-    def digests(seed: int, hash_seed: str) -> list[str]:
-        done = subprocess.run(
-            [sys.executable, str(script), str(seed)],
-            cwd=REPO,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(REPO)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout.split()
-
-    first, second, other = digests(3, "1"), digests(3, "2"), digests(4, "1")
-    assert len(first) == 2
-    assert first == second
-    assert first[0] != other[0]
-    assert first[1] != other[1]
-
-
-# --- whether it would be noticed --------------------------------------------------------------------------------------
 
 
 class Ear:
@@ -231,18 +164,12 @@ class Deaf(Mutant):
         return Assuming(sink)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutant", [Resending, Hasty, Gullible, Credulous, Deaf])
 def test_a_broken_adapter_is_caught(mutant: type[Mutant], tmp_path: Path) -> None:
     """By the books, not by its own words: within a few storms, and for a reason that names lots or orders."""
-    for seed in range(MUTANT_SEEDS):
-        folder = tmp_path / str(seed)
-        folder.mkdir()
-        storm = BingxStorm(seed, folder, open_venue=mutant)
-        try:
-            storm.run()
-            verdict = storm.verdict()
-        finally:
-            storm.close()
-        if not verdict.clean:
+    plan = Season(level=Level.STACK, rig="bingx", first=0, last=SEEDS - 1)
+    for seed in range(SEEDS):
+        if outcome(plan, seed, folder=tmp_path / f"{seed}", open_rig=Spoken(mutant)).findings.unsafe:
             return
-    pytest.fail(f"{mutant.__name__} went through {MUTANT_SEEDS} storms unnoticed")
+    pytest.fail(f"{mutant.__name__} went through {SEEDS} storms unnoticed")

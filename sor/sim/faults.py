@@ -1,0 +1,65 @@
+"""Which faults a storm has: drawn from what the rig can do, as data, so that a storm can be had again with fewer.
+
+The workload and the venue draw from generators of their own: what is left out changes nothing of what was planned
+otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from sor.errors import CallerError
+from sor.rig import Fault, FaultKind
+
+CRASH = "crash"
+"""The router's process dies, `kill -9`, and another one goes on from its journal. The storm's own, on any rig."""
+KINDS_MIN = 8
+KINDS_MAX = 28
+AGAIN = 0.25
+"""How probable it is that what is switched at a moment is switched once more."""
+_CRASH = FaultKind(name=CRASH, lasts=False, share=0.6)
+
+
+def brew(*, level: str, seed: int, kinds: Sequence[FaultKind], storm_s: float) -> tuple[Fault, ...]:
+    """At least `KINDS_MIN` kinds of faults, at least one of each, in the order of time, lasting ones first.
+
+    Raises `CallerError` when the rig knows too few.
+    """
+    rng = Random(f"{level} faults {seed}")
+    possible = (*kinds, _CRASH)
+    eligible = [kind for kind in possible if rng.random() < kind.share]
+    if len(eligible) < KINDS_MIN:  # shares have left too few
+        eligible = list(possible)
+    if len(eligible) < KINDS_MIN:
+        raise CallerError(f"a storm takes {KINDS_MIN} kinds of faults, the rig has {len(kinds)}; nothing was run")
+    chosen = rng.sample(eligible, rng.randint(KINDS_MIN, min(KINDS_MAX, len(eligible))))
+    faults: list[Fault] = []
+    for kind in chosen:
+        times = 1 if kind.lasts else 1 + sum(rng.random() < AGAIN for _ in range(2))
+        faults += [_drawn(kind, no, rng, storm_s) for no in range(1, times + 1)]
+    return tuple(sorted(faults, key=lambda fault: (-1.0 if fault.at_s is None else fault.at_s, fault.label)))
+
+
+def _drawn(kind: FaultKind, no: int, rng: Random, storm_s: float) -> Fault:
+    """One fault of a kind, the `no`-th of its storm."""
+    return Fault(
+        label=kind.name if no == 1 else f"{kind.name}.{no}",
+        kind=kind.name,
+        way=rng.choice(kind.ways),
+        odds=rng.choice(kind.odds) if kind.odds else None,
+        seed=rng.randrange(1_000_000),
+        at_s=None if kind.lasts else rng.uniform(0.02, 1.0) * storm_s,
+    )
+
+
+def only(faults: Sequence[Fault], wanted: Sequence[str] | None) -> tuple[Fault, ...]:
+    """Those of `faults` that are wanted, by label or by kind; all where None."""
+    if wanted is None:
+        return tuple(faults)
+    return tuple(fault for fault in faults if fault.label in wanted or fault.kind in wanted)
+
+
+def known_kinds(kinds: Sequence[FaultKind]) -> tuple[str, ...]:
+    """Names of every kind that a storm on this rig may have."""
+    return tuple(kind.name for kind in (*kinds, _CRASH))
