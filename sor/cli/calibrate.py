@@ -201,7 +201,7 @@ def _show(output: Output, found: Calibration, made: ParamSet | None, out: Path |
     if out is None:
         out_console.print("Nothing was written. Name a file with --out to publish it")
     else:
-        out_console.print(f"Published {made.set_id}, digest {made.digest}, as {out}. Try: sor params {made.family}")
+        out_console.print(f"Published {made.set_id}, digest {made.digest}, as {out}. Try: sor params {out}")
 
 
 def _support_table(found: Calibration) -> Table:

@@ -295,7 +295,9 @@ def test_the_command_publishes_a_set(
     code, text, err = said(capsys, tapes[0], *OF, "--out", out)
     assert (code, err) == (0, "")
     made = ParamStore(tmp_path).get("acme", now_ns=0)
-    assert f"Published acme/2026-11-21, digest {made.digest}, as {out}." in text
+    assert f"Published acme/2026-11-21, digest {made.digest}, as {out}. Try: sor params {out}" in text.replace(
+        "\n", " "
+    )
     assert "Admitted up to 5 s" in text
     code, _, err = said(capsys, tapes[0], *OF, "--out", out)
     assert code == 1
