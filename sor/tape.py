@@ -314,6 +314,8 @@ def read_manifest(path: Path) -> Manifest:
 
     Raises `CallerError` when there is no tape, when its format is another version's, or when it cannot be read.
     """
+    if path.is_file():
+        raise CallerError(f"{path} is a file and a tape is a directory; make one of it with `sor tape import`")
     if not path.is_dir():
         raise CallerError(f"there is no tape at {path}; make one with `sor tape import`")
     try:

@@ -240,6 +240,9 @@ def resolve(
         return
     where = f"{canonical_symbol(symbol)} on {venue}" + (f" in a {regime} market" if regime else "")
     output.out.print(f"{found.set_id} ({found.digest}) for {where}", style="bold")
+    venues = {record.scope.venue for record in found.records} - {"*"}
+    if venues and venue not in venues:
+        output.out.print(f"No value of this set is for {venue}; some are for {', '.join(sorted(venues))}.")
     for one in told:
         if one.winner is None:
             output.out.print(f"{one.id}: nothing is in force; a parent that needs it is refused")

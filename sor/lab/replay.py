@@ -95,10 +95,12 @@ class Arm(msgspec.Struct, frozen=True, gc=False):
 
 
 def arms_of(plan: Plan) -> tuple[Arm, ...]:
-    """The arms of a plan, in its order."""
+    """The arms of a plan, in its order. Raises `CallerError` for a label that ends with its @."""
     arms = []
     for label in plan.policies:
-        policy, _, param_set = label.partition("@")
+        policy, at, param_set = label.partition("@")
+        if at and not param_set:
+            raise CallerError(f"{label!r} names no param-set; nothing was replayed. Name one, or leave the @ out")
         arms.append(Arm(label, policy, param_set or plan.param_set))
     return tuple(arms)
 

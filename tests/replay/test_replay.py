@@ -105,6 +105,7 @@ def test_a_deadline_longer_than_the_recording_is_refused(
         (["--schedule-arg", "slices=5"], "schedule immediate takes no arguments, got slices"),
         (["--schedule", "twap", "--schedule-arg", "slices=nan"], "twap: slices is nan"),
         (["--qty", "1e30"], "is more than 2**53 steps; nothing was sent"),
+        (["--policies", "cross,cost_aware@"], "'cost_aware@' names no param-set; nothing was replayed"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -30,6 +30,12 @@ def plain(text: str) -> str:
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
 
+def test_a_venue_that_a_set_does_not_name_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    for venue, said in (("bingx", False), ("BingX", True)):
+        assert run(["params", "resolve", "bingx", "--venue", venue, "--symbol", "BTC-USDT"]) == 0
+        assert (f"No value of this set is for {venue}; some are for bingx." in capsys.readouterr().out) is said
+
+
 def test_the_page_says_what_its_commands_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

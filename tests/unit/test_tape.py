@@ -246,6 +246,10 @@ def test_where_there_is_no_tape(tmp_path: Path) -> None:
         open_tape(tmp_path / "nowhere")
     with pytest.raises(CallerError, match=r"is not a tape: it has no readable manifest\.json"):
         open_tape(tmp_path)
+    recording = tmp_path / "recording.gz"
+    recording.touch()
+    with pytest.raises(CallerError, match=r"recording\.gz is a file and a tape is a directory; make one of it with"):
+        open_tape(recording)
 
 
 def test_another_format_is_refused(saved: Path) -> None:
