@@ -29,7 +29,7 @@ from sor.errors import CallerError
 @click.option("--schedule", default="immediate", show_default=True, help="How it is spread over its time.")
 @click.option("--schedule-arg", "schedule_args", multiple=True, metavar="NAME=NUMBER", help="Such as slices=5.")
 @click.option("--leverage", type=click.IntRange(1), help="Set before an order that may open a position.")
-@click.option("--param-set", default="", help="Name of the param-set; default: the router's.")
+@click.option("--param-set", default="", help="Name of the param-set; default: baseline.")
 @click.option("--params", "param_dirs", multiple=True, type=click.Path(path_type=Path), help=PARAM_DIR_HELP)
 @click.option("--id", "parent_id", help="The order's id: the same id on the same journal is the same order.")
 @click.option(
