@@ -352,7 +352,7 @@ class Storm:
             unsafe=[
                 *self.verdict().details,
                 *reckon(told, books, deadline_slack_ns=slack_ns),
-                *open_lots(self.core, venue=self.life.venue.name, symbol=self.rig.symbol),
+                *self._still_open(),
                 *self._asked_the_venue(books),
                 *[alarm.text for alarm in self.alarms if _is_wrong(alarm)],
             ],
@@ -371,6 +371,12 @@ class Storm:
 
     def _told(self) -> Told:
         return told_of(self.core, venue=self.life.venue.name, symbol=self.rig.symbol, deadlines_ns=self.deadlines_ns)
+
+    def _still_open(self) -> list[str]:
+        """What the account's book here has open though every parent is over."""
+        if not self._all_ended():
+            return []
+        return open_lots(self.core, venue=self.life.venue.name, symbol=self.rig.symbol)
 
     def _unended(self) -> list[str]:
         return [

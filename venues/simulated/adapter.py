@@ -282,6 +282,11 @@ class SimulatedVenue:
         """The customer's position."""
         return self._exchange.account.position_lots
 
+    @property
+    def n_resent(self) -> int:
+        """Orders that came again under an id that had been accepted."""
+        return self._exchange.n_resent
+
     def orders(self) -> tuple[OwnOrder, ...]:
         """Every order it ever accepted with its fills, in the order of acceptance."""
         return tuple(self._exchange.orders.values())

@@ -92,6 +92,7 @@ class Exchange:
     resting       those on the book.
     fills         TRADE reports of the account, oldest first.
     prints        trades that have not been published; filled only while `publishes`.
+    n_resent      orders that came again under an id that had been accepted.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Exchange:
         self.fills: list[ExecutionReport] = []
         self.prints: list[Trade] = []
         self.publishes = False
+        self.n_resent = 0
         self._by_venue_id: dict[VenueOrderId, OwnOrder] = {}
         self._offset_ns = clock_offset_ns
         self._bound_bps = market_bound_bps
@@ -126,6 +128,7 @@ class Exchange:
         cl_ord_id = order.cl_ord_id
         refused = ExecType.REJECTED
         if cl_ord_id in self.orders:
+            self.n_resent += 1
             return [self.refuse(cl_ord_id, refused, RejectKind.DUPLICATE_ID, now_ns=now_ns)]
         if order.symbol != self._symbol or order.position_side is not _BOTH:
             text = f"{order.symbol} {order.position_side} is not traded here"

@@ -23,7 +23,8 @@ from venues.simulated.options import read
 ODDS: Final = (0.05, 0.15, 0.35)
 SELDOM: Final = (0.02, 0.1)
 WINDOW_MS: Final = 5_000
-SKEWS_MS: Final = ("800", "-800")
+SKEW_MS: Final = 800
+SKEWS_MS: Final = (f"{SKEW_MS}", f"-{SKEW_MS}")
 LATE_MS: Final = ("50", "3000")
 """The latter beyond the receive window."""
 SKEW: Final = "clock_skew"
@@ -131,7 +132,8 @@ class SimulatedRig:
         return Books(
             orders=tuple(_order(own, venue) for own in venue.orders()),
             positions={PositionSide.BOTH: lots} if lots else {},
-            late_ns=WINDOW_MS * MS,
+            resent=venue.n_resent,
+            late_ns=(WINDOW_MS + SKEW_MS) * MS,
         )
 
     def wire(self) -> str:
