@@ -324,7 +324,15 @@ def state_of(core: Core) -> list[object]:
     return [
         (
             *(parent.id, parent.life, repr(parent.ledger), parent.end_status, parent.end_reason, parent.end_text),
-            *(parent.timeouts, parent.requotes, parent.refusals, parent.misses, parent.retry_ns, parent.memory, parent.deadline_ns),
+            *(
+                parent.timeouts,
+                parent.requotes,
+                parent.refusals,
+                parent.misses,
+                parent.retry_ns,
+                parent.memory,
+                parent.deadline_ns,
+            ),
             [
                 (
                     *(child.order, child.life, child.pending, child.counted_lots, child.reserved_lots, child.status),
