@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from sor.adapter import Scheduler
-from sor.ids import VenueName
+from sor.adapter import Position, Scheduler, VenueOrder
+from sor.ids import ClOrdId, VenueName
 
 
 class FaultHelp(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +54,63 @@ class Emulator(Protocol):
 
         The caller runs the scheduler, for as long as this runs: everything in the emulator lives by that one time.
         """
+
+
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """What a router needs to trade on an emulator that serves.
+
+    options    of the venue's adapter, which reaches it with these and nothing else.
+    symbol     to be traded. account: its name in the emulator's books.
+    """
+
+    options: Mapping[str, str]
+    symbol: str
+    account: str
+
+
+class OrderMoney(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What one order's fills came to: sum of lots x ticks, and fees, positive when paid."""
+
+    value_lot_ticks: int
+    fee: Decimal
+
+
+class AccountBooks(msgspec.Struct, frozen=True, kw_only=True):
+    """One account in the emulator's own books: every order ever accepted. `duplicate`: orders that came again."""
+
+    name: str
+    orders: tuple[VenueOrder, ...]
+    money: dict[ClOrdId, OrderMoney]
+    positions: tuple[Position, ...]
+    duplicate: int
+
+
+class EmulatorBooks(msgspec.Struct, frozen=True, kw_only=True):
+    """All accounts, and every rule of the books that does not hold, one sentence each."""
+
+    accounts: tuple[AccountBooks, ...]
+    broken: tuple[str, ...]
+
+
+@runtime_checkable
+class Battlefield(Protocol):
+    """An `Emulator` that `sor chaos` can kill routers against.
+
+    Its `Serving` has an address "control", under which these are answered in JSON: `POST faults` takes
+    {"switch": [fault, ...]}, `DELETE faults` ends them all, `GET faults` counts in "struck" how often each one struck,
+    `GET audit` gives `EmulatorBooks`; fields beside these are nobody's business.
+    """
+
+    @property
+    def weather(self) -> tuple[str, ...]:
+        """Faults as they are written, each of them over by itself within seconds; the same one may stand twice."""
+
+    @property
+    def calm(self) -> tuple[str, ...]:
+        """What is switched when all faults have ended, so that nobody waits for what came of them."""
+
+    def ground(self, serving: Serving, folder: Path) -> Ground:
+        """Where a router trades on it. `folder` is for the adapter's files, which outlive its process."""
 
 
 OpenEmulator = Callable[[dict[str, str]], Emulator]

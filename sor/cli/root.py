@@ -6,6 +6,7 @@ import click
 
 from sor import __version__
 from sor.cli.calibrate import calibrate
+from sor.cli.chaos import chaos
 from sor.cli.common import Output, add_json
 from sor.cli.demo import demo
 from sor.cli.doctor import doctor
@@ -36,6 +37,20 @@ def cli(ctx: click.Context, as_json: bool) -> None:
     ctx.ensure_object(Output).json = as_json
 
 
-for command in (demo, route, doctor, emulate, simulate, tape, calibrate, replay, explain, journal, params, policies):
+for command in (
+    demo,
+    route,
+    doctor,
+    emulate,
+    simulate,
+    chaos,
+    tape,
+    calibrate,
+    replay,
+    explain,
+    journal,
+    params,
+    policies,
+):
     cli.add_command(command)
 add_json(cli)

@@ -52,6 +52,7 @@ LOOPS = (
     "sor/clock*",
     "sor/handle*",
     "sor/port*",
+    "sor/chaos/*",
     "sor/cli/*",
     "sor/conformance/*",
     "sor/sim/*",

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from sor.adapter import Position, VenueOrder
+from sor.emulation import OrderMoney
 from sor.ids import ClOrdId, Symbol
 from tests.fakes.bingx_exchange import BOTH, BTC, BUY, LONG, SELL, START_MS, Bench, key, limit, market
 from venues.bingx.emulator.audit import AccountAudit, audit
@@ -227,6 +228,10 @@ def test_audit() -> None:
                 exec_ids=(),
             ),
         ),
+        money={
+            ClOrdId("a"): OrderMoney(value_lot_ticks=1_000 * 600_001 + 500 * 600_002, fee=Decimal("4.50001")),
+            ClOrdId("b"): OrderMoney(value_lot_ticks=0, fee=Decimal(0)),
+        },
         positions=(Position(symbol=Symbol("BTCUSDT"), qty_lots=1_500, position_side=BOTH),),
         balance=bench.exchange.desk.balance(bench.one_way),
         accepted=2,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from sor.adapter import Position, VenueOrder
+from sor.emulation import OrderMoney
 from sor.ids import ClOrdId
 from sor.orders import PositionSide
 from venues.bingx.emulator.accounts import TradingAccount
@@ -24,11 +25,13 @@ class AccountAudit(msgspec.Struct, frozen=True, kw_only=True):
     """One account: every order ever accepted with its fills, in the order of acceptance.
 
     An order's `exec_ids` are `<order id>:<lots filled with it>`: what the account stream tells a fill apart by.
+    money                           of each order, by client id.
     accepted, duplicate, refused    new orders by how they were answered; a duplicate counts as refused too.
     """
 
     name: str
     orders: tuple[VenueOrder, ...]
+    money: dict[ClOrdId, OrderMoney]
     positions: tuple[Position, ...]
     balance: BalanceRow
     accepted: int
@@ -58,6 +61,10 @@ def _account(exchange: Exchange, account: TradingAccount) -> AccountAudit:
     return AccountAudit(
         name=account.name,
         orders=tuple(_order(one, pits[one.contract_symbol]) for one in account.orders.values()),
+        money={
+            ClOrdId(one.client_id): OrderMoney(value_lot_ticks=one.cost_lot_ticks, fee=money(one.fee_atoms))
+            for one in account.orders.values()
+        },
         positions=tuple(
             Position(symbol=pits[one.symbol].instrument.symbol, qty_lots=one.lots, position_side=one.mode)
             for one in account.positions.values()

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from sor.adapter import Scheduler
-from sor.emulation import FaultHelp, Serving
+from sor.emulation import FaultHelp, Ground, Serving
 from sor.errors import CallerError
 from sor.tape import Tape, open_tape
 from sor.units import MS
@@ -42,7 +42,8 @@ from venues.bingx.emulator.settings import ONE_WAY, Settings
 from venues.bingx.emulator.signature import ApiKey, Gate
 from venues.bingx.emulator.sockets import Sockets, means
 from venues.bingx.emulator.venue_clock import VenueClock
-from venues.bingx.environments import EMULATOR_PORT
+from venues.bingx.emulator.weather import WEATHER
+from venues.bingx.environments import EMULATOR_PORT, Env
 from venues.bingx.listings import VENUE
 from venues.emulation.app import Answer, HttpReply, HttpRequest, ServerSocket, SocketHandler
 from venues.emulation.faults import ByteFaults
@@ -180,6 +181,30 @@ class ServedEmulator:
     def faults(self) -> tuple[FaultHelp, ...]:
         """Every fault it knows."""
         return fault_help()
+
+    @property
+    def weather(self) -> tuple[str, ...]:
+        """What may go wrong at any moment while routers are killed."""
+        return WEATHER
+
+    @property
+    def calm(self) -> tuple[str, ...]:
+        """Rate windows are forgotten: a router that is started again and again knows nothing of those before it."""
+        return ("forgive",)
+
+    def ground(self, serving: Serving, folder: Path) -> Ground:
+        """The first contract, on the account in one-way mode."""
+        contract = listed(self._symbols, defaults=DEFAULTS)[0].symbol
+        return Ground(
+            options={
+                "env": Env.EMULATOR.value,
+                "url": serving.addresses["rest"],
+                "symbols": contract,
+                "leverage_cache": str(folder),
+            },
+            symbol=contract,
+            account=ONE_WAY.name,
+        )
 
     def switch(self, fault: str) -> None:
         """Switch a fault on or off, before it serves or while it does."""

@@ -1,0 +1,329 @@
+"""The run: an emulator's process, one router's process after the other, faults between them, and kills.
+
+Kill moments are found from outside: by what a process says of itself, and by its journal, which grows before anything
+is sent. Nothing here knows any venue: faults and books are the emulator's.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import assert_never
+
+import msgspec
+
+from sor.chaos.control import Control
+from sor.chaos.judgement import Count, Findings, examine
+from sor.chaos.plan import Kill, Moment, draw
+from sor.chaos.worker import EXIT_AGAIN, Job, Line, Said
+from sor.emulation import Battlefield, Serving
+from sor.errors import CallerError, VenueFault
+from sor.plugins import Plugins
+from sor.units import NS
+
+CALM_S_MAX = 90.0
+"""Once it is calm everything must have ended within this: the longest deadline, doubt, and the longest back-offs."""
+MOMENT_S_MAX = 20.0
+"""A process whose moment has not come within this is killed all the same: it may wait for a venue that is not there."""
+EMULATOR_S_MAX = 20.0
+STARTS_MAX = 20
+"""How often a router may fail to come up once it is calm."""
+POLL_S = 0.0005
+WORKER = (sys.executable, "-m", "sor.chaos.worker")
+_SOR = (sys.executable, "-c", "from sor.cli.main import main; main()")
+_TAIL_LINES = 12
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run came to.
+
+    planned   kills that were planned; weather: whether faults were.
+    kills     by moment. lives: processes that were started. gave_up: those that could not come up, and said so.
+    faults    how often each one struck. folder: journal, what was said, the books and both logs.
+    """
+
+    seed: int
+    venue: str
+    planned: int
+    weather: bool
+    kills: dict[str, int]
+    lives: int
+    gave_up: int
+    faults: dict[str, int]
+    count: Count
+    findings: Findings
+    alarms: tuple[str, ...]
+    real_s: float
+    folder: Path
+
+
+class Served(msgspec.Struct, frozen=True):
+    """What `sor emulate --json` prints when it is up."""
+
+    serving: Serving
+
+
+def run(
+    *,
+    seed: int,
+    kills: int,
+    folder: Path,
+    venue: str = "bingx",
+    weather: bool = True,
+    worker: Sequence[str] = WORKER,
+    killed: Callable[[int], object] = lambda _: None,
+) -> Outcome:
+    """Run it, in a folder that is made. `worker`: what is started as a router. `killed(n)` is called after each kill.
+
+    Raises `CallerError` when nobody can be killed against that venue, or the folder is there; `VenueFault` or `OSError`
+    when the emulator ends or answers no more, and nothing can be judged.
+    """
+    emulator = Plugins.installed().emulator(venue)({"synthetic": f"{seed}"})
+    if not isinstance(emulator, Battlefield):
+        raise CallerError(f"the emulator of {venue} does not say how a router trades on it; nothing was started")
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise CallerError(f"{folder} is there already; nothing was started. Name another one, or remove it") from error
+    plan = draw(seed=seed, kills=kills, weather=emulator.weather if weather else ())
+    began_s = time.monotonic()
+    with (folder / "emulator.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*_SOR, "--json", "emulate", venue, "--port", "0", "--synthetic", f"{seed}"], stdout=log, stderr=log
+        )
+        try:
+            serving = _serving(process, folder / "emulator.log")
+            ground = emulator.ground(serving, folder)
+            control = Control(serving.addresses["control"])
+            job = Job(
+                folder=str(folder),
+                venue=serving.venue,
+                options=dict(ground.options),
+                symbol=ground.symbol,
+                began_ns=time.time_ns(),
+                plan=plan,
+            )
+            (folder / "job.json").write_bytes(msgspec.json.encode(job))
+            siege = _Siege(job, control, calm=emulator.calm, worker=worker, killed=killed)
+            siege.run()
+            if process.poll() is not None:
+                raise VenueFault(f"the emulator has ended, see {folder}: {_tail(folder / 'emulator.log')}")
+            books = control.books(folder / "books.json")
+            faults = control.struck()
+        finally:
+            process.kill()
+            process.wait()
+    account = next(one for one in books.accounts if one.name == ground.account)
+    count = examine(
+        plan=plan,
+        journal=job.journal,
+        venue=serving.venue,
+        symbol=ground.symbol,
+        said=siege.said,
+        books=account,
+        broken=books.broken,
+        findings=siege.findings,
+    )
+    return Outcome(
+        seed=seed,
+        venue=venue,
+        planned=kills,
+        weather=weather,
+        kills=dict(siege.kills),
+        lives=siege.lives,
+        gave_up=siege.gave_up,
+        faults=faults,
+        count=count,
+        findings=siege.findings,
+        alarms=tuple(line.text for line in siege.said if line.said is Said.ALARM),
+        real_s=time.monotonic() - began_s,
+        folder=folder,
+    )
+
+
+class _Siege:
+    """One life after the other, until all kills are done and the last one has ended by itself."""
+
+    def __init__(
+        self,
+        job: Job,
+        control: Control,
+        *,
+        calm: Sequence[str],
+        worker: Sequence[str],
+        killed: Callable[[int], object],
+    ) -> None:
+        self._job = job
+        self._control = control
+        self._calm = calm
+        self._worker = worker
+        self._killed = killed
+        self._gusts = list(job.plan.gusts)[::-1]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._spare: subprocess.Popen[bytes] | None = None
+        self._log = Path(job.folder) / "worker.log"
+        self._read = 0
+        self.findings = Findings()
+        self.kills: Counter[str] = Counter()
+        self.lives = 0
+        self.gave_up = 0
+        self.said: list[Line] = []
+
+    def run(self) -> None:
+        """All kills, then calm."""
+        try:
+            self._start()
+            for kill in self._job.plan.kills:
+                if not self._until(kill):
+                    return
+                self._kill()
+                self.kills[kill.moment.value] += 1
+                self._killed(self.kills.total())
+                self._start()
+            self._control.calm(self._calm)
+            self._job.calm.touch()
+            self._finish()
+        finally:
+            self._kill()
+            if self._spare is not None:
+                self._spare.kill()
+                self._spare.wait()
+
+    # --- processes ----------------------------------------------------------------------------------------------------
+
+    def _load(self) -> subprocess.Popen[bytes]:
+        """A process that stands ready."""
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [*self._worker, str(Path(self._job.folder) / "job.json")], stdin=subprocess.PIPE, stdout=log, stderr=log
+            )
+
+    def _start(self) -> None:
+        """The next life begins."""
+        self.lives += 1
+        self._process = self._spare or self._load()
+        self._spare = None
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"%d\n" % self.lives)
+        self._process.stdin.close()
+        self._spare = self._load()
+
+    def _kill(self) -> None:
+        """SIGKILL, as nobody can catch it; the process is gone when this returns."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _lives(self) -> bool:
+        """Whether the process is there; one that gave up is started again, any other end is noted."""
+        assert self._process is not None
+        code = self._process.poll()
+        if code is None:
+            return True
+        if code == EXIT_AGAIN:
+            self.gave_up += 1
+            self._start()
+            return True
+        self.findings.crashed.append(f"process {self.lives} ended with {code}: {_tail(self._log)}")
+        return False
+
+    # --- moments ------------------------------------------------------------------------------------------------------
+
+    def _until(self, kill: Kill) -> bool:
+        """Wait for its moment; False when the process has ended before it, which nobody asked for."""
+        until_s = time.monotonic() + MOMENT_S_MAX
+        reached = True
+        match kill.moment:
+            case Moment.STARTING:
+                pass
+            case Moment.RECOVERING:
+                size = self._journal_size()
+                reached = self._wait(lambda: self._journal_size() != size, until_s)
+            case Moment.RUNNING:
+                reached = self._wait(self._up, until_s)
+            case Moment.SENDING:
+                reached = self._wait(self._up, until_s) and self._wait(_never, time.monotonic() + kill.wait_s)
+                size = self._journal_size()
+                reached = reached and self._wait(lambda: self._journal_size() != size, until_s)
+            case _ as never:
+                assert_never(never)
+        return reached and self._wait(_never, time.monotonic() + kill.after_s)
+
+    def _wait(self, reached: Callable[[], bool], until_s: float) -> bool:
+        """Let faults come until something is reached, or the time is over; False when the process has ended."""
+        while not reached():
+            now_s = time.monotonic()
+            if now_s >= until_s:
+                return True
+            if not self._lives():
+                return False
+            self._blow()
+            time.sleep(min(POLL_S, until_s - now_s))
+        return True
+
+    def _blow(self) -> None:
+        """Switch the faults on that are due."""
+        now_s = (time.time_ns() - self._job.began_ns) / NS
+        while self._gusts and self._gusts[-1].at_s <= now_s:
+            self._control.switch(self._gusts.pop().fault)
+
+    def _up(self) -> bool:
+        self._listen()
+        return any(line.life == self.lives and line.said is Said.UP for line in reversed(self.said))
+
+    def _journal_size(self) -> int:
+        return sum(path.stat().st_size for path in sorted(self._job.journal.glob("*")) if path.is_file())
+
+    def _listen(self) -> None:
+        """Read what was said since."""
+        if not self._job.said.exists():
+            return
+        with self._job.said.open("rb") as file:
+            file.seek(self._read)
+            lines = file.read().splitlines(keepends=True)
+        for line in lines:
+            if line.endswith(b"\n"):
+                self._read += len(line)
+                self.said.append(msgspec.json.decode(line, type=Line))
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        """The last life has to come up, and to end everything, in its time."""
+        until_s = time.monotonic() + CALM_S_MAX
+        while time.monotonic() < until_s and self.gave_up < STARTS_MAX + self.kills.total():
+            assert self._process is not None
+            code = self._process.poll()
+            if code == 0:
+                self._listen()
+                return
+            if code is not None and not self._lives():
+                self._listen()
+                return
+            time.sleep(0.01)
+        self._listen()
+        self.findings.stuck.append(f"it is calm, and process {self.lives} has not ended by itself")
+
+
+def _never() -> bool:
+    return False
+
+
+def _serving(process: subprocess.Popen[bytes], log: Path) -> Serving:
+    """What the emulator says when it is up. Raises `CallerError` when it ends, or takes too long."""
+    until_s = time.monotonic() + EMULATOR_S_MAX
+    while process.poll() is None and time.monotonic() < until_s:
+        try:
+            return msgspec.json.decode(log.read_bytes(), type=Served).serving
+        except msgspec.DecodeError:
+            time.sleep(0.02)
+    raise CallerError(f"the emulator does not come up; nothing was traded: {_tail(log)}")
+
+
+def _tail(log: Path) -> str:
+    return " | ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:])
