@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import assert_never
 
@@ -190,7 +191,7 @@ class _Siege:
         finally:
             self._kill()
             if self._spare is not None:
-                self._spare.kill()
+                self._begin(self._spare, b"")  # nobody needs it any more
                 self._spare.wait()
 
     # --- processes ----------------------------------------------------------------------------------------------------
@@ -207,10 +208,15 @@ class _Siege:
         self.lives += 1
         self._process = self._spare or self._load()
         self._spare = None
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"%d\n" % self.lives)
-        self._process.stdin.close()
+        self._begin(self._process, b"%d\n" % self.lives)
         self._spare = self._load()
+
+    @staticmethod
+    def _begin(process: subprocess.Popen[bytes], word: bytes) -> None:
+        """Say the word that it stands ready for; of one that has ended, its exit code tells."""
+        assert process.stdin is not None
+        with suppress(BrokenPipeError), process.stdin as word_line:
+            word_line.write(word)
 
     def _kill(self) -> None:
         """SIGKILL, as nobody can catch it; the process is gone when this returns."""
