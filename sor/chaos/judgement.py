@@ -27,29 +27,13 @@ from sor.plugins import Plugins
 from sor.recovery import fold
 from sor.router import Core
 from sor.sim.oracle import Asked, Claimed, judge
+from sor.sim.storm import Findings
 
 FEE_STEP = Decimal("0.000001")
 """Venues state fees to so many decimals."""
 PRICE_SLACK_TICKS = 2
 """By which the price told of a lot may be off, where rounded averages are told."""
 _SETTLED = (FeeSource.WS_SETTLED, FeeSource.REST_SETTLED)
-
-
-class Findings(msgspec.Struct, kw_only=True):
-    """What must not be, one sentence each.
-
-    unsafe     an order or a fill is not as it must be, or something that was recorded is lost.
-    stuck      it is calm, and something has not ended. crashed: a process ended that nobody killed.
-    """
-
-    unsafe: list[str] = msgspec.field(default_factory=list)
-    stuck: list[str] = msgspec.field(default_factory=list)
-    crashed: list[str] = msgspec.field(default_factory=list)
-
-    @property
-    def clean(self) -> bool:
-        """Nothing is wrong."""
-        return not (self.unsafe or self.stuck or self.crashed)
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):

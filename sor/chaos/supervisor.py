@@ -18,12 +18,13 @@ from typing import assert_never
 import msgspec
 
 from sor.chaos.control import Control
-from sor.chaos.judgement import Count, Findings, examine
+from sor.chaos.judgement import Count, examine
 from sor.chaos.plan import Kill, Moment, draw
 from sor.chaos.worker import EXIT_AGAIN, Job, Line, Said
 from sor.emulation import Battlefield, Serving
 from sor.errors import CallerError, VenueFault
 from sor.plugins import Plugins
+from sor.sim.storm import Findings
 from sor.units import NS
 
 CALM_S_MAX = 90.0

@@ -12,14 +12,12 @@ import click
 from rich.table import Table
 
 from sor.cli.common import Output, progress_of, say_json
+from sor.cli.simulate import EXIT_CRASHED, EXIT_STUCK, EXIT_UNSAFE
 
 if TYPE_CHECKING:
-    from sor.chaos.judgement import Findings
     from sor.chaos.supervisor import Outcome
+    from sor.sim.storm import Findings
 
-EXIT_UNSAFE = 3
-EXIT_STUCK = 4
-EXIT_CRASHED = 5
 SENTENCES_MAX = 8
 """Of one kind that are shown to people; programs get all."""
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from sor.chaos.judgement import Findings
 from sor.chaos.plan import POLICIES, Moment, draw
 from sor.chaos.supervisor import run
 from sor.errors import CallerError
 from sor.orders import Side
 from sor.plugins import Plugins
+from sor.sim.storm import Findings
 from tests.conftest import REPO
 from venues.bingx.emulator.faults import read_fault
 from venues.bingx.emulator.weather import WEATHER
