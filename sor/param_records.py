@@ -32,7 +32,7 @@ from pydantic import (
 from sor.definition import Unit, family_of
 from sor.ids import Symbol, VenueName
 from sor.instruments import canonical_symbol
-from sor.param_table import ALWAYS, EVERY_REGIME, RESERVED, TABLE, definition_of
+from sor.param_table import ALWAYS, EVERY_REGIME, RESERVED, TABLE, TOGETHER, definition_of
 from sor.param_values import Params
 from sor.regime import THRESHOLDS, Regime
 from sor.units import NS
@@ -122,6 +122,14 @@ class Scope(BaseModel):
     def covers(self, venue: VenueName, symbol: Symbol) -> bool:
         """Whether it holds for one venue and symbol, in some regime at least."""
         return self.venue in (_ANY, venue) and self.symbol in (_ANY, symbol)
+
+    def holds_in(self, narrower: Scope) -> bool:
+        """Whether it holds wherever `narrower` does."""
+        return (
+            self.venue in (_ANY, narrower.venue)
+            and self.symbol in (_ANY, narrower.symbol)
+            and self.regime in (_ANY, narrower.regime)
+        )
 
     @property
     def weight(self) -> int:
@@ -310,6 +318,12 @@ class ParamSet(BaseModel):
         """The canonical form: `parse` of it gives a set of the same digest. What a journal keeps."""
         return self._text
 
+    def fitted_elsewhere(self, params: Params) -> tuple[str, ...]:
+        """Scopes of the set's fitted models where none of them holds for what `params` were resolved for, else ()."""
+        if "fill.se" in params:
+            return ()
+        return tuple(dict.fromkeys(str(record.scope) for record in self.records if record.id == "fill.se"))
+
     def valid_at(self, now_ns: int) -> bool:
         """Whether the set as a whole may be used at `now_ns`."""
         since_ns, until_ns = window_ns(self.valid_from, self.valid_until)
@@ -428,6 +442,22 @@ def _contradictions(records: tuple[Record, ...], common: Evidence) -> Iterator[t
             yield index, f"it speaks of regimes, and nothing says everywhere what they are: {lacking[0]} is not given"
         if record.id in THRESHOLDS and (record.valid_from or record.valid_until):
             yield index, "it says what the regimes are, so it cannot begin or cease to be valid; publish another set"
+    for group in TOGETHER:
+        yield from _halves(records, group)
+
+
+def _halves(records: tuple[Record, ...], group: frozenset[str]) -> Iterator[tuple[int, str]]:
+    """Where a scope has some of the ids that mean something only together, and neither it nor a wider one the rest."""
+    told: set[Scope] = set()
+    for index, record in enumerate(records):
+        scope = record.scope
+        if record.group not in group or scope in told:
+            continue
+        told.add(scope)
+        given = {one.group for one in records if one.scope.holds_in(scope)}
+        lacking = sorted(group - given)
+        if lacking:
+            yield index, f"a fit is whole or not there: {scope} lacks {lacking[0]}, and what is left would not be used"
 
 
 def _unproven(record: Record, common: Evidence) -> Iterator[str]:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from sor.definition import Definition, Unit, family_of
 from sor.param_rows import chase, explore, forecast, impact, ladder, machines, placement, qvi, regime, remainder, split
 
-__all__ = ["ALWAYS", "EVERY_REGIME", "RESERVED", "TABLE", "Definition", "Unit", "definition_of"]
+__all__ = ["ALWAYS", "EVERY_REGIME", "RESERVED", "TABLE", "TOGETHER", "Definition", "Unit", "definition_of"]
 
 _GROUPS: tuple[tuple[Definition, ...], ...] = (
     chase.ROWS,
@@ -50,6 +50,12 @@ EVERY_REGIME: tuple[str, ...] = tuple(
     param_id for param_id in TABLE if param_id.partition(".")[0] in (*_MACHINES, "regime")
 )
 """What is read outside a decision, or decides what the regime is: it cannot differ by regime."""
+
+TOGETHER: tuple[frozenset[str], ...] = tuple(
+    frozenset(row.id for row in forecast.ROWS if row.id.partition(".")[0] in parts)
+    for parts in (("fill", "drift"), ("markout",), ("range",))
+)
+"""Ids, a family by its own, that mean something only together: a model, half of which is none."""
 
 RESERVED = frozenset(param_id.partition(".")[0] for param_id in TABLE)
 """First parts of ids that belong to this package."""

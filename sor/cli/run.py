@@ -12,6 +12,7 @@ from sor.cli.tables import (
     interval_line,
     setting_line,
     unfilled_lines,
+    unfitted_lines,
     verdict_line,
 )
 from sor.lab.replay import Comparison, Ground, Plan, Replayer, arms_of, document
@@ -64,7 +65,7 @@ def show(output: Output, comparison: Comparison) -> None:
     out.print(interval_line(comparison))
     for line in difference_lines(comparison):
         out.print(line)
-    for line in unfilled_lines(comparison.outcomes):
+    for line in (*unfitted_lines(comparison.outcomes), *unfilled_lines(comparison.outcomes)):
         out.print(line)
     out.print(verdict_line(comparison.outcomes))
     for outcome in comparison.outcomes:

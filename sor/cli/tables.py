@@ -118,6 +118,16 @@ def difference_lines(comparison: Comparison) -> list[str]:
     return lines
 
 
+def unfitted_lines(outcomes: tuple[Outcome, ...]) -> list[str]:
+    """Which arms read a set whose fitted models are for another market."""
+    return [
+        f"{outcome.policy}: what {outcome.param_set} was fitted to ({'; '.join(outcome.fitted_elsewhere)}) is not this "
+        "market, so it decided by estimates that nobody fitted."
+        for outcome in outcomes
+        if outcome.fitted_elsewhere
+    ]
+
+
 def unfilled_lines(outcomes: tuple[Outcome, ...]) -> list[str]:
     """Which parents were not filled in full and why: their cost is what completing them would have taken."""
     lines = []

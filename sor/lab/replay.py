@@ -137,10 +137,11 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """One arm's run. `policy` is its label."""
+    """One arm's run. `policy` is its label; fitted_elsewhere: scopes of its set's fit, where none holds here."""
 
     policy: str
     param_set: str
+    fitted_elsewhere: tuple[str, ...]
     params_digest: str
     reports: tuple[ParentReport, ...]
     summary: PolicyReport
@@ -367,6 +368,7 @@ class Replayer:
         return Outcome(
             policy=arm.label,
             param_set=params.set_id,
+            fitted_elsewhere=self._sets[arm.param_set].fitted_elsewhere(params),
             params_digest=params.digest,
             reports=reports,
             summary=summary(reports),

@@ -1,5 +1,6 @@
 import json
 import re
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,41 @@ def test_the_readme_defines_every_field_and_parameter_prefix() -> None:
     fields = {*ParamSet.model_fields, *Record.model_fields, *Score.model_fields, *Scope.model_fields}
     assert not [field for field in sorted(fields) if f"`{field}`" not in readme]
     assert not [unit.value for unit in Unit if f"`{unit.value}`" not in readme]
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        ("fill.lean", "venue simulated, symbol BTCUSDT lacks fill.lean"),
+        ("drift.se", "venue simulated, symbol BTCUSDT lacks drift.se"),
+        ("markout.base", "venue simulated, symbol BTCUSDT lacks markout.base"),
+        ("range.distance_low", "venue simulated, symbol BTCUSDT lacks range.distance_low"),
+    ],
+)
+def test_half_a_fit_is_refused(gone: str, said: str) -> None:
+    whole = (resources.files("paramsets") / "synthetic" / "2026-11-21.json").read_text(encoding="utf-8")
+    content = json.loads(whole)
+    content["records"] = [one for one in content["records"] if one["id"] != gone]
+    with pytest.raises(ParamFileError, match=re.escape(said)):
+        parse(json.dumps(content), where="half")
+
+
+def test_a_set_says_where_its_fit_holds_when_that_is_not_here() -> None:
+    synthetic = ParamStore().get("synthetic", now_ns=0)
+    there = synthetic.resolve(VenueName("simulated"), Symbol("BTCUSDT"), now_ns=0)
+    assert synthetic.fitted_elsewhere(there) == ()
+    elsewhere = synthetic.resolve(ACME, BTC, now_ns=0)
+    assert synthetic.fitted_elsewhere(elsewhere) == ("venue simulated, symbol BTCUSDT",)
+    baseline = ParamStore().get("baseline", now_ns=0)
+    assert baseline.fitted_elsewhere(baseline.resolve(ACME, BTC, now_ns=0)) == ()
+
+
+def test_a_regime_may_have_a_part_of_its_own_where_the_rest_stands_for_all() -> None:
+    whole = (resources.files("paramsets") / "synthetic" / "2026-11-21.json").read_text(encoding="utf-8")
+    content = json.loads(whole)
+    (lean,) = [one for one in content["records"] if one["id"] == "fill.lean"]
+    content["records"].append({**lean, "scope": {**lean.get("scope", {}), "regime": "busy"}})
+    assert parse(json.dumps(content), where="parts").records
 
 
 # --- digest -----------------------------------------------------------------------------------------------------------
