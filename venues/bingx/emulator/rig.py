@@ -198,6 +198,7 @@ class BingxRig:
         self._stalls = 0.0
         self._struck = Counter[str]()
         self._excused = False
+        self._n_adapters = 0
         self._net = MemoryNet(
             Server(self.app, scheduler=scheduler, faults=self.app.byte_faults), up=self._delay, down=self._delay
         )
@@ -240,6 +241,7 @@ class BingxRig:
 
     def adapter(self) -> VenueAdapter:
         """The adapter of a new process."""
+        self._n_adapters += 1
         self._tap = tap = _Tap(self._net, self._clock, self._wire)
         return self._open_venue(self._settings, lambda: MemoryLinks(tap, http=LeanSettings(warm=self._warm)))
 
@@ -322,9 +324,13 @@ class BingxRig:
         )
 
     def _too_many(self) -> list[str]:
-        """The venue's rate limits are kept to, where no fault holds requests up or moves its windows."""
+        """The venue's rate limits are kept to, where no fault holds requests up or moves its windows.
+
+        Not where processes died: the next one does not know what the one before it has spent of the last second.
+        """
         n_calls = self.app.limits.exceeded
-        return [f"{n_calls} requests exceeded a rate limit"] if n_calls and not self._excused else []
+        blamed = n_calls and self._n_adapters == 1 and not self._excused
+        return [f"{n_calls} requests exceeded a rate limit"] if blamed else []
 
     def wire(self) -> str:
         """Of every byte both ways, with its time; of what goes over sockets times and lengths."""
