@@ -24,7 +24,7 @@ FAULTS_PER_S = 1.5
 FAULTS_S = 20.0
 """For how long there are faults, for each kill; more than enough, as they end with the last one."""
 LOTS = (3, 30, 300, 3_000)
-DEADLINES_S = (3.0, 8.0, 15.0)
+DEADLINES_S = (2.0, 4.0, 7.0)
 
 
 class Moment(StrEnum):

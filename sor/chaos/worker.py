@@ -37,7 +37,7 @@ from sor.plugins import Plugins
 
 EXIT_AGAIN = 75
 """It could not come up, as the venue could not be asked: whoever started it may try again."""
-FEES_S = 3.0
+FEES_S = 2.5
 """How long it waits for fees that are not settled yet, once everything has ended."""
 POLL_S = 0.005
 MARKET_S = 5.0
