@@ -49,6 +49,10 @@ _READS = {
     b"/openApi/swap/v2/user/commissionRate": (
         b'{"commission":{"takerCommissionRate":0.0005,"makerCommissionRate":0.0002}}'
     ),
+    b"/openApi/swap/v3/user/balance": (
+        b'[{"userId":"1","asset":"USDT","balance":"1000","equity":"1000","unrealizedProfit":"0","realisedProfit":"0",'
+        b'"availableMargin":"1000","usedMargin":"0","freezedMargin":"0","shortUid":"1"}]'
+    ),
     b"/openApi/swap/v1/positionSide/dual": b'{"dualSidePosition":"false"}',
     b"/openApi/swap/v1/tradingRules": b'{"marketRatio":"0.05"}',
     b"/openApi/user/auth/userDataStream": b'{"listenKey":"benchmarklistenkey"}',
