@@ -1,5 +1,6 @@
 """What every test may ask for: the recordings, both event loops, and reproducible property tests."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -52,3 +53,9 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     backend = request.param
     assert isinstance(backend, str)
     return backend
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests and every library are never garbage: going through them stalls what is tested in real time."""
+    gc.collect()
+    gc.freeze()
