@@ -15,16 +15,14 @@ touch has run `placement.chase_bps_min` away and the order is `placement.dwell_m
 
 from __future__ import annotations
 
-from policies import forced
-from policies.case import NEEDS, NOT_ESTIMATED, Case, Why, begin
-from sor.params import Params
+from policies.case import NEEDS, NOT_ESTIMATED, Case, Why
+from policies.resting import RestingPolicy
 from sor.policy import Alternative, Decision
-from sor.snapshot import View
 
 _BY_THRESHOLDS = Alternative("rest", None, None, "not estimated: this policy goes by thresholds")
 
 
-class CalmMarket:
+class CalmMarket(RestingPolicy):
     """Placement policy: a post-only order that follows the touch of a calm market, else a taking one."""
 
     name = "calm_market"
@@ -42,26 +40,12 @@ class CalmMarket:
         )
     )
 
-    ways = forced.WAYS
-
-    def decide(self, view: View, params: Params) -> Decision:
-        """Rest, keep, chase or cross what is due; hold while the book is not sound or the limit forbids the rest."""
-        case = begin(view, params)
-        if isinstance(case, Decision):
-            return case
-        if not case.crossable:
-            return case.stay_within_limit()
-        left = case.remainder() if case.own else None
-        if left is not None:
-            return left
-        forbidden = case.forbidden() or case.worn_out()
-        if forbidden is not None:
-            return case.cross(forbidden)
+    def work(self, case: Case) -> Decision:
+        """Rest, keep, chase or cross."""
+        tired = case.worn_out()
+        if tired is not None:
+            return case.cross(tired)
         return _stay(case) if case.own else _rest(case, Why.REST)
-
-    def decide_as(self, view: View, params: Params, way: str) -> Decision | None:
-        """Cross, or rest once, because it is told to: what `explore:` asks for."""
-        return forced.as_told(view, params, way)
 
 
 def _stay(case: Case) -> Decision:

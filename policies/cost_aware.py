@@ -42,8 +42,8 @@ from __future__ import annotations
 
 import msgspec
 
-from policies import forced, ladder
-from policies.case import NEEDS, Case, Why, begin
+from policies import ladder
+from policies.case import NEEDS, Case, Why
 from policies.ladder import Rung, rung_of
 from policies.outlook import (
     FLOW_NEEDS,
@@ -57,19 +57,19 @@ from policies.outlook import (
     forecast_of,
     waits,
 )
+from policies.resting import RestingPolicy
 from sor.models.chase import cadence_s, chases_max
 from sor.models.forecast import Forecast
-from sor.params import Params
 from sor.policy import Alternative, Decision
 from sor.reasons import TimeoutBound
-from sor.snapshot import Resting, View
+from sor.snapshot import Resting
 from sor.units import BPS, MS, NS
 
 _STAY = "stay"
 _NOT_MEASURED = Alternative("rest", None, None, "flow and volatility are not measured yet")
 
 
-class CostAware:
+class CostAware(RestingPolicy):
     """Placement policy: a post-only order while that is expected to pay, else a taking one."""
 
     name = "cost_aware"
@@ -97,33 +97,16 @@ class CostAware:
         )
     )
 
-    ways = forced.WAYS
-
-    def decide(self, view: View, params: Params) -> Decision:
-        """Rest, keep, chase or cross what is due; hold while the book is not sound or the limit forbids the rest."""
-        case = begin(view, params)
-        if isinstance(case, Decision):
-            return case
-        if not case.crossable:
-            return case.stay_within_limit()
-        left = case.remainder() if case.own else None
-        if left is not None:
-            return left
-        forbidden = case.forbidden()
-        if forbidden is not None:
-            return case.cross(forbidden)
+    def work(self, case: Case) -> Decision:
+        """Rest, keep, chase or cross."""
         rung, ended = rung_of(case)
         if rung is Rung.CROSS:
             assert ended is not None
             return case.cross(ended)
         if case.measured:
             case.foresee_impact()
-        forecast = forecast_of(params) if case.measured else None
+        forecast = forecast_of(case.params) if case.measured else None
         return _stay(case, rung, forecast) if case.own else _rest(case, rung, forecast)
-
-    def decide_as(self, view: View, params: Params, way: str) -> Decision | None:
-        """Cross, or rest once, because it is told to: what `explore:` asks for."""
-        return forced.as_told(view, params, way)
 
 
 class _Way(msgspec.Struct, frozen=True, gc=False):

@@ -29,18 +29,16 @@ from math import sqrt
 
 import msgspec
 
-from policies import forced
-from policies.case import NEEDS, NOT_ESTIMATED, Case, Why, begin
+from policies.case import NEEDS, NOT_ESTIMATED, Case, Why
 from policies.parts import kept_rests, least_lots
+from policies.resting import RestingPolicy
 from sor.models.drift import selection
 from sor.models.rule import break_even
 from sor.models.split import SplitPrices, WeibullOutflow, expected_cost, rest_quantity
-from sor.params import Params
 from sor.policy import Alternative, Decision, Rest, Take
 from sor.pricing import collar_ticks, nearer_ticks
 from sor.reasons import TimeoutBound
 from sor.revisit import Revisit
-from sor.snapshot import View
 from sor.units import NS
 
 _NOT_MEASURED = Alternative("rest", None, None, "flow and volatility are not measured yet")
@@ -56,11 +54,10 @@ class SplitWhy(StrEnum):
     CROSS_ALL = "cross_all"
 
 
-class JoinAndCross:
+class JoinAndCross(RestingPolicy):
     """Placement policy: part of an order rests at the touch, the other part crosses."""
 
     name = "join_and_cross"
-    ways = forced.WAYS
     needs = tuple(
         sorted(
             {
@@ -79,24 +76,12 @@ class JoinAndCross:
         )
     )
 
-    def decide(self, view: View, params: Params) -> Decision:
-        """Rest a part and cross a part of what is due; hold while the book is not sound or the limit forbids both."""
-        case = begin(view, params)
-        if isinstance(case, Decision):
-            return case
-        if not case.crossable:
-            return case.stay_within_limit()
-        left = case.remainder() if case.own else None
-        if left is not None:
-            return left
-        forbidden = case.forbidden() or case.worn_out()
-        if forbidden is not None:
-            return case.cross(forbidden)
+    def work(self, case: Case) -> Decision:
+        """Rest a part and cross a part of what is due."""
+        tired = case.worn_out()
+        if tired is not None:
+            return case.cross(tired)
         return _stay(case) if case.own else _split(case)
-
-    def decide_as(self, view: View, params: Params, way: str) -> Decision | None:
-        """Cross, or rest once, because it is told to: what `explore:` asks for."""
-        return forced.as_told(view, params, way)
 
 
 class _Parts(msgspec.Struct, frozen=True, gc=False):

@@ -9,41 +9,25 @@ crosses, and it crosses at once when the spread opens beyond `placement.calm_exi
 
 from __future__ import annotations
 
-from policies import forced
-from policies.case import NEEDS, NOT_ESTIMATED, Case, Why, begin
-from sor.params import Params
+from policies.case import NEEDS, NOT_ESTIMATED, Case, Why
+from policies.resting import RestingPolicy
 from sor.policy import Alternative, Decision
-from sor.snapshot import View
 
 _FIXED = Alternative("rest", None, None, "not estimated by this policy")
 
 
-class MakerFirst:
+class MakerFirst(RestingPolicy):
     """Placement policy: one post-only order for a fixed time, then a taking one."""
 
     name = "maker_first"
     needs = tuple(sorted({*NEEDS, "placement.refusals_max", "placement.timeout_s_max", "placement.timeouts_max"}))
 
-    ways = forced.WAYS
-
-    def decide(self, view: View, params: Params) -> Decision:
-        """Rest, keep or cross what is due; hold while the book is not sound or the limit forbids the rest."""
-        case = begin(view, params)
-        if isinstance(case, Decision):
-            return case
-        if not case.crossable:
-            return case.stay_within_limit()
-        left = case.remainder() if case.own else None
-        if left is not None:
-            return left
-        forbidden = case.forbidden() or case.worn_out()
-        if forbidden is not None:
-            return case.cross(forbidden)
+    def work(self, case: Case) -> Decision:
+        """Rest, keep or cross."""
+        tired = case.worn_out()
+        if tired is not None:
+            return case.cross(tired)
         return _stay(case) if case.own else _rest(case)
-
-    def decide_as(self, view: View, params: Params, way: str) -> Decision | None:
-        """Cross, or rest once, because it is told to: what `explore:` asks for."""
-        return forced.as_told(view, params, way)
 
 
 def _stay(case: Case) -> Decision:

@@ -31,17 +31,16 @@ from math import expm1, sqrt
 
 import msgspec
 
-from policies import forced
-from policies.case import NEEDS, Case, Why, begin
+from policies.case import NEEDS, Case, Why
 from policies.cross import walk_ticks
 from policies.parts import kept_rests, least_lots
+from policies.resting import RestingPolicy
 from sor.models.drift import selection
 from sor.models.qvi import Course, Task, solve_touch
-from sor.params import Params
 from sor.policy import Alternative, Decision, Rest, Take
 from sor.pricing import collar_ticks, nearer_ticks
 from sor.reasons import TimeoutBound
-from sor.snapshot import Resting, View
+from sor.snapshot import Resting
 from sor.units import BPS, MS, NS
 
 _STEPS = 64
@@ -60,11 +59,10 @@ class QviWhy(StrEnum):
     WAIT = "wait"
 
 
-class MarketLimitQvi:
+class MarketLimitQvi(RestingPolicy):
     """Placement policy: the units of an order rest at the touch, and cross one by one as their moments come."""
 
     name = "market_limit_qvi"
-    ways = forced.WAYS
     needs = tuple(
         sorted(
             {
@@ -83,26 +81,14 @@ class MarketLimitQvi:
         )
     )
 
-    def decide(self, view: View, params: Params) -> Decision:
-        """Rest units, cross units, or both; hold while the book is not sound or the limit forbids both."""
-        case = begin(view, params)
-        if isinstance(case, Decision):
-            return case
-        if not case.crossable:
-            return case.stay_within_limit()
-        left = case.remainder() if case.own else None
-        if left is not None:
-            return left
-        forbidden = case.forbidden() or case.worn_out()
-        if forbidden is not None:
-            return case.cross(forbidden)
-        if case.too_wide(params["placement.calm_exit_ratio"] if case.own else 1.0):
+    def work(self, case: Case) -> Decision:
+        """Rest units, cross units, or both."""
+        tired = case.worn_out()
+        if tired is not None:
+            return case.cross(tired)
+        if case.too_wide(case.params["placement.calm_exit_ratio"] if case.own else 1.0):
             return case.cross(Why.WIDE)
         return _work(case)
-
-    def decide_as(self, view: View, params: Params, way: str) -> Decision | None:
-        """Cross, or rest once, because it is told to: what `explore:` asks for."""
-        return forced.as_told(view, params, way)
 
 
 class _Units(msgspec.Struct, frozen=True, gc=False):
