@@ -7,6 +7,7 @@ rests at the limit or better as long as time allows, whatever the policy's own q
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from math import ceil, inf
 
@@ -97,6 +98,19 @@ def begin(view: View, params: Params) -> Case | Decision:
             placements=(), revisit=_ON_FILLS, reason=Why.NOTHING_DUE, note="Nothing is due.", memory=view.memory
         )
     return Case(view, params, features)
+
+
+def kept_rests(orders: Iterable[Resting], open_lots: int, until_ns: int | None = None) -> tuple[Rest, ...]:
+    """Our orders where they are, in their order, as far as what is open needs them; `until_ns` if not their expiry."""
+    found: list[Rest] = []
+    left = open_lots
+    for order in orders:
+        lots = min(left, order.leaves_lots)
+        if lots > 0:
+            expire_ns = order.expire_ns if until_ns is None else until_ns
+            found.append(Rest(order.venue, lots, order.price_ticks, expire_ns, TimeoutBound.NONE))
+            left -= lots
+    return tuple(found)
 
 
 class Case:
@@ -312,6 +326,15 @@ class Case:
         queue = self.ahead_lots(order.price_ticks) if order.ahead_lots is None else order.ahead_lots
         return better + queue
 
+    def flow_against(self) -> float:
+        """Lots per second that takers took from our own side, which is what fills us."""
+        return self.features.sell_flow if self.view.side > 0 else self.features.buy_flow
+
+    def risk_weight(self) -> float:
+        """Standard deviations of the wait that its risk is worth, by the urgency of the parent (below 1)."""
+        urgency = self.view.urgency
+        return self.params["placement.risk_weight"] * urgency / (1.0 - urgency)
+
     def advantage_bps(self, price: int) -> float:
         """A of equation (1): what a fill at `price` saves against walking the book now, fees included."""
         view = self.view
@@ -465,15 +488,9 @@ class Case:
         A part below the minimum quantity waits: it is placed with what comes next, at the latest when time is up.
         """
         view = self.view
-        placements: list[Rest] = []
-        left = view.open_lots
+        placements = list(kept_rests(self.own, view.open_lots, until_ns))
+        left = view.open_lots - sum([one.qty_lots for one in placements])
         last = self.own[-1]
-        for order in self.own:
-            lots = min(left, order.leaves_lots)
-            if lots > 0:
-                expire_ns = order.expire_ns if until_ns is None else until_ns
-                placements.append(Rest(order.venue, lots, order.price_ticks, expire_ns, TimeoutBound.NONE))
-                left -= lots
         if left >= view.instrument.min_qty_lots:
             through = view.side * (last.price_ticks - self.touch) >= 0
             price = self.near if through else last.price_ticks

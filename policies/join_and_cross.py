@@ -29,10 +29,10 @@ from math import sqrt
 
 import msgspec
 
-from policies.case import NEEDS, NOT_ESTIMATED, Case, Why
-from policies.parts import kept_rests, least_lots
+from policies.case import NEEDS, NOT_ESTIMATED, Case, Why, kept_rests
+from policies.parts import least_lots
 from policies.resting import RestingPolicy
-from sor.models.drift import selection
+from sor.models.drift import gaussian_loss, selection
 from sor.models.rule import break_even
 from sor.models.split import SplitPrices, WeibullOutflow, expected_cost, rest_quantity
 from sor.policy import Alternative, Decision, Rest, Take
@@ -135,15 +135,14 @@ def _rest_unmeasured(case: Case) -> Decision:
 def _parts(case: Case, horizon_s: float, lots: int) -> _Parts:
     """The split of `lots` that is expected to cost least."""
     view, params, features = case.view, case.params, case.features
-    flow = features.sell_flow if view.side > 0 else features.buy_flow
-    mean = flow * params["split.outflow_scale"] * horizon_s
+    mean = case.flow_against() * params["split.outflow_scale"] * horizon_s
     ahead = float(case.ahead_lots(case.near))
     half = 0.5 * features.spread_bps
     rebate = -view.costs.maker_fee_bps
     advantage = case.advantage_bps(case.near)
     taker = advantage - 2.0 * half - rebate  # the taker fee and the walk
     root = features.volatility * sqrt(horizon_s)
-    risk = params["placement.risk_weight"] * view.urgency / (1.0 - view.urgency) * root
+    risk = case.risk_weight() * root
     loss = _loss_bps(advantage, params["placement.drift_scale"] * root, params["split.under_bps"], risk)
     case.inputs |= {
         "ahead_lots": ahead,
@@ -184,7 +183,7 @@ def _loss_bps(advantage: float, root: float, under: float, risk: float) -> float
     low, high = 0.0, 1.0
     for _ in range(_BISECTIONS):
         chance = 0.5 * (low + high)
-        if chance * advantage > (1.0 - chance) * (root * selection(chance) + under) + risk:
+        if chance * advantage > root * gaussian_loss(chance) + (1.0 - chance) * under + risk:
             high = chance
         else:
             low = chance

@@ -31,11 +31,12 @@ from math import expm1, sqrt
 
 import msgspec
 
-from policies.case import NEEDS, Case, Why
+from policies.case import NEEDS, Case, Why, kept_rests
 from policies.cross import walk_ticks
-from policies.parts import kept_rests, least_lots
+from policies.parts import least_lots
 from policies.resting import RestingPolicy
-from sor.models.drift import selection
+from sor.models.drift import gaussian_loss
+from sor.models.impact import fill_rate
 from sor.models.qvi import Course, Task, solve_touch
 from sor.policy import Alternative, Decision, Rest, Take
 from sor.pricing import collar_ticks, nearer_ticks
@@ -164,19 +165,19 @@ def _units_of(case: Case) -> _Units:
 def _plan(case: Case, units: _Units, kept: tuple[Rest, ...], left_s: float) -> _Plan | None:
     """What to do now; None where nobody would fill us."""
     view, params, features = case.view, case.params, case.features
-    flow = (features.sell_flow if view.side > 0 else features.buy_flow) * params["placement.fill_rate_scale"]
+    flow = case.flow_against() * params["placement.fill_rate_scale"]
     kept_lots = sum([order.qty_lots for order in kept])
     ahead = max(0, case.ahead_lots(case.near) - kept_lots)  # what the book shows there is ours too
     ours = units.left * units.lots
-    rate = flow / (ahead + ours)
+    rate = fill_rate(flow_lots_per_s=flow, ahead_lots=ahead, own_lots=ours)
     if rate <= 0.0:
         case.inputs["fill_rate"] = 0.0
         return None
     whole_s = left_s + max(0.0, (view.now_ns - case.slice["since_ns"]) / NS)
     chance = -expm1(-rate * whole_s)
     wait_s = chance / rate
-    drift = params["placement.drift_scale"] * sqrt(whole_s) * (1.0 - chance) * selection(chance)
-    risk = params["placement.risk_weight"] * view.urgency / (1.0 - view.urgency) * sqrt(wait_s)
+    drift = params["placement.drift_scale"] * sqrt(whole_s) * gaussian_loss(chance)
+    risk = case.risk_weight() * sqrt(wait_s)
     carry = features.volatility * (drift + risk) / wait_s
     half = 0.5 * features.spread_bps
     gain = half - view.costs.maker_fee_bps

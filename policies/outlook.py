@@ -20,22 +20,21 @@ Durations in seconds, moves and costs in bps.
 from __future__ import annotations
 
 from functools import lru_cache
-from math import exp, pi, sqrt
-from statistics import NormalDist
+from math import sqrt
 from typing import Protocol
 
 import msgspec
 
 from policies.case import Case
 from sor.models.covariates import covariates_of
+from sor.models.drift import gaussian_loss
 from sor.models.fill_hazard import FillCurve
 from sor.models.forecast import FORECAST_NEEDS, Forecast, Situation, read_forecast
+from sor.models.impact import fill_rate
 from sor.params import Params
 
 FLOW_NEEDS = ("placement.drift_scale", "placement.fill_rate_scale", "placement.risk_weight")
 """Ids of the parameters that `flow_outlook` reads."""
-_INV_CDF = NormalDist().inv_cdf
-_ROOT_2PI = sqrt(2.0 * pi)
 _HALVINGS_MAX = 16
 """Times that are judged at most: ten minutes down to 18 ms."""
 
@@ -76,14 +75,6 @@ class Outlook(Protocol):
         """For one resting time."""
 
 
-def gaussian_loss(probability: float) -> float:
-    """phi(Phi^-1(p)): mean of a standard normal over its worst 1 - p, times 1 - p. 0 at the ends of [0, 1]."""
-    if not 0.0 < probability < 1.0:
-        return 0.0
-    z = _INV_CDF(probability)
-    return exp(-0.5 * z * z) / _ROOT_2PI
-
-
 class FlowOutlook(msgspec.Struct, frozen=True, gc=False):
     """From measured flow and volatility; nothing in it is fitted.
 
@@ -111,13 +102,16 @@ class FlowOutlook(msgspec.Struct, frozen=True, gc=False):
 def flow_outlook(case: Case, price: int) -> FlowOutlook:
     """For a new order of all that is open at `price`."""
     params, features = case.params, case.features
-    flow = features.sell_flow if case.view.side > 0 else features.buy_flow
     volatility = features.volatility
     return FlowOutlook(
         advantage_bps=case.advantage_bps(price),
-        fill_rate=flow * params["placement.fill_rate_scale"] / (case.ahead_lots(price) + case.view.open_lots),
+        fill_rate=fill_rate(
+            flow_lots_per_s=case.flow_against() * params["placement.fill_rate_scale"],
+            ahead_lots=case.ahead_lots(price),
+            own_lots=case.view.open_lots,
+        ),
         drift_root_s=params["placement.drift_scale"] * volatility,
-        risk_root_s=risk_weight(case) * volatility,
+        risk_root_s=case.risk_weight() * volatility,
     )
 
 
@@ -205,7 +199,7 @@ def fitted_outlook(case: Case, forecast: Forecast, price: int, *, ahead_lots: fl
         curve=forecast.curve(order),
         advantage_bps=case.advantage_bps(price),
         impact_bps=case.resting_impact_bps(price, lots),
-        risk_root_s=risk_weight(case) * features.volatility,
+        risk_root_s=case.risk_weight() * features.volatility,
         note=note,
     )
 
@@ -214,12 +208,6 @@ def fitted_outlook(case: Case, forecast: Forecast, price: int, *, ahead_lots: fl
 def forecast_of(params: Params) -> Forecast | None:
     """The models of a set, None where it has none; read once for each set, venue, symbol and regime."""
     return None if params.missing(FORECAST_NEEDS) else read_forecast(params)
-
-
-def risk_weight(case: Case) -> float:
-    """Standard deviations of the wait that its risk is worth, by the urgency of the parent (below 1)."""
-    urgency = case.view.urgency
-    return case.params["placement.risk_weight"] * urgency / (1.0 - urgency)
 
 
 def best_wait(outlook: Outlook, shortest_s: float, longest_s: float) -> Wait:

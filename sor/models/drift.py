@@ -41,13 +41,18 @@ _INV_CDF = NormalDist().inv_cdf
 _ROOT_2PI = sqrt(2.0 * pi)
 
 
+def gaussian_loss(probability: float) -> float:
+    """phi(Phi^-1(p)) = (1 - p) m(p): what the worst 1 - p of a standard normal lose of all; 0 at the ends of [0, 1]."""
+    if not 0.0 < probability < 1.0:
+        return 0.0
+    z = _INV_CDF(probability)
+    return exp(-0.5 * z * z) / _ROOT_2PI
+
+
 def selection(probability: float) -> float:
     """m(p): mean of a standard normal over its worst 1 - p, p in [0, 1]; p beyond `PROBABILITY_MAX` counts as that."""
-    if probability <= 0.0:
-        return 0.0
     probability = min(probability, PROBABILITY_MAX)
-    z = _INV_CDF(probability)
-    return exp(-0.5 * z * z) / (_ROOT_2PI * (1.0 - probability))
+    return gaussian_loss(probability) / (1.0 - probability)
 
 
 def unit_bps(*, volatility: float, spread_bps: float) -> float:

@@ -7,7 +7,7 @@ from math import exp, log, pi, sqrt
 import pytest
 
 from sor.models.covariates import COVARIATES
-from sor.models.drift import DRIFT_COVARIATES, FORM_MAX, MARKOUT_COVARIATES, Drift, Markout, selection
+from sor.models.drift import DRIFT_COVARIATES, FORM_MAX, MARKOUT_COVARIATES, Drift, Markout, gaussian_loss, selection
 from sor.models.forecast import FORECAST_NEEDS, MARKOUT_IDS, RANGE_IDS, Forecast, Situation, read_forecast
 from sor.models.rule import expected_difference_bps
 from sor.models.timeout import static_rest
@@ -137,3 +137,11 @@ def test_markout_model_by_hand() -> None:
     values = [0.0] * len(COVARIATES)
     values[COVARIATES.index("distance")] = -0.25
     assert one.expected_bps(values, volatility=3.0, spread_bps=8.0) == (8.0 + 3.0) * 0.5
+
+
+def test_the_loss_of_the_worst_share_of_a_gaussian() -> None:
+    # The mean of the worse half is sqrt(2 / pi), times the half; by symmetry p and 1 - p lose the same.
+    assert gaussian_loss(0.5) == pytest.approx(0.5 * sqrt(2 / pi))
+    assert gaussian_loss(0.9) == pytest.approx(0.17549833, abs=1e-8)
+    assert gaussian_loss(0.1) == pytest.approx(gaussian_loss(0.9))
+    assert [gaussian_loss(p) for p in (0.0, 1.0)] == [0.0, 0.0]

@@ -1,11 +1,10 @@
 """What a wait is worth by measured flow, and the best of them."""
 
-from math import sqrt
 from statistics import NormalDist
 
 import pytest
 
-from policies.outlook import FlowOutlook, Wait, best_wait, gaussian_loss
+from policies.outlook import FlowOutlook, Wait, best_wait
 
 
 def outlook(*, advantage: float, rate: float, drift: float = 0.0, risk: float = 0.0) -> FlowOutlook:
@@ -23,14 +22,6 @@ def best(
 
 
 # --- one wait ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_loss_of_the_worst_share_of_a_gaussian() -> None:
-    # The mean of the worse half is sqrt(2 / pi), times the half; by symmetry p and 1 - p lose the same.
-    assert gaussian_loss(0.5) == pytest.approx(0.5 * sqrt(2 / 3.141592653589793))
-    assert gaussian_loss(0.9) == pytest.approx(0.17549833, abs=1e-8)
-    assert gaussian_loss(0.1) == pytest.approx(gaussian_loss(0.9))
-    assert [gaussian_loss(p) for p in (0.0, 1.0)] == [0.0, 0.0]
 
 
 def test_a_wait_by_hand() -> None:
