@@ -132,6 +132,20 @@ async def test_leaving_tells_nothing_more_and_leaves_nothing_open(rig: Rig) -> N
 # --- the account socket -----------------------------------------------------------------------------------------------
 
 
+async def test_a_clock_that_is_set_while_its_time_is_asked_for_is_asked_again(rig: Rig) -> None:
+    rig.switch("clock-skew=ms=10000")
+    rig.switch("read-late=ms=200,on=GET /openApi/swap/v2/server/time,count=1")
+    rig.venue.submit(rig.order())
+    rig.run(30)  # refused, and the time asked for: 10 s, to be told in 200 ms
+    rig.switch("clock-skew=ms=20000")
+    rig.venue.submit(rig.order())
+    rig.run(600)
+    assert rig.told() == ["ack rejected other 100421"] * 2
+    rig.venue.submit(rig.order())
+    rig.run(50)
+    assert rig.told()[-1:] == ["ack trade 20@600001"]
+
+
 async def test_a_lost_account_socket_takes_the_link_down_until_it_is_back(rig: Rig) -> None:
     rig.switch("drop-sockets=which=account")
     rig.run(50)

@@ -58,6 +58,16 @@ def test_a_clock_that_was_set_is_noticed_and_the_newer_sample_believed() -> None
     assert clock.drift_ppm() == (-100.0, 100.0)
 
 
+def test_an_answer_from_before_a_clock_was_set_does_not_undo_what_is_known() -> None:
+    clock = VenueClock(rounding_ns=0)
+    assert clock.sample(sent_ns=T, recv_ns=T + 10 * MS, venue_ns=T + 5 * MS)
+    # Two are under way when the venue's clock is set; the one sent later is answered first.
+    assert not clock.sample(sent_ns=T + 20 * MS, recv_ns=T + 30 * MS, venue_ns=T + 25 * MS + 3 * NS)
+    known = clock.bounds_ns(T + NS)
+    assert not clock.sample(sent_ns=T + 15 * MS, recv_ns=T + 400 * MS, venue_ns=T + 18 * MS)
+    assert clock.bounds_ns(T + NS) == known
+
+
 def test_drift_is_bounded_by_what_the_offsets_did() -> None:
     clock = VenueClock(rounding_ns=0, drift_ppm_max=200)
     assert clock.drift_ppm() == (-200.0, 200.0)

@@ -73,6 +73,7 @@ class Session:
         self._rest: Rest | None = None
         self._closed = False
         self._sampling = False
+        self._sample_again = False
         self._told: dict[Symbol, None] = {}
         self._contracts_ns = 0
 
@@ -134,16 +135,28 @@ class Session:
         return moment.venue_ns
 
     def ask_time(self) -> None:
-        """Ask for the venue's time unless that is under way; nobody waits for it."""
-        if not self._sampling:
-            self._sampling = True
-            self._ask_time()
+        """Ask for the venue's time, and once more when that is under way already; nobody waits for it.
 
-    def _ask_time(self) -> None:
-        def answered(answer: Moment | Trouble) -> None:
+        What is under way may have been answered before that happened for which it is asked again.
+        """
+        if self._sampling:
+            self._sample_again = True
+            return
+
+        def ended() -> None:
             self._sampling = False
+            if self._sample_again and not self._closed:
+                self._sample_again = False
+                self.ask_time()
+
+        self._sampling = True
+        self._ask_time(ended)
+
+    def _ask_time(self, ended: Callable[[], object]) -> None:
+        def answered(answer: Moment | Trouble) -> None:
             if isinstance(answer, Moment):
                 self._heard(answer)
+            ended()
 
         rest = self.rest
         leave_by_ns = self.now_ns() + READ_WAIT_NS
@@ -159,7 +172,7 @@ class Session:
     def _keep_warm(self) -> None:
         if not self._closed:
             for _ in range(WARM_LANES):
-                self._ask_time()
+                self._ask_time(lambda: None)
             self.scheduler.call_at(self.now_ns() + KEEP_WARM_NS, self._keep_warm)
 
     # --- contracts ----------------------------------------------------------------------------------------------------

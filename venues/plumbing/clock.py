@@ -6,8 +6,8 @@ samples the interval grows by the greatest drift that two clocks are trusted to 
 delay decides for as long as it is the best witness, and an asymmetric path, which would fool an average of half round
 trips, cannot put the truth outside the bound. Nothing is kept but the interval.
 
-Two samples that cannot both be true mean that a clock was set, or that the machine slept: the newer one is believed
-and the estimate begins anew.
+Two samples that cannot both be true mean that a clock was set, or that the machine slept: the one sent later is
+believed, and the estimate begins anew unless it was that one's already. Answers may arrive in another order.
 
 Source: the interval intersection of K. Marzullo's thesis (1984), as in RFC 5905 section 11.2.1.
 """
@@ -42,7 +42,17 @@ class VenueClock:
     drift_ppm_max   the two clocks run apart by at most this much; quartz without discipline stays below 100.
     """
 
-    __slots__ = ("_anchor", "_at_ns", "_drift_ppm", "_drift_ppm_max", "_high_ns", "_known", "_low_ns", "_rounding_ns")
+    __slots__ = (
+        "_anchor",
+        "_at_ns",
+        "_drift_ppm",
+        "_drift_ppm_max",
+        "_high_ns",
+        "_known",
+        "_low_ns",
+        "_rounding_ns",
+        "_sent_ns",
+    )
 
     def __init__(self, *, rounding_ns: int = MS, drift_ppm_max: int = 100) -> None:
         if rounding_ns < 0 or drift_ppm_max < 0:
@@ -53,6 +63,7 @@ class VenueClock:
         self._low_ns = 0
         self._high_ns = 0
         self._at_ns = 0
+        self._sent_ns = 0
         self._anchor = (0, 0, 0)
         self._drift_ppm = (-float(drift_ppm_max), float(drift_ppm_max))
 
@@ -64,7 +75,8 @@ class VenueClock:
     def sample(self, *, sent_ns: int, recv_ns: int, venue_ns: int) -> bool:
         """Learn from one request: the venue's time in an answer to what we sent at `sent_ns`, received at `recv_ns`.
 
-        Returns False when it contradicts what was known (a clock was set): the estimate has then begun anew from it.
+        Returns False when it contradicts what was known (a clock was set): the estimate has then begun anew from it,
+        unless it was sent before what is known, which then stands.
         Raises `CallerError` when it was received before it was sent.
         """
         if recv_ns < sent_ns:
@@ -77,12 +89,15 @@ class VenueClock:
             if low_ns <= known_high and known_low <= high_ns:
                 self._learn_drift(low_ns, high_ns, recv_ns)
                 self._low_ns, self._high_ns, self._at_ns = max(low_ns, known_low), min(high_ns, known_high), recv_ns
+                self._sent_ns = max(self._sent_ns, sent_ns)
                 return True
+            if sent_ns < self._sent_ns:
+                return False
         first = not self._known
         self._anchor = (low_ns, high_ns, recv_ns)
         self._drift_ppm = (-float(self._drift_ppm_max), float(self._drift_ppm_max))
         self._known = True
-        self._low_ns, self._high_ns, self._at_ns = low_ns, high_ns, recv_ns
+        self._low_ns, self._high_ns, self._at_ns, self._sent_ns = low_ns, high_ns, recv_ns, sent_ns
         return first
 
     def bounds_ns(self, now_ns: int) -> tuple[int, int]:
