@@ -76,7 +76,7 @@ from sor.units import NS
 
 CLOCK_BEHIND_S = 1.0
 """A wall clock this far behind the journal is an alarm: it was set back, or was wrong before."""
-BOOK_WAIT_S = 10.0
+BOOK_WAIT_S = 3.0
 """How long a start waits for the books of what rests."""
 BOOK_POLL_S = 0.01
 ENDED_HANDLES_MAX = 1_000
