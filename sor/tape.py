@@ -449,6 +449,28 @@ def check_tape(path: Path) -> Manifest:
     return manifest
 
 
+def level_changes(tape: Tape) -> tuple[IntColumn, IntColumn, IntColumn]:
+    """Every mention of a level as (key, group, lots), sorted by key, then time; a key is 2 x ticks + (1 for a bid).
+
+    What a snapshot does not name it removes: those removals are made explicit. Of a level named twice in one group the
+    last word counts.
+    """
+    count = len(tape.group_venue_ns)
+    group = np.repeat(np.arange(count), np.diff(tape.group_first))
+    key = 2 * tape.level_ticks + (tape.level_side > 0)
+    order = np.argsort(key, kind="stable")
+    key, group, lots = key[order], group[order], tape.level_lots[order]
+    last = np.ones(len(key), np.bool_)
+    last[:-1] = (key[1:] != key[:-1]) | (group[1:] != group[:-1])
+    key, group, lots = key[last], group[last], lots[last]
+    snapshots = np.append(np.flatnonzero(tape.group_snapshot), count)
+    wiped = snapshots[snapshots.searchsorted(group, "right")]
+    named = np.full(len(key), count)
+    named[:-1] = np.where(key[1:] == key[:-1], group[1:], count)
+    gone = np.flatnonzero((lots > 0) & (wiped < named))
+    return np.insert(key, gone + 1, key[gone]), np.insert(group, gone + 1, wiped[gone]), np.insert(lots, gone + 1, 0)
+
+
 def _present(tape: Tape) -> dict[str, IntColumn | ByteColumn]:
     """The columns of `tape` in the order of its digest; the order-by-order ones are all there or all absent."""
     absent = [column.name for column in _ORDER_COLUMNS if getattr(tape, column.name) is None]

@@ -37,7 +37,7 @@ from sor.features import (
 from sor.ids import Symbol, VenueName
 from sor.market import VIEW_DEPTH, Levels, MarketView, Trust
 from sor.revisit import Trigger
-from sor.tape import ByteColumn, IntColumn, Tape
+from sor.tape import ByteColumn, IntColumn, Tape, level_changes
 from sor.units import NS
 
 FloatColumn = NDArray[np.float64]
@@ -357,7 +357,7 @@ def columns_of(tape: Tape, *, group_local_ns: IntColumn, trade_local_ns: IntColu
     snapshots = np.flatnonzero(tape.group_snapshot)
     count = len(group_local_ns)
     first_group = int(snapshots[0]) if len(snapshots) else count
-    bids, asks, trust = _depth(tape, snapshots, first_group)
+    bids, asks, trust = _depth(tape, first_group)
     sound = np.flatnonzero(trust == _OK)
     lost = (tape.group_snapshot != 0) & (bids.depth == 0) & (asks.depth == 0)
     runs = _Runs(lost, sound, group_local_ns, trade_local_ns)
@@ -408,10 +408,12 @@ class _SideDepth:
 
     __slots__ = ("column", "delta", "depth", "group", "held", "keys", "lots", "near_lots", "sign", "ticks")
 
-    def __init__(self, tape: Tape, snapshots: IntColumn, *, sign: int) -> None:
+    def __init__(
+        self, tape: Tape, mentions: tuple[IntColumn, IntColumn, IntColumn], first_group: int, *, sign: int
+    ) -> None:
         count = len(tape.group_venue_ns)
         self.sign = sign
-        self.keys, self.group, self.column, self.delta = _changes(tape, snapshots, sign)
+        self.keys, self.group, self.column, self.delta = _changes(mentions, first_group, sign)
         self.held = np.zeros(len(self.keys), np.int64)
         self.ticks = np.zeros((count, VIEW_DEPTH), _wide_enough(tape.level_ticks))
         self.lots = np.zeros((count, VIEW_DEPTH), _wide_enough(tape.level_lots))
@@ -482,11 +484,12 @@ class _Dense:
         self.left_out = left_out
 
 
-def _depth(tape: Tape, snapshots: IntColumn, first_group: int) -> tuple[_SideDepth, _SideDepth, ByteColumn]:
+def _depth(tape: Tape, first_group: int) -> tuple[_SideDepth, _SideDepth, ByteColumn]:
     """Both sides and the trust after every group; nothing before the first snapshot."""
     count = len(tape.group_venue_ns)
-    bids = _SideDepth(tape, snapshots, sign=1)
-    asks = _SideDepth(tape, snapshots, sign=-1)
+    mentions = level_changes(tape)
+    bids = _SideDepth(tape, mentions, first_group, sign=1)
+    asks = _SideDepth(tape, mentions, first_group, sign=-1)
     trust = np.zeros(count, np.int8)
     width = _WIDTH
     first = first_group
@@ -510,32 +513,13 @@ def _depth(tape: Tape, snapshots: IntColumn, first_group: int) -> tuple[_SideDep
     return bids, asks, trust
 
 
-def _changes(tape: Tape, snapshots: IntColumn, sign: int) -> tuple[IntColumn, IntColumn, IntColumn, IntColumn]:
-    """One side's changes of size as (keys, group, column, delta), see `_SideDepth`; from the first snapshot on.
-
-    A snapshot removes what it does not name: those removals are made explicit here.
-    """
-    none = len(tape.group_venue_ns)
-    first_group = int(snapshots[0]) if len(snapshots) else none
-    group = np.repeat(np.arange(none), np.diff(tape.group_first))
-    ours = (tape.level_side == sign) & (group >= first_group)
-    group, key, lots = group[ours], sign * tape.level_ticks[ours], tape.level_lots[ours]
-    order = np.argsort(key, kind="stable")
-    group, key, lots = group[order], key[order], lots[order]
-    # Named twice in one group: the last word counts.
-    last = np.ones(len(key), np.bool_)
-    last[:-1] = (key[1:] != key[:-1]) | (group[1:] != group[:-1])
-    group, key, lots = group[last], key[last], lots[last]
-    # Until when the size stands, and whether a snapshot comes sooner.
-    named = np.full(len(key), none)
-    named[:-1] = np.where(key[1:] == key[:-1], group[1:], none)
-    wiped = np.append(snapshots, none)[snapshots.searchsorted(group, "right")]
-    gone = (lots > 0) & (wiped < named)
-    group = np.concatenate((group, wiped[gone]))
-    key = np.concatenate((key, key[gone]))
-    lots = np.concatenate((lots, np.zeros(int(gone.sum()), np.int64)))
-    order = np.lexsort((group, key))
-    group, key, lots = group[order], key[order], lots[order]
+def _changes(
+    mentions: tuple[IntColumn, IntColumn, IntColumn], first_group: int, sign: int
+) -> tuple[IntColumn, IntColumn, IntColumn, IntColumn]:
+    """One side's changes of size as (keys, group, column, delta), see `_SideDepth`; from `first_group` on."""
+    key, group, lots = mentions
+    ours = ((key & 1) == (sign > 0)) & (group >= first_group)
+    key, group, lots = sign * (key[ours] >> 1), group[ours], lots[ours]
     before = np.zeros(len(key), np.int64)
     before[1:] = np.where(key[1:] == key[:-1], lots[:-1], 0)
     changed = np.flatnonzero(lots != before)

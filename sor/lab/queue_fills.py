@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from sor.errors import CallerError
 from sor.lab.columns import FeatureColumns
 from sor.lab.passage import Lowest
-from sor.tape import ByteColumn, IntColumn, OrderKind, Tape
+from sor.tape import ByteColumn, IntColumn, OrderKind, Tape, level_changes
 from sor.units import MS
 
 Bools = NDArray[np.bool_]
@@ -302,28 +302,6 @@ def walk_level(
                 there, front, traded, left = there[kept], front[kept], traded[kept], left[kept]
         if not len(there) and joined == len(waiting):
             return
-
-
-def level_changes(tape: Tape) -> tuple[IntColumn, IntColumn, IntColumn]:
-    """Every mention of a level as (key, group, lots), sorted by key, then time; a key is 2 x ticks + (1 for a bid).
-
-    What a snapshot does not name it removes: those removals are made explicit. Of a level named twice in one group the
-    last word counts.
-    """
-    count = len(tape.group_venue_ns)
-    group = np.repeat(np.arange(count), np.diff(tape.group_first))
-    key = 2 * tape.level_ticks + (tape.level_side > 0)
-    order = np.argsort(key, kind="stable")
-    key, group, lots = key[order], group[order], tape.level_lots[order]
-    last = np.ones(len(key), np.bool_)
-    last[:-1] = (key[1:] != key[:-1]) | (group[1:] != group[:-1])
-    key, group, lots = key[last], group[last], lots[last]
-    snapshots = np.append(np.flatnonzero(tape.group_snapshot), count)
-    wiped = snapshots[snapshots.searchsorted(group, "right")]
-    named = np.full(len(key), count)
-    named[:-1] = np.where(key[1:] == key[:-1], group[1:], count)
-    gone = np.flatnonzero((lots > 0) & (wiped < named))
-    return np.insert(key, gone + 1, key[gone]), np.insert(group, gone + 1, wiped[gone]), np.insert(lots, gone + 1, 0)
 
 
 class Hits(NamedTuple):

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from sor.lab.columns import FeatureColumns
 from sor.orders import Side
-from sor.tape import IntColumn, Tape
+from sor.tape import IntColumn, Tape, level_changes
 from venues.simulated.tape_conditions import TapeConditions
 
 FAR = 1 << 62
@@ -201,24 +201,7 @@ class TapeMarket:
     # --- building -----------------------------------------------------------------------------------------------
 
     def _index_levels(self) -> None:
-        tape, count = self.tape, self.group_count
-        group = np.repeat(np.arange(count, dtype=np.int64), np.diff(tape.group_first))
-        key = 2 * tape.level_ticks + (tape.level_side > 0)
-        order = np.argsort(key, kind="stable")
-        key, group, lots = key[order], group[order], tape.level_lots[order]
-        # Named twice in one group: the last word counts.
-        last = np.ones(len(key), np.bool_)
-        last[:-1] = (key[1:] != key[:-1]) | (group[1:] != group[:-1])
-        key, group, lots = key[last], group[last], lots[last]
-        # A snapshot silently removes the levels that it does not name.
-        snapshots = np.append(np.flatnonzero(tape.group_snapshot), count)
-        removed = snapshots[np.searchsorted(snapshots, group, side="right")]
-        gone = np.flatnonzero((lots > 0) & (removed < _next_of_level(key, group, count)))
-        key, group, lots = (
-            np.insert(key, gone + 1, key[gone]),
-            np.insert(group, gone + 1, removed[gone]),
-            np.insert(lots, gone + 1, 0),
-        )
+        key, group, lots = level_changes(self.tape)
         self.change_group = _ints(group)
         self.change_lots = _ints(lots)
         self._change_span = _spans(key)
@@ -257,11 +240,3 @@ def _spans(key: IntColumn) -> dict[int, tuple[int, int]]:
     starts = np.flatnonzero(np.diff(key, prepend=key[:1] - 1))
     ends = np.append(starts[1:], len(key))[: len(starts)]
     return dict(zip(key[starts].tolist(), zip(starts.tolist(), ends.tolist(), strict=True), strict=True))
-
-
-def _next_of_level(key: IntColumn, group: IntColumn, count: int) -> IntColumn:
-    """The group of the next change at the same price, `count` after the last one."""
-    following = np.full(len(key), count, dtype=np.int64)
-    same = key[1:] == key[:-1]
-    following[:-1][same] = group[1:][same]
-    return following
