@@ -24,6 +24,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from math import inf, nan
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import msgspec
 import numpy as np
@@ -231,16 +232,7 @@ def compare(scene: Scene, study: Study, runs: Path, *, seed: int, sets: Mapping[
         end_ns=ground.end_ns if scene.until_s is None else ground.first_ns + to_ns(scene.until_s),
         options={**ground.options, "maker_fee_bps": str(MAKER_BPS), "taker_fee_bps": str(TAKER_BPS)},
     )
-    plugins = Plugins.installed()
-    replayer = Replayer(
-        plan,
-        ground,
-        open_venue=plugins.venue("simulated"),
-        policies=plugins.policies,
-        schedules=plugins.schedules,
-        sets=sets,
-        runs=runs,
-    )
+    replayer = Replayer.installed(plan, ground, sets=sets, runs=runs)
     return replayer.run(progress=lambda label, ended: None)
 
 
@@ -387,6 +379,15 @@ class Pool:
         return np.random.default_rng([study.seed, stream])
 
 
+class FitTerms(TypedDict, total=False):
+    """What a calibration may be told beside its tapes and horizons, see `CalibrationPlan`."""
+
+    from_s: float
+    until_s: float
+    holdout: float
+    queue: str
+
+
 # --- markets ----------------------------------------------------------------------------------------------------------
 
 
@@ -400,12 +401,22 @@ def made_up(where: Path, name: str, *, seed: int, seconds: float, options: Mappi
     return open_whole(path), path
 
 
-def fit(tapes: Sequence[Tape], plan: CalibrationPlan, say: Progress) -> tuple[Calibration, ParamSet | None]:
-    """Calibrate; None where every horizon was refused."""
+def fit(
+    tapes: Sequence[Tape],
+    horizons_s: tuple[float, ...],
+    say: Progress,
+    **terms: Unpack[FitTerms],
+) -> ParamSet | None:
+    """Calibrate what was recorded and say what was admitted; None where every horizon was refused."""
+    instrument = tapes[0].instrument
+    plan = CalibrationPlan(
+        venue=instrument.venue, symbol=instrument.symbol, horizons_s=horizons_s, latency_ns=LATENCY_NS, **terms
+    )
     found = calibrate(tapes, plan, say)
+    say(_admitted(found))
     if found.fitted is None:
-        return found, None
-    return found, param_set_of(found, base_set(), set_id=f"fitted/{DAY}")[0]
+        return None
+    return param_set_of(found, base_set(), set_id=f"fitted/{DAY}")[0]
 
 
 # --- the parts --------------------------------------------------------------------------------------------------------
@@ -459,14 +470,7 @@ def synthetic(desk: Desk, name: str) -> list[Score]:
     options = SYNTHETIC[name]
     hours = range(FIT_HOURS[name])
     fits = [made_up(desk.scratch, name, seed=FIT_SEED + at, seconds=HOUR_S, options=options)[0] for at in hours]
-    plan = CalibrationPlan(
-        venue=fits[0].instrument.venue,
-        symbol=fits[0].instrument.symbol,
-        horizons_s=(1.0, 5.0, 15.0),
-        latency_ns=LATENCY_NS,
-    )
-    found, fitted = fit(fits, plan, desk.say)
-    desk.say(_admitted(found))
+    fitted = fit(fits, (1.0, 5.0, 15.0), desk.say)
     scenes = [_scored(desk, name, options, SCORE_SEED + at, fitted) for at in range(desk.hours)]
     scores = []
     for deadline_s in (15.0, 60.0):
@@ -480,10 +484,7 @@ def power(desk: Desk, name: str) -> dict[str, float]:
     """Hours that each comparison of `cost_aware` needs at 60 s, from an hour of tuning market."""
     options = SYNTHETIC[name]
     tape = made_up(desk.scratch, name, seed=FIT_SEED, seconds=HOUR_S, options=options)[0]
-    plan = CalibrationPlan(
-        venue=tape.instrument.venue, symbol=tape.instrument.symbol, horizons_s=(1.0, 5.0), latency_ns=LATENCY_NS
-    )
-    _, fitted = fit([tape], plan, desk.say)
+    fitted = fit([tape], (1.0, 5.0), desk.say)
     pool = pooled(
         name,
         [_scored(desk, name, options, TUNE_SEED, fitted)],
@@ -498,14 +499,7 @@ def power(desk: Desk, name: str) -> dict[str, float]:
 def wide(desk: Desk) -> list[Score]:
     """The wide market: the threshold is chosen on a tuning seed, and every threshold is scored."""
     fits = [made_up(desk.scratch, "wide", seed=FIT_SEED + at, seconds=HOUR_S, options=WIDE)[0] for at in range(3)]
-    plan = CalibrationPlan(
-        venue=fits[0].instrument.venue,
-        symbol=fits[0].instrument.symbol,
-        horizons_s=(1.0, 5.0, 15.0),
-        latency_ns=LATENCY_NS,
-    )
-    found, fitted = fit(fits, plan, desk.say)
-    desk.say(_admitted(found))
+    fitted = fit(fits, (1.0, 5.0, 15.0), desk.say)
     study = Study(deadline_s=60.0, queue=QUEUES[0], parents=desk.parents)
     best = chosen([_scored(desk, "wide", WIDE, TUNE_SEED, fitted)], study, desk)
     scenes = [_scored(desk, "wide", WIDE, SCORE_SEED + at, fitted) for at in range(desk.hours)]
@@ -518,18 +512,8 @@ def wide(desk: Desk) -> list[Score]:
 def bitstamp(desk: Desk) -> list[Score]:
     """Order by order: fitted on hours 1 to 6 by exact queues, scored on 6 to 12; blocks of ten minutes or more."""
     tape, path = recorded(desk, "bitstamp", ("bitstamp-l3-20150501/bitstamp_btcusd_l3_h00-12.log.xz",))
-    plan = CalibrationPlan(
-        venue=tape.instrument.venue,
-        symbol=tape.instrument.symbol,
-        from_s=HOUR_S,
-        until_s=6 * HOUR_S,
-        holdout=0.1,
-        horizons_s=(15.0, 60.0),
-        latency_ns=LATENCY_NS,
-        queue="exact",
-    )
-    found, fitted = fit([tape], plan, desk.say)
-    desk.say(_admitted(found))
+    terms: FitTerms = {"from_s": HOUR_S, "until_s": 6 * HOUR_S, "holdout": 0.1, "queue": "exact"}
+    fitted = fit([tape], (15.0, 60.0), desk.say, **terms)
     study = Study(deadline_s=60.0, queue=QUEUES[0], parents=200, block_s=600.0, stale_ms=10_000.0)
     tuning = Scene(tape=tape, path=path, fitted=fitted, from_s=HOUR_S, until_s=6 * HOUR_S)
     best = chosen([tuning], study, desk)
@@ -555,14 +539,8 @@ def perpetual(desk: Desk) -> list[Score]:
     scores = []
     for date, (tape, path) in tapes.items():
         others = [other for name, (other, _) in tapes.items() if name != date]
-        plan = CalibrationPlan(
-            venue=tape.instrument.venue,
-            symbol=tape.instrument.symbol,
-            horizons_s=(1.0, 5.0, 15.0, 60.0),
-            latency_ns=LATENCY_NS,
-        )
-        found, fitted = fit(others, plan, desk.say)
-        desk.say(f"fitted for {date}: {_admitted(found)}")
+        desk.say(f"fitting for {date}")
+        fitted = fit(others, (1.0, 5.0, 15.0, 60.0), desk.say)
         scene = Scene(tape=tape, path=path, fitted=fitted)
         for deadline_s in (15.0, 60.0):
             for queue in desk.queues:

@@ -17,7 +17,6 @@ from sor.cli.tables import (
 )
 from sor.lab.replay import Comparison, Ground, Plan, Replayer, arms_of, document
 from sor.params import ParamStore
-from sor.plugins import Plugins
 
 EXIT_BROKEN = 3
 """A run in which the venue's books contradict the router."""
@@ -26,19 +25,9 @@ EXIT_BROKEN = 3
 def compare(output: Output, plan: Plan, ground: Ground, runs: Path, *, param_dirs: Sequence[Path] = ()) -> Comparison:
     """Run a plan with a progress bar for each policy. `param_dirs` are searched after the packaged param-sets."""
     store = ParamStore(*param_dirs)
-    plugins = Plugins.installed()
-    replayer = Replayer(
-        plan,
-        ground,
-        open_venue=plugins.venue("simulated"),
-        policies=plugins.policies,
-        schedules=plugins.schedules,
-        sets={
-            name: store.get(name, now_ns=ground.first_ns)
-            for name in dict.fromkeys([plan.param_set, *(arm.param_set for arm in arms_of(plan))])
-        },
-        runs=runs,
-    )
+    names = dict.fromkeys([plan.param_set, *(arm.param_set for arm in arms_of(plan))])
+    sets = {name: store.get(name, now_ns=ground.first_ns) for name in names}
+    replayer = Replayer.installed(plan, ground, sets=sets, runs=runs)
     if not output.json:
         output.err.print(f"Routing {plan.parents} parents under each of {', '.join(plan.policies)} ...")
     with progress_of(output, dict.fromkeys(plan.policies, plan.parents)) as bars:

@@ -36,6 +36,7 @@ from sor.lab.bootstrap import Difference, Interval, block_of, difference, interv
 from sor.orders import ParentOrder, Side
 from sor.params import ParamSet
 from sor.parent import Parent
+from sor.plugins import Plugins
 from sor.policy import Policy, Schedule
 from sor.records import record_of
 from sor.router import Core
@@ -267,6 +268,20 @@ class Replayer:
         self.drawn = draw(plan, ground, quantity=self._quantity(touch_lots))
         for arm in self._arms:  # what the router would refuse is refused before anything is written
             admit(core, self._order(arm, self.drawn.starts[0]))
+
+    @classmethod
+    def installed(cls, plan: Plan, ground: Ground, *, sets: Mapping[str, ParamSet], runs: Path) -> Replayer:
+        """A replayer of the plug-ins that are installed."""
+        plugins = Plugins.installed()
+        return cls(
+            plan,
+            ground,
+            open_venue=plugins.venue("simulated"),
+            policies=plugins.policies,
+            schedules=plugins.schedules,
+            sets=sets,
+            runs=runs,
+        )
 
     def run(self, *, progress: Callable[[str, int], None]) -> Comparison:
         """All arms, one after the other. `progress(label, ended)` is called as parents end."""

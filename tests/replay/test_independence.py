@@ -12,7 +12,6 @@ from sor.ids import ExecId, ParentId
 from sor.lab.importers import import_recording
 from sor.lab.replay import Ground, Plan, Replayer, tape_ground
 from sor.params import ParamStore
-from sor.plugins import Plugins
 from sor.tape import open_tape
 from sor.tca import ParentReport
 
@@ -27,16 +26,8 @@ def tape(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def replayed(ground: Ground, plan: Plan, runs: Path, *, every: int = 1) -> dict[ParentId, ParentReport]:
     """What the parents that a plan draws came to, when only every so many of them run."""
-    plugins = Plugins.installed()
-    replayer = Replayer(
-        plan,
-        ground,
-        open_venue=plugins.venue("simulated"),
-        policies=plugins.policies,
-        schedules=plugins.schedules,
-        sets={plan.param_set: ParamStore().get(plan.param_set, now_ns=ground.first_ns)},
-        runs=runs,
-    )
+    sets = {plan.param_set: ParamStore().get(plan.param_set, now_ns=ground.first_ns)}
+    replayer = Replayer.installed(plan, ground, sets=sets, runs=runs)
     replayer.drawn = msgspec.structs.replace(replayer.drawn, starts=replayer.drawn.starts[::every])
     (outcome,) = replayer.run(progress=lambda policy, ended: None).outcomes
     return {one.parent_id: _nameless(one) for one in outcome.reports}

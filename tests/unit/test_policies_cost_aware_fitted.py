@@ -287,13 +287,30 @@ def test_on_the_join_rung_an_order_that_may_not_move_yet_waits_and_one_that_neve
 
 
 def test_a_sell_is_the_mirror_of_a_buy() -> None:
-    mirrored: MarketView = market(bids=((99_997, 1_000),), asks=((100_001, 1_000),))
-    buy = asked(view(WIDE), fitted(hazard=0.05, changes={"fill.log_queue_s": -1.5, "fill.lean": 0.3}))
-    sell = asked(
-        view(mirrored, side=Side.SELL), fitted(hazard=0.05, changes={"fill.log_queue_s": -1.5, "fill.lean": 0.3})
+    # Reflected at 100,002: sides, sizes and flow change places.
+    lean = fitted(hazard=0.05, changes={"fill.log_queue_s": -1.5, "fill.lean": 0.3, "drift.lean": 0.2})
+    near, far = (3_000, 700), (400, 1_900)
+    bought = market(
+        bids=((100_000, near[0]), (99_998, near[1])),
+        asks=((100_004, far[0]), (100_005, far[1])),
+        buy_flow=300.0,
+        sell_flow=90.0,
     )
+    sold = market(
+        bids=((100_000, far[0]), (99_999, far[1])),
+        asks=((100_004, near[0]), (100_006, near[1])),
+        buy_flow=90.0,
+        sell_flow=300.0,
+    )
+    buy, sell = asked(view(bought), lean), asked(view(sold, side=Side.SELL), lean)
+    told = [one.name for one in buy.alternatives]
+    assert told == [one.name for one in sell.alternatives]
+    for ours, theirs in zip(buy.alternatives, sell.alternatives, strict=True):
+        assert ours.cost_bps == pytest.approx(theirs.cost_bps, rel=1e-4), ours.name
     assert numbers(buy)["fill_probability"] == pytest.approx(numbers(sell)["fill_probability"])
-    assert [one.name for one in buy.alternatives] == [one.name for one in sell.alternatives]
+    # And it is no mirror when only the side is turned.
+    turned = asked(view(bought, side=Side.SELL), lean)
+    assert [one.cost_bps for one in turned.alternatives] != pytest.approx([one.cost_bps for one in sell.alternatives])
 
 
 def test_what_the_fit_has_never_seen_is_said() -> None:
