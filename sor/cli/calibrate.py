@@ -179,16 +179,36 @@ def _show(output: Output, found: Calibration, made: ParamSet | None, out: Path |
             "score: log-likelihood a probe; gain: over Kaplan-Meier by stratum, with its 95 % interval by block; "
             "identity: p AS - (1 - p) D, 0 where the mid has no drift"
         )
+        out_console.print()
+        out_console.print("The hazard beside other models of the time to fill, on the same part", style="italic")
+        out_console.print(_models_table(found))
+        out_console.print(
+            "lead: score of the hazard less the model's; worst: forecast against observed in groups; uneven: "
+            "chi-square of D-calibration. The hazard is what is published, as it is what policies read"
+        )
+    if found.exits:
+        out_console.print()
+        out_console.print(
+            f"How waits of {found.exits[-1].horizon_s:g} s end where the touch may move away first (Aalen-Johansen)",
+            style="italic",
+        )
+        out_console.print(_exits_table(found))
     out_console.print()
     for refusal in found.refusals:
         out_console.print(f"{refusal.horizon_s:g} s is refused: {refusal.reason}")
     for judged in found.judged:
-        if judged.identity is not None and not judged.identity.is_noise:
+        if judged.identity is not None and not judged.sound:
             out_console.print(
                 f"{judged.horizon_s:g} s: fill probability, drift and what the filled found do not add up "
                 f"({judged.identity.bps:+.3f} bps, {abs(judged.identity.bps) / judged.identity.se_bps:.1f} standard "
                 "errors): one of them is biased, or the mid had a drift"
             )
+        for model in judged.models:
+            if model.beats_hazard:
+                out_console.print(
+                    f"{judged.horizon_s:g} s: {_spoken(model.model)} forecasts better than the hazard by "
+                    f"{-model.lead:.4f} a probe, which is more than noise: look at the hazard's covariates and bins"
+                )
     if made is None or found.fitted is None:
         out_console.print("Nothing was admitted, and nothing was written.")
         return
@@ -258,6 +278,55 @@ def _judged_table(found: Calibration) -> Table:
     return table
 
 
+def _models_table(found: Calibration) -> Table:
+    table = Table(box=None)
+    for name in ("wait", "model", "score", "lead", "", "Brier", "forecast", "worst", "uneven"):
+        table.add_column(name, justify="left" if name == "model" else "right")
+    for judged in found.judged:
+        for at, one in enumerate(judged.models):
+            hazard = at == 0
+            within = "" if hazard or one.lead_low is None else f"[{one.lead_low:+.4f}, {one.lead_high:+.4f}]"
+            table.add_row(
+                f"{judged.horizon_s:g} s" if hazard else "",
+                _spoken(one.model),
+                f"{one.log_score:.4f}",
+                "" if hazard else f"{one.lead:+.4f}",
+                within,
+                f"{one.brier:.4f}",
+                f"{one.forecast:.3f}",
+                f"{one.worst:.3f}",
+                f"{one.unevenness:,.0f}",
+            )
+    return table
+
+
+def _spoken(model: str) -> str:
+    return {"kaplan_meier": "Kaplan-Meier", "log_normal": "log-normal", "log_logistic": "log-logistic"}.get(
+        model, "Weibull" if model == "weibull" else model
+    )
+
+
+def _exits_table(found: Calibration) -> Table:
+    table = Table(box=None)
+    for name in ("place", "queue", "lean", "probes", "filled", "", "moved away", "", "still there"):
+        table.add_column(name, justify="left" if name in {"place", "queue", "lean"} else "right")
+    for one in found.exits:
+        if one.horizon_s == found.exits[-1].horizon_s:
+            cells = []
+            for share in (one.filled, one.moved_away):
+                cells.append(f"{share.mean:.3f}")
+                cells.append("" if share.low is None else f"[{share.low:.3f}, {share.high:.3f}]")
+            table.add_row(
+                "inside" if one.inside else "touch",
+                ("short", "middling", "long")[one.queue],
+                ("theirs", "even", "ours")[one.lean],
+                f"{one.filled.parents:,}",
+                *cells,
+                f"{1.0 - one.filled.mean - one.moved_away.mean:.3f}",
+            )
+    return table
+
+
 def _document(found: Calibration, made: ParamSet | None, out: Path | None) -> dict[str, object]:
     fitted = found.fitted
     values = {}
@@ -276,6 +345,8 @@ def _document(found: Calibration, made: ParamSet | None, out: Path | None) -> di
         "refused_as_taking": found.refused_as_taking,
         "support": found.support,
         "judged": found.judged,
+        "exits": found.exits,
+        "broken_identities": [one.horizon_s for one in found.judged if not one.sound],
         "refusals": found.refusals,
         "horizon_s": None if fitted is None else fitted.horizon_s,
         "drift_judged": None if fitted is None else fitted.drift_judged,

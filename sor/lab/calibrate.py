@@ -6,8 +6,9 @@ Support     A horizon needs `FILLS_MIN` fills among probes that do not overlap, 
             independent probes that would know the fill probability as well as these do, by blocks of time.
 Admission   Of the supported horizons the longest at which the hazard is no worse, by right-censored log-likelihood on
             the held-out part, than Kaplan-Meier by stratum. Longer ones are refused, each with its reason.
-Checks      Brier score and reliability at every horizon, and the martingale identity between the fitted p and D and
-            what the filled found. A broken identity is said; it refuses nothing by itself.
+Checks      Brier score and reliability at every horizon, other models of the time to fill beside the hazard
+            (`sor.lab.model_scores`), how waits end by stratum (`sor.lab.strata`), and the martingale identity between
+            the fitted p and D and what the filled found. What a check finds is said; it refuses nothing by itself.
 
 The drift keeps its covariates only where they forecast the held-out part better than its base alone does.
 
@@ -32,6 +33,7 @@ from sor.lab.calibration import (
     DriftJudged,
     Fitted,
     Judged,
+    ModelScore,
     Range,
     Refusal,
     Support,
@@ -40,8 +42,10 @@ from sor.lab.calibration_sample import BEYOND_NS, Progress, Sample, draw_sample,
 from sor.lab.columns import FloatColumn
 from sor.lab.costs import RIDGE, DriftRows, LinearFit, drift_rows, fit_drift, fit_markout
 from sor.lab.fitting import HazardFit, fit_hazard, person_periods
+from sor.lab.model_scores import GROUPS, HAZARD, KAPLAN_MEIER, lifetime_forecasts, model_scores
 from sor.lab.probes import Probes
-from sor.lab.scores import Forecast, brier_scores, hazard_forecast, log_scores, reliability, survival_forecast
+from sor.lab.scores import Forecast, brier_scores, hazard_forecast, log_scores, reliability
+from sor.lab.strata import counted_fills, exits_of, strata_of
 from sor.models.covariates import COVARIATES
 from sor.models.drift import DRIFT_COVARIATES, MARKOUT_COVARIATES, Drift, Markout
 from sor.models.rule import Gap, martingale_gap
@@ -50,9 +54,6 @@ from sor.param_table import definition_of
 from sor.tape import Tape
 from sor.units import NS
 
-_STRATUM_MIN = 30
-"""A stratum of Kaplan-Meier with fewer probes counts with all."""
-_GROUPS = 5
 _TAIL = 0.005
 _DRIFT_TERMS = ("base", *DRIFT_COVARIATES)
 _MARKOUT_TERMS = ("base", *MARKOUT_COVARIATES)
@@ -68,6 +69,8 @@ def calibrate(tapes: Sequence[Tape], plan: CalibrationPlan, progress: Progress) 
     _refuse_senseless(tapes, plan)
     sample = draw_sample(tapes, plan, progress)
     supports = tuple(support_of(sample, horizon_s) for horizon_s in plan.horizons_s)
+    known_s = [one.horizon_s for one in supports if one.enough]
+    strata = strata_of(sample.probes, sample.fits(plan.horizons_s[0]))
     refusals = {one.horizon_s: _too_few(one) for one in supports if not one.enough}
     fitted: Fitted | None = None
     judged: tuple[Judged, ...] = ()
@@ -88,6 +91,9 @@ def calibrate(tapes: Sequence[Tape], plan: CalibrationPlan, progress: Progress) 
         refused_as_taking=sample.probes.refused,
         support=supports,
         judged=judged,
+        exits=tuple(
+            one for horizon_s in known_s for one in exits_of(sample, strata, horizon_s=horizon_s, seed=plan.seed)
+        ),
         refusals=tuple(Refusal(horizon_s, reason) for horizon_s, reason in sorted(refusals.items())),
         fitted=fitted,
     )
@@ -121,8 +127,7 @@ def _attempt(
     if not hazard.model.fill.covariance or len(hazard.model.edges_s) < len(edges):
         return "the fit has no error, or no probe lasted as long: record for longer"
     curves = hazard_forecast(hazard.model, probes.covariates)
-    strata = _strata(probes, fits)
-    counted = _counted(strata, waited, cause, fits, edges)
+    counted = counted_fills(strata_of(probes, fits), waited, cause, fits, edges)
     judged = tuple(
         _judged(sample, curves, counted, horizon_s=one.horizon_s, seed=plan.seed)
         for one in supports
@@ -144,9 +149,15 @@ def _attempt(
     if beyond:
         return f"{beyond} is beyond what makes sense: too little of the tapes differs in it. Record for longer"
     markout, markout_fit = _markout(probes.take(fits), block)
-    identities = [_identity(sample, curves, drift, one) for one in judged]
+    rivals = lifetime_forecasts(waited, cause, probes.covariates, fits, edges_s=edges)
+    forecasts = {HAZARD: curves, KAPLAN_MEIER: counted, **rivals}
     judged = tuple(
-        msgspec.structs.replace(one, identity=identity) for one, identity in zip(judged, identities, strict=True)
+        msgspec.structs.replace(
+            one,
+            models=_models(sample, forecasts, one.horizon_s, plan.seed),
+            identity=_identity(sample, curves, drift, one),
+        )
+        for one in judged
     )
     fills = int(max(support.non_overlapping, support.effective or 0.0))
     fitted = Fitted(
@@ -183,28 +194,6 @@ def _cut(probes: Probes, horizon_s: float) -> tuple[Floats, Ints]:
     return waited, cause
 
 
-def _strata(probes: Probes, fits: Flags) -> Ints:
-    """(N,) stratum of each probe: place in the spread, and thirds of the queue and of the lean."""
-    stratum: Ints = np.zeros(len(probes.side), np.int64)
-    for name in ("log_queue_s", "lean"):
-        values = probes.covariates[:, COVARIATES.index(name)]
-        bounds = np.quantile(values[fits], (1 / 3, 2 / 3))
-        stratum = 3 * stratum + np.searchsorted(bounds, values)
-    return 2 * stratum + (probes.inside_ticks > 0)
-
-
-def _counted(strata: Ints, waited: Floats, cause: Ints, fits: Flags, edges: tuple[float, ...]) -> Forecast:
-    """Kaplan-Meier of each probe's stratum, counted on the fitted part; of all for one that hardly occurs there."""
-    everybody = kaplan_meier(waited[fits], cause[fits] == FILLED)
-    grid = np.array(edges)
-    resting = np.tile(everybody.at(grid), (len(strata), 1))
-    for stratum in np.unique(strata):
-        ours = fits & (strata == stratum)
-        if int(ours.sum()) >= _STRATUM_MIN:
-            resting[strata == stratum] = kaplan_meier(waited[ours], cause[ours] == FILLED).at(grid)
-    return survival_forecast(resting, edges_s=edges)
-
-
 def _judged(sample: Sample, curves: Forecast, counted: Forecast, *, horizon_s: float, seed: int) -> Judged:
     """Scores at one horizon on the held-out part."""
     probes, held = sample.probes, sample.held
@@ -228,8 +217,23 @@ def _judged(sample: Sample, curves: Forecast, counted: Forecast, *, horizon_s: f
         brier_km=float(brier_scores(theirs, waited, cause, horizon_s=horizon_s).mean()),
         forecast=float(ours.at(horizon_s).mean()),
         observed=1.0 - float(kaplan_meier(waited, cause == FILLED).at(everybody)[0]),
-        reliability=reliability(ours, waited, cause, horizon_s=horizon_s, block=block, rng=rng, groups=_GROUPS),
+        reliability=reliability(ours, waited, cause, horizon_s=horizon_s, block=block, rng=rng, groups=GROUPS),
+        models=(),
         identity=None,
+    )
+
+
+def _models(sample: Sample, forecasts: dict[str, Forecast], horizon_s: float, seed: int) -> tuple[ModelScore, ...]:
+    """Scores of all models at one horizon on the held-out part."""
+    held = sample.held
+    waited, cause = _cut(sample.probes, horizon_s)
+    return model_scores(
+        {model: _of(forecast, held, horizon_s) for model, forecast in forecasts.items()},
+        waited[held],
+        cause[held],
+        horizon_s=horizon_s,
+        block=sample.blocks(held, horizon_s),
+        rng=np.random.default_rng([seed, 6]),
     )
 
 

@@ -7,6 +7,7 @@ import hashlib
 import msgspec
 
 from sor.ids import Symbol, VenueName
+from sor.lab.bootstrap import Interval
 from sor.lab.costs import LinearFit
 from sor.lab.fitting import HazardFit
 from sor.lab.scores import Reliable
@@ -77,6 +78,49 @@ class Support(msgspec.Struct, frozen=True, kw_only=True):
         return max(self.non_overlapping, self.effective or 0.0) >= FILLS_MIN
 
 
+class ModelScore(msgspec.Struct, frozen=True, kw_only=True):
+    """How one model of the time to fill did at one horizon on the held-out part.
+
+    model         `hazard`, `kaplan_meier` (by stratum), or a family of `sor.lab.lifetimes`.
+    log_score     mean right-censored log-likelihood. lead: that of the hazard less it, with its interval by block.
+    brier         at the horizon. forecast: mean fill probability. worst: the largest distance of forecast and observed
+                  in groups of about equal size.
+    unevenness    chi-square of D-calibration, 9 degrees of freedom if probes were independent, which they are not: to
+                  compare models by.
+    """
+
+    model: str
+    log_score: float
+    lead: float
+    lead_low: float | None
+    lead_high: float | None
+    brier: float
+    forecast: float
+    worst: float
+    unevenness: float
+
+    @property
+    def beats_hazard(self) -> bool:
+        """Whether it forecast better by more than noise."""
+        return self.lead_high is not None and self.lead_high < 0.0
+
+
+class Exits(msgspec.Struct, frozen=True, kw_only=True):
+    """How the waits of one stratum ended by a horizon where the touch moving away ends one too, by Aalen-Johansen.
+
+    inside        one tick inside the spread, else at the touch. queue, lean: thirds from 0, the shortest queue and the
+                  side with the least at the touch first.
+    filled, moved_away    probabilities with intervals by block; what is left was resting still.
+    """
+
+    horizon_s: float
+    inside: bool
+    queue: int
+    lean: int
+    filled: Interval
+    moved_away: Interval
+
+
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """How the forecast did at one horizon on the held-out part.
 
@@ -84,6 +128,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
                                difference, with its interval by block, which few blocks have none of.
     brier, brier_km            at the horizon. forecast, observed: mean fill probability, and what happened.
     reliability                in groups of about equal size. identity: p AS - (1 - p) D with its standard error.
+    models                     the hazard beside other models of the time to fill.
     """
 
     horizon_s: float
@@ -98,7 +143,13 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     forecast: float
     observed: float
     reliability: tuple[Reliable, ...]
+    models: tuple[ModelScore, ...]
     identity: Gap | None
+
+    @property
+    def sound(self) -> bool:
+        """Whether the identity holds but for noise; also where there are too few fills to ask."""
+        return self.identity is None or self.identity.is_noise
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -148,7 +199,7 @@ class Fitted(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """What came of it. `fitted` is None when every horizon was refused."""
+    """What came of it. `fitted` is None when every horizon was refused; `exits` are by stratum and horizon."""
 
     plan: CalibrationPlan
     tapes: tuple[TapeUse, ...]
@@ -156,6 +207,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     refused_as_taking: int
     support: tuple[Support, ...]
     judged: tuple[Judged, ...]
+    exits: tuple[Exits, ...]
     refusals: tuple[Refusal, ...]
     fitted: Fitted | None
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
-from functools import cache
 from math import exp
 from pathlib import Path
 
@@ -16,69 +14,15 @@ from sor.cli.main import run
 from sor.errors import CallerError
 from sor.ids import Symbol, VenueName
 from sor.lab.calibrate import calibrate
-from sor.lab.calibration import Calibration, CalibrationPlan
+from sor.lab.calibration import Calibration
 from sor.lab.publish import param_set_of, publish, set_name
 from sor.models.covariates import COVARIATES
 from sor.models.forecast import FORECAST_NEEDS, MARKOUT_IDS, RANGE_IDS, Situation, read_forecast
-from sor.orders import Side
+from sor.models.rule import Gap
 from sor.params import ParamStore
-from sor.tape import Tape, save_tape
+from sor.tape import save_tape
 from sor.units import NS
-from tests.fakes.tape_script import INSTRUMENT, Book, Print, tape_of
-
-SMALL = msgspec.structs.replace(INSTRUMENT, min_notional=Decimal(0))
-PLAN = CalibrationPlan(
-    venue=VenueName("rec"), symbol=Symbol("BTCUSDT"), horizons_s=(1.0, 5.0), inside_ticks=(0,), latency_ns=0
-)
-CALM, BUSY = 0.15, 0.9
-MOVES = 0.4
-
-
-@cache
-def planted(seconds: int, seed: int = 1, *, turns: float = 1.0) -> Tape:
-    """A one-tick market whose spread is now one, now three ticks, and whose takers are then calm or busy.
-
-    A taker sweeps the touch of either side, at the rate `CALM` while the spread is one tick and `BUSY` while it is
-    three; after the share `turns` of the time it is the other way round. All prices move a tick at the rate `MOVES`.
-    """
-    rng = np.random.default_rng(seed)
-    bid, wide, at_s = 10_000, False, 0.0
-    events: list[Book | Print] = []
-
-    def book(*, snapshot: bool = True) -> None:
-        spread = 3 if wide else 1
-        at_ns = round(at_s * NS)
-        events.append(Book(at_ns, {bid: 50, bid - 9: 900}, {bid + spread: 50, bid + 12: 900}, snapshot=snapshot))
-
-    book()
-    next_turn = 0.0
-    while at_s < seconds:
-        busy = wide == (at_s < turns * seconds)
-        rates = np.array([BUSY if busy else CALM, BUSY if busy else CALM, MOVES])
-        at_s += rng.exponential(1 / rates.sum())
-        if at_s >= next_turn:
-            wide, next_turn = not wide, at_s + rng.exponential(12.0)
-            book()
-            continue
-        what = rng.choice(3, p=rates / rates.sum())
-        if what == 2:
-            bid += int(rng.choice([1, -1]))
-            book()
-        else:
-            side = Side.SELL if what else Side.BUY
-            ticks = bid - 1 if what else bid + (3 if wide else 1) + 1
-            events.append(Print(round(at_s * NS), side, ticks, 1))
-    return msgspec.structs.replace(tape_of(events, SMALL), name="planted", digest=f"{seed:016x}")
-
-
-def quietly(what: str) -> None:
-    del what
-
-
-@cache
-def found() -> Calibration:
-    """A calibration that is admitted."""
-    return calibrate([planted(2_000), planted(2_000, 2)], PLAN, quietly)
+from tests.fakes.planted import BUSY, CALM, MOVES, PLAN, found, planted, quietly
 
 
 def fill_probability(calibration: Calibration, *, log_spread: float, by_s: float) -> float:
@@ -321,6 +265,37 @@ def test_the_command_as_json(tapes: tuple[Path, Path], capsys: pytest.CaptureFix
     assert document["published"] is None
     assert float(document["values"]["drift.base"]) > 0.0
     assert document["tapes"][0]["last_ns"] <= 1_941 * NS
+
+
+def test_the_command_tells_the_other_models_and_how_waits_end(
+    tapes: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    code, text, _ = said(capsys, tapes[0], *OF)
+    assert code == 0
+    for model in ("hazard", "Kaplan-Meier", "Weibull", "log-normal", "log-logistic"):
+        assert text.count(f" {model} ") >= 2
+    assert "How waits of 5 s end where the touch may move away first (Aalen-Johansen)" in text
+    assert "do not add up" not in text
+
+
+def test_a_broken_identity_is_told_to_people_and_to_programs(
+    tapes: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    *sound, last = found().judged
+    broken = msgspec.structs.replace(last, identity=Gap(0.4, 0.1))
+    biased = msgspec.structs.replace(found(), judged=(*sound, broken))
+    monkeypatch.setattr("sor.lab.calibrate.calibrate", lambda tapes, plan, progress: biased)
+    code, text, _ = said(capsys, tapes[0], *OF)
+    assert code == 0
+    assert "5 s: fill probability, drift and what the filled found do not add up" in text
+    assert "1 s: fill probability" not in text
+    _, text, _ = said(capsys, tapes[0], *OF, "--json")
+    document = msgspec.json.decode(text)
+    assert document["broken_identities"] == [5.0]
+    assert document["judged"][1]["identity"] == {"bps": 0.4, "se_bps": 0.1}
+    assert [one["model"] for one in document["judged"][0]["models"]][2:] == ["weibull", "log_normal", "log_logistic"]
+    assert {one["horizon_s"] for one in document["exits"]} == {1.0, 5.0}
 
 
 MISTAKES: Sequence[tuple[tuple[str, ...], str, int]] = (
