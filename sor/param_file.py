@@ -12,7 +12,7 @@ from sor.errors import CallerError
 from sor.param_records import BadRecordError, ParamSet
 
 FILE_BYTES_MAX = 1_000_000
-"""A larger file is refused unread."""
+"""A larger file is refused; no more of it is read."""
 KEPT = 8
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from sor.errors import CallerError
-from sor.param_file import ParamFileError, locate, parse, parse_bytes
+from sor.param_file import FILE_BYTES_MAX, ParamFileError, locate, parse, parse_bytes
 from sor.param_records import Evidence, Kind, ParamSet, Record, Scope, Score
 from sor.param_values import Params
 
@@ -118,7 +118,10 @@ class ParamStore:
         """Read one file if its bytes are new. None when its content is what was in force already."""
         where = str(file)
         try:
-            content = file.read_bytes()
+            if not file.is_file():  # a pipe of that name would keep whoever opens it waiting
+                raise ParamFileError(where=where, line=1, reason="it is no file, or gone")
+            with file.open("rb") as opened:
+                content = opened.read(FILE_BYTES_MAX + 1)
         except OSError as error:
             raise ParamFileError(where=where, line=1, reason=f"it cannot be read: {error}") from error
         fingerprint = hashlib.sha256(content).digest()

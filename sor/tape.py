@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sor.errors import CallerError
+from sor.files import read_small
 from sor.instruments import Instrument
 
 IntColumn = NDArray[np.int64]
@@ -42,6 +43,7 @@ _Signed = Annotated[int, msgspec.Meta(gt=-(1 << 62), lt=1 << 62)]
 TAPE_FORMAT = 1
 """Version of the directory's layout; another one is refused, never guessed at."""
 MANIFEST = "manifest.json"
+_MANIFEST_BYTES_MAX = 16 * 1024 * 1024
 
 
 class OrderKind(IntEnum):
@@ -319,14 +321,17 @@ def read_manifest(path: Path) -> Manifest:
     if not path.is_dir():
         raise CallerError(f"there is no tape at {path}; make one with `sor tape import`")
     try:
-        text = (path / MANIFEST).read_bytes()
+        text = read_small(path / MANIFEST, bytes_max=_MANIFEST_BYTES_MAX)
     except OSError as error:
-        raise CallerError(f"{path} is not a tape: it has no readable {MANIFEST}; import the recording again") from error
+        why = error.strerror
+        raise CallerError(
+            f"{path} is not a tape: it has no readable {MANIFEST} ({why}); import the recording again"
+        ) from error
     try:
         version = msgspec.json.decode(text, type=_Version).format
         if version == TAPE_FORMAT:
             return msgspec.json.decode(text, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CallerError(f"{MANIFEST} of {path} is damaged ({error}); import the recording again") from error
     raise CallerError(f"{path} has tape format {version}, this program reads {TAPE_FORMAT}; import the recording again")
 

@@ -311,10 +311,11 @@ def _set_of(name: str, directories: tuple[Path, ...], *, now_ns: int | None = No
 
 
 def _read(file: Path) -> ParamSet:
-    from sor.params import ParamFileError, parse_bytes
+    from sor.files import read_small
+    from sor.param_file import FILE_BYTES_MAX, ParamFileError, parse_bytes
 
     try:
-        content = file.read_bytes()
+        content = read_small(file, bytes_max=FILE_BYTES_MAX)
     except OSError as error:
         reason = f"it cannot be read: {error.strerror or error}"
         raise ParamFileError(where=str(file), line=1, reason=reason) from error

@@ -16,12 +16,14 @@ from pathlib import Path
 import msgspec
 
 from sor.errors import CallerError, JournalFault
+from sor.files import read_small
 from sor.ids import EPOCH_BOUND
 from sor.journal.lock import LOCK_NAME
 from sor.journal.segment import FORMAT, HEADER_SIZE, WHAT_TO_DO, chain_of
 
 META_NAME = "journal.json"
 INDEX_NAME = "index.sqlite"
+_META_BYTES_MAX = 64 * 1024
 _SEGMENT_NAME = re.compile(r"(\d{6})\.seg")
 SEGMENT_MAX = 999_999
 
@@ -61,7 +63,7 @@ def read_meta(directory: Path) -> Meta:
     """
     path = directory / META_NAME
     try:
-        content = path.read_bytes()
+        content = read_small(path, bytes_max=_META_BYTES_MAX)
     except (FileNotFoundError, NotADirectoryError) as exc:
         if segment_paths(directory):
             raise JournalFault(f"{path} is missing although there are segments. {WHAT_TO_DO}") from exc
@@ -76,7 +78,7 @@ def read_meta(directory: Path) -> Meta:
                 "nothing was sent. Use the version of sor that wrote it"
             )
         meta = msgspec.json.decode(content, type=Meta)
-    except (ValueError, KeyError) as exc:  # not text, not JSON, or not this JSON
+    except (ValueError, KeyError, RecursionError) as exc:  # not text, not JSON, or not this JSON
         raise JournalFault(f"{path} is damaged: {exc}. {WHAT_TO_DO}") from exc
     if meta.encode() != content or not 0 <= meta.epoch < EPOCH_BOUND:
         raise JournalFault(f"{path} is not as it was written. {WHAT_TO_DO}")
@@ -119,7 +121,7 @@ def check_free(directory: Path) -> None:
 
 def write_durably(path: Path, content: bytes) -> None:
     """Make a file with this content, on stable storage when this returns. `OSError` when it cannot be."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
         written = os.write(fd, content)
         if written != len(content):

@@ -23,7 +23,7 @@ def take_lock(directory: Path) -> int:
     """
     path = directory / LOCK_NAME
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     except OSError as exc:
         raise CallerError(
             f"journal {directory} cannot be opened for writing: {exc.strerror}; nothing was changed"

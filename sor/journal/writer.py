@@ -289,7 +289,7 @@ class Journal:
                 self._begin_segment()
             else:
                 header, frames = checked
-                self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+                self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
                 if scan.torn:
                     os.ftruncate(self._fd, frames.offset)
                 self._end = frames.offset

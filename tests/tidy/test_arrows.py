@@ -40,7 +40,7 @@ MAY_SEE = {
     # A tape-fed venue reads the vectorised features, the one definition of each beside the live one. Queue models are
     # the same for who matches and for who estimates where he stands.
     "venues": (
-        *("venues", *VALUES, "sor.adapter", "sor.emulation", "sor.rig"),
+        *("venues", *VALUES, "sor.adapter", "sor.emulation", "sor.files", "sor.rig"),
         *("sor.lab.columns", "sor.models.queues", "sor.standing"),
     ),
     "paramsets": ("paramsets",),

@@ -162,6 +162,7 @@ def test_the_signature_is_that_of_the_venues_time_at_leaving() -> None:
         ),
         (b'{"code":9}', trouble(Fate.IN_DOUBT, "HTTP 200", "unreadable reply: KeyError")),
         (b'{"code":0,"data":13}', trouble(Fate.IN_DOUBT, "HTTP 200", "unreadable reply: DivisionByZero")),
+        (b'{"code":0,"x":' + b"[" * 100_000, trouble(Fate.IN_DOUBT, "HTTP 200", "unreadable reply: RecursionError")),
         (
             b'{"code":"x"}',
             trouble(Fate.IN_DOUBT, "HTTP 200", "unreadable reply: Expected `int`, got `str` - at `$.code`"),

@@ -46,6 +46,9 @@ class Words:
                 return Expired(why)
             case ["broken"]:
                 raise msgspec.DecodeError("broken")
+            case ["deep"]:
+                msgspec.json.decode(b"[" * 100_000)
+                return None
             case _:
                 return None
 
@@ -411,7 +414,7 @@ def test_a_message_that_cannot_be_read_is_a_gap_in_everything_and_many_are_the_e
         "write 1: unsub 2 a",
         "write 1: sub 3 a",
     ]
-    desk.hear("broken")
+    desk.hear("deep")
     assert desk.take()[:2] == ["close 1", "gap '' (a message that cannot be read)"]
     assert desk.session.unreadable == 2
 

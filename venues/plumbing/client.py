@@ -328,7 +328,7 @@ class Client:
             answer = job.endpoint.read(reply)
         except (msgspec.MsgspecError, SorError) as error:
             answer = _unreadable(reply, str(error))
-        except (ValueError, ArithmeticError, LookupError) as error:
+        except (ValueError, ArithmeticError, LookupError, RecursionError) as error:
             answer = _unreadable(reply, type(error).__name__)  # its text quotes the reply
         if not isinstance(answer, Failure):
             job.on_answer(answer)

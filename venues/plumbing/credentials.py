@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from sor.errors import CallerError
+from sor.files import at_once
 from venues.plumbing.keys import Secret
 
 _FILE_BYTES_MAX = 64 * 1024
@@ -55,7 +56,7 @@ def read_keys(
 def _read(file: Path) -> dict[str, str]:
     """Names and values of a file. Raises `CallerError`."""
     try:
-        with file.open("rb") as opened:
+        with open(file, "rb", opener=at_once) as opened:
             about = os.fstat(opened.fileno())
             if not stat.S_ISREG(about.st_mode):
                 raise CallerError(f"{file} is not a file; nothing was sent")
@@ -63,14 +64,16 @@ def _read(file: Path) -> dict[str, str]:
                 raise CallerError(f"{file} can be read by others, so its keys are not used; run: chmod 600 {file}")
             if about.st_uid not in {os.getuid(), 0}:
                 raise CallerError(f"{file} belongs to another user, so its keys are not used")
-            content = opened.read(_FILE_BYTES_MAX)
+            content = opened.read(_FILE_BYTES_MAX + 1)
     except OSError as error:
         raise CallerError(f"{file} cannot be read ({error.strerror}); nothing was sent") from None
+    if len(content) > _FILE_BYTES_MAX:
+        raise CallerError(f"{file} is larger than {_FILE_BYTES_MAX} bytes: it holds more than keys; nothing was sent")
     try:
         if content.lstrip().startswith(b"{"):
             return msgspec.json.decode(content, type=dict[str, str])
         lines = content.decode().splitlines()
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         # Without the cause: it quotes what it could not read.
         raise CallerError(f"{file} is neither JSON nor lines of NAME=value; nothing was sent") from None
     pairs = [line.strip().removeprefix("export ").partition("=") for line in lines if not line.lstrip().startswith("#")]

@@ -24,6 +24,7 @@ from pathlib import Path
 import msgspec
 
 from sor.errors import InDoubt, NotSent, SorError
+from sor.files import read_small
 from sor.ids import Symbol
 from sor.orders import PositionSide
 from sor.units import NS
@@ -33,6 +34,7 @@ SETTLED_NS = 5 * NS
 """A push that is younger than this after a change of ours may have been written before it."""
 WAITING_MAX = 64
 """Changes of one symbol that may wait for each other."""
+_FILE_BYTES_MAX = 1024 * 1024
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _SIDES = frozenset(side.value for side in PositionSide)
 _log = logging.getLogger(__name__)
@@ -67,8 +69,8 @@ class LeverageFile:
             about = self._path.stat()
             if not self._boot or about.st_uid != os.getuid() or about.st_mode & 0o022 or not self._folder_is_ours():
                 return {}
-            kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
-        except (OSError, msgspec.MsgspecError):
+            kept = msgspec.json.decode(read_small(self._path, bytes_max=_FILE_BYTES_MAX), type=_Kept)
+        except (OSError, ValueError, RecursionError):
             return {}
         if kept.boot != self._boot:
             return {}

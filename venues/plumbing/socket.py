@@ -353,7 +353,7 @@ class SocketSession:
         now_ns = self._heard_ns = self._scheduler.now_ns()
         try:
             heard = self._dialect.read(payload, now_ns)
-        except (msgspec.MsgspecError, ValueError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             self._unreadable()
             return
         if isinstance(heard, Data):  # nearly always, and a pattern takes four times as long

@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 
 from sor.errors import CallerError
+from sor.files import read_small
 from sor.tape import IntColumn
 from sor.units import MS, NS, US
 
@@ -70,7 +71,7 @@ def read_delay(text: str) -> Delay:
 
 def _read_measured(path: Path) -> Delay:
     try:
-        lines = path.read_text(encoding="ascii").split()
+        lines = read_small(path, bytes_max=64 * MEASURED_MAX).decode("ascii").split()
     except (OSError, ValueError) as error:
         raise CallerError(f"measured delays in {path} cannot be read ({error}); nothing was opened") from error
     if not 1 <= len(lines) <= MEASURED_MAX:
