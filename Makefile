@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint types bench setup lock clean
+.PHONY: help demo test check lint types bench setup lock audit clean
 
 # The newest interpreter that has wheels for every locked package comes first. A name on the PATH is not enough
 # (version managers leave shims that only print an error), so each candidate is asked.
@@ -69,6 +69,12 @@ lock:  ## resolve requirements.lock anew from pyproject.toml
 	--no-header --annotation-style line --no-emit-index-url --no-emit-find-links --all-extras $(LOCK_FLAGS) \
 	pyproject.toml --output-file requirements.lock
 
+# Strict: a package that could not be looked up is a failure and not a pass. Needs the network, so CI does not run it.
+audit:  ## ask the advisory database about everything in requirements.lock
+	@[ -x .venv-audit/bin/pip-audit ] || { $(PYTHON) -m venv --clear .venv-audit && \
+	.venv-audit/bin/python -m pip install $(PIP_FLAGS) pip-audit; }
+	.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
+
 clean:  ## remove the environments, caches and built files
-	rm -rf $(VENV) $(VENV_BENCH) .venv-lock build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(VENV_BENCH) .venv-lock .venv-audit build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

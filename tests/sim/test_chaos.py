@@ -9,10 +9,11 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from sor.chaos.plan import POLICIES, Moment, draw
-from sor.chaos.supervisor import run
+from sor.chaos.supervisor import Served, run
 from sor.errors import CallerError
 from sor.orders import Side
 from sor.plugins import Plugins
@@ -49,6 +50,12 @@ def test_ten_kills(tmp_path: Path) -> None:
     assert found["orders"] >= KILLS
     assert found["faults"]
     assert {"journal", "said", "books.json", "emulator.log", "worker.log"} <= {path.name for path in keep.iterdir()}
+    notes = msgspec.json.decode((keep / "emulator.log").read_bytes(), type=Served).serving.notes
+    secrets = [word.encode() for name, said in notes.items() if name.startswith("key,") for word in said.split(" / ")]
+    assert len(secrets) == 6, notes
+    for path in keep.rglob("*"):
+        if path.is_file() and path.name != "emulator.log":  # which says them
+            assert not [secret for secret in secrets if secret in path.read_bytes()], path
 
 
 @pytest.mark.slow
