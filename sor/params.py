@@ -161,6 +161,16 @@ class ParamStore:
             raise CallerError(f"there is no param-set {name!r}; nothing was sent. There are: {self._listed()}")
         return tuple(found)
 
+    def of_venue(self, venue: str, *, now_ns: int) -> str | None:
+        """The family that is a venue's own at `now_ns`: it bears its name, and has values for it; None without one.
+
+        By name and not by scope alone: there may be any number of fits for one venue, and only one is its own.
+        """
+        newest = self.in_force(now_ns=now_ns).get(venue)
+        if newest is None or all(record.scope.venue != venue for record in newest.records):
+            return None
+        return newest.family
+
     def _listed(self) -> str:
         return ", ".join(self.names()) or "none"
 

@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from sor.adapter import AccountState, Capabilities, VenueAdapter
-from sor.cli.common import say_json
+from sor.cli.common import Output, say_json
 from sor.cli.live import Interrupts
+from sor.cli.lookout import long_enough_s, watch_market
 from sor.cli.notes import noted, unsaid
 from sor.cli.trade import Job
 from sor.cli.venue import listed_on
@@ -67,8 +68,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         return self.instrument.quantity(sum(held))
 
 
-async def preview(job: Job, interrupts: Interrupts) -> Seen:
-    """Connect, look, ask the policy, leave. Raises as `trade`, and `CallerError` when no market data comes."""
+async def preview(job: Job, output: Output, interrupts: Interrupts) -> Seen:
+    """Connect, watch, ask the policy, leave. Raises as `trade`, and `CallerError` when no market data comes."""
     del interrupts  # whatever comes ends it: there is nothing to withdraw
     plugins = Plugins.installed()
     adapter = job.access.opened(plugins)
@@ -80,17 +81,20 @@ async def preview(job: Job, interrupts: Interrupts) -> Seen:
             with noted(unsaid):
                 async with router:
                     connected = True
-                    return await _look(job, router, adapter)
+                    return await _look(job, router, adapter, None if output.json else output.err)
         except NotSent as error:
             raise error if connected else job.access.unreachable(error) from error
 
 
-async def _look(job: Job, router: Router, adapter: VenueAdapter) -> Seen:
+async def _look(job: Job, router: Router, adapter: VenueAdapter, console: Console | None) -> Seen:
     order = job.order_for(router, adapter)
     instrument = listed_on(router.core.instruments, adapter.name, order.symbol)
     with anyio.move_on_after(MARKET_WAIT_S):
         while not _known(router.market(order.symbol), marks=adapter.capabilities.marks):  # noqa: ASYNC110 - a look
             await anyio.sleep(MARKET_POLL_S)
+    router.foresee(order)  # what is to be refused is not watched for first
+    watch_s = long_enough_s(router, order, instrument) if job.watch_s is None else job.watch_s
+    await watch_market(router, order.symbol, watch_s, console)
     foresight = router.foresee(order)
     account: AccountState | None = None
     open_orders: int | None = None

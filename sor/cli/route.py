@@ -29,7 +29,7 @@ from sor.errors import CallerError
 @click.option("--schedule", default="immediate", show_default=True, help="How it is spread over its time.")
 @click.option("--schedule-arg", "schedule_args", multiple=True, metavar="NAME=NUMBER", help="Such as slices=5.")
 @click.option("--leverage", type=click.IntRange(1), help="Set before an order that may open a position.")
-@click.option("--param-set", default="", help="Name of the param-set; default: baseline.")
+@click.option("--param-set", default="", help="Name of the param-set; default: the venue's own, or baseline.")
 @click.option("--params", "param_dirs", multiple=True, type=click.Path(path_type=Path), help=PARAM_DIR_HELP)
 @click.option("--id", "parent_id", help="The order's id: the same id on the same journal is the same order.")
 @click.option(
@@ -43,6 +43,11 @@ from sor.errors import CallerError
 @click.option("--journal", type=click.Path(path_type=Path), help="Default: .sor/journals/VENUE-ENV.")
 @click.option("--paper", is_flag=True, help="The venue's market, but simulated fills: nothing is sent to it.")
 @click.option("--dry-run", is_flag=True, help="Show market, account and what would be decided; place nothing.")
+@click.option(
+    "--watch",
+    metavar="TIME",
+    help="Watch the market first, like 10s; 0: decide at once. Default: 0, and long enough for estimates in a dry run.",
+)
 @click.option("--allow-live", is_flag=True, help=f"Permit real money, together with {ALLOW_LIVE}=yes.")
 @click.option("--yes", is_flag=True, help="Do not ask before real money is traded.")
 @click.pass_context
@@ -71,6 +76,7 @@ def route(
     journal: Path | None,
     paper: bool,
     dry_run: bool,
+    watch: str | None,
     allow_live: bool,
     yes: bool,
 ) -> None:
@@ -85,8 +91,8 @@ def route(
     from sor.cli.live import run_live
     from sor.cli.outcome import say_document, show
     from sor.cli.preview import preview, say_preview, show_preview
-    from sor.cli.terms import arguments, decimal, orders, seconds
-    from sor.cli.trade import Job, trade
+    from sor.cli.terms import arguments, decimal, orders, seconds, seconds_or_none
+    from sor.cli.trade import Job, own_set, trade
     from sor.ids import ParentId
     from sor.orders import ParentOrder, Side
 
@@ -113,7 +119,7 @@ def route(
         schedule=schedule,
         schedule_args=arguments(schedule_args),
         policy=policy,
-        param_set=param_set,
+        param_set=param_set or own_set(venue, param_dirs),
     )
     job = Job(
         access=access,
@@ -123,10 +129,11 @@ def route(
         param_dirs=param_dirs,
         settled=orders(settled),
         same_account=same_account,
+        watch_s=None if watch is None else seconds_or_none(watch),
     )
     job.check()
     if dry_run:
-        seen = run_live(partial(preview, job))
+        seen = run_live(partial(preview, job, output))
         if output.json:
             say_preview(seen)
         else:

@@ -48,6 +48,11 @@ def seconds(text: str) -> float:
     raise BadValue(f"duration {text!r}: write it like 15s, 500ms or 2m, and positive; nothing was done")
 
 
+def seconds_or_none(text: str) -> float:
+    """As `seconds`, and `0` for no time at all."""
+    return 0.0 if text in ("0", "0s") else seconds(text)
+
+
 def orders(pairs: Iterable[str]) -> tuple[tuple[ClOrdId, Decimal], ...]:
     """`ORDER=FILLED`, each once: ids of orders and a quantity from 0 on. Raises `BadValue` for anything else."""
     found: dict[ClOrdId, Decimal] = {}

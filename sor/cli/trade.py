@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import msgspec
 from sor.adapter import VenueAdapter
 from sor.cli.common import Output
 from sor.cli.live import Interrupts, beside
+from sor.cli.lookout import watch_market
 from sor.cli.notes import Notes, noted, unsaid
 from sor.cli.outcome import Outcome
 from sor.cli.venue import Access, listed_on
@@ -24,6 +26,7 @@ from sor.instruments import canonical_symbol
 from sor.intake import admit
 from sor.journal import Durability, Environment
 from sor.orders import ParentOrder, PositionSide, Side
+from sor.params import ParamStore
 from sor.parent import Parent
 from sor.plugins import Plugins
 from sor.settings import Settings
@@ -39,6 +42,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for: an order, and where it goes. Its position side is filled in when the account is known.
 
     settled         orders of the journal that somebody has looked up at the venue, with what they filled.
+    watch_s         how long the market is watched before anything is decided; None: not at all for an order, and long
+                    enough for a dry run to have estimates.
     same_account    somebody vouches that the venue's account is the journal's.
     """
 
@@ -49,6 +54,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     param_dirs: tuple[Path, ...]
     settled: tuple[tuple[ClOrdId, Decimal], ...] = ()
     same_account: bool = False
+    watch_s: float | None = None
 
     @property
     def headline(self) -> str:
@@ -56,7 +62,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         order = self.order
         limit = "" if order.limit is None else f", limit {order.limit}"
         only = ", reduce-only" if order.reduce_only else ""
-        where = f"on {self.access.label}{limit}{only}, policy {order.policy}"
+        values = f", param-set {order.param_set}" if order.param_set else ""
+        where = f"on {self.access.label}{limit}{only}, policy {order.policy}{values}"
         return f"{verb(order.side)} {order.quantity} {order.symbol} {where}"
 
     def check(self) -> None:
@@ -89,6 +96,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             return order
         long = (order.side is Side.BUY) is not order.reduce_only
         return msgspec.structs.replace(order, position_side=PositionSide.LONG if long else PositionSide.SHORT)
+
+
+def own_set(venue: str, directories: tuple[Path, ...]) -> str:
+    """The param-set of an order that names none: the venue's own where there is one, else "", the router's default.
+
+    Raises `CallerError` for sets that are refused; nothing was opened.
+    """
+    return ParamStore(*directories).of_venue(venue, now_ns=time.time_ns()) or ""
 
 
 async def trade(job: Job, output: Output, interrupts: Interrupts) -> Outcome:
@@ -149,6 +164,7 @@ class _Work:
         order = self.job.order_for(router, self._adapter)
         known = admit(router.core, order)
         if not isinstance(known, Parent):
+            await watch_market(router, order.symbol, self.job.watch_s or 0.0, None if output.json else output.err)
             await self._set_leverage(order)
         handle = self.handle = await router.submit(order)
         self._known = handle.parent.ended

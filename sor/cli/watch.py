@@ -109,9 +109,10 @@ class Watcher:
         limit = "" if order.limit is None else f", limit {order.limit}"
         only = ", reduce-only" if order.reduce_only else ""
         schedule = "" if order.schedule == "immediate" else f", schedule {order.schedule}"
+        values = f", param-set {order.param_set}" if order.param_set else ""
         return (
             f"{parent.id}: {verb(parent.side)} {amount(self._instrument, order.quantity)}, {self._instrument.symbol} "
-            f"on {self._where}{limit}{only}, deadline {order.deadline_s:g} s, policy {order.policy}{schedule}"
+            f"on {self._where}{limit}{only}, deadline {order.deadline_s:g} s, policy {order.policy}{values}{schedule}"
         )
 
     def say(self, text: str, style: str = "") -> None:

@@ -112,6 +112,9 @@ def route(emulated: Emulated, *words: str) -> tuple[str, ...]:
     return ("route", *where, "--symbol", "BTC-USDT", *words)
 
 
+LOOK = ("--dry-run", "--watch", "0", "--json")
+
+
 def resting(emulated: Emulated, name: str) -> tuple[str, ...]:
     """One that rests far from the market."""
     terms = ("--side", "buy", "--qty", "0.05", "--policy", "plain_limit", "--limit", "50000", "--deadline", "5m")
@@ -196,6 +199,7 @@ def test_an_order_leaves_its_story_and_no_secret(sor: Sor, served: Emulated, tmp
     ]
     assert [ended for ended, _, _ in said] == [0] * 5
     assert "one had ended before: nothing was sent now." not in said[1][1]
+    assert re.search(r"^one: buy 0.01 BTC, .* policy cross, param-set bingx$", said[1][2], re.MULTILINE)
     assert json.loads(said[2][1])["known_before"] is True
     assert re.search(r"^fees +0\.\d+ USDT (settled|estimated)", said[1][1], re.MULTILINE)
     assert all(hush not in out + err for _, out, err in said for hush in (PUBLIC_KEY, PUBLIC_SECRET))
@@ -212,7 +216,7 @@ def test_in_hedge_mode_each_side_is_opened_and_closed(sor: Sor, served: Emulated
         terms = ("--side", side, "--qty", "0.01", "--policy", "cross", "--secrets", str(keys))
         ended, _, err = sor(*route(served, *terms, *only))
         assert (ended, "filled 0.0" in err) == (0, True), err
-    look = sor(*route(served, "--side", "buy", "--qty", "0.01", "--secrets", str(keys)), "--dry-run", "--json")[1]
+    look = sor(*route(served, "--side", "buy", "--qty", "0.01", "--secrets", str(keys)), *LOOK)[1]
     document = json.loads(look)
     assert (document["hedge_mode"], document["position"], document["open_orders"]) == (True, "0.0000", 0)
 

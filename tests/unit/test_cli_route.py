@@ -307,6 +307,55 @@ def test_a_dry_run_shows_what_would_be_decided_and_places_nothing(sor: Sor, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+def quick_sets(home: Path) -> Path:
+    """A set by which a market counts as measured after a moment."""
+    content = json.loads((REPO / "paramsets" / "baseline" / "2026-11-21.json").read_text(encoding="utf-8"))
+    content["set_id"] = "quick/2026-11-21"
+    for record in content["records"]:
+        if record["id"] == "placement.window_s_min":
+            record["value"] = "0.1"
+    (home / "sets" / "quick").mkdir(parents=True)
+    (home / "sets" / "quick" / "2026-11-21.json").write_text(json.dumps(content), encoding="utf-8")
+    return home / "sets"
+
+
+@pytest.mark.slow
+def test_a_dry_run_watches_until_there_are_estimates(sor: Sor, tmp_path: Path) -> None:
+    market = ("route", "--venue", "simulated", *ORDER, "--dry-run", "--param-set", "quick")
+    words = (*market, "--params", str(quick_sets(tmp_path)), "--json")
+    began_s = time.monotonic()
+    told = json.loads(sor(*words)[1])["decision"]["alternatives"]
+    assert time.monotonic() - began_s > 1.1
+    assert len(told) > 1
+    assert all(cost is not None for _, cost, *_ in told), told
+    blind = json.loads(sor(*words, "--watch", "0")[1])["decision"]
+    assert (blind["reason"], blind["alternatives"][1][:2]) == ("rest_unmeasured", ["rest", None])
+
+
+@pytest.mark.slow
+def test_a_market_is_watched_before_an_order_is_there(
+    sor: Sor, tmp_path: Path, processes: list[subprocess.Popen[str]]
+) -> None:
+    ended, _, err = sor(*CROSS, "--id", "patient", "--watch", "300ms")
+    assert (ended, err.splitlines()[0]) == (
+        0,
+        "Watching BTC-USDT for 0.3 s before anything is decided (--watch 0: at once).",
+    )
+    began_s = time.monotonic()
+    assert sor(*CROSS, "--id", "patient", "--watch", "60s")[0] == 0  # it has ended: nothing is to be decided
+    assert time.monotonic() - began_s < 30
+    assert sor(*CROSS, "--watch", "soon")[0] == 2
+    process = spawned(tmp_path, *CROSS, "--id", "interrupted", "--watch", "60s")
+    processes.append(process)
+    until_said(process, "Watching")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "sor: interrupted before an order was sent; nothing was traded\n")
+    journal = tmp_path / ".sor" / "journals" / "simulated"
+    assert verify(journal).faults == ()
+    assert sor("explain", "interrupted", "--journal", str(journal))[0] == 1
+
+
 def test_leverage_is_set_before_what_may_open_a_position(sor: Sor, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     submit = SimulatedVenue.submit

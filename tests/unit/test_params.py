@@ -526,6 +526,17 @@ def test_a_store_reads_directories_and_the_package(tmp_path: Path) -> None:
     assert ParamStore(tmp_path, packaged=False).names() == ("fit/2026-01-02",)
 
 
+def test_a_venue_has_the_set_of_its_name_that_is_for_it(tmp_path: Path) -> None:
+    store = ParamStore()
+    assert store.of_venue("bingx", now_ns=NOW_NS) == "bingx"
+    assert store.of_venue("simulated", now_ns=NOW_NS) is None  # `synthetic` is for it, and is not its own
+    assert store.of_venue("baseline", now_ns=NOW_NS) is None  # a name that it happens to share
+    write(tmp_path, "acme/2026-01-02", record(scope={"venue": "acme"}), valid_until="2020-01-01T00:00:00Z")
+    assert ParamStore(tmp_path, packaged=False).of_venue("acme", now_ns=NOW_NS) is None
+    write(tmp_path, "acme/2026-01-03", record(scope={"venue": "acme"}))
+    assert ParamStore(tmp_path, packaged=False).of_venue("acme", now_ns=NOW_NS) == "acme"
+
+
 def test_a_family_gives_its_newest_valid_set(tmp_path: Path) -> None:
     write(tmp_path, "fit/2026-01-02", record(value="1"))
     write(tmp_path, "fit/2026-01-03", record(value="2"), valid_until="1970-01-03T00:00:00Z")
