@@ -35,9 +35,10 @@ from sor.lab.bootstrap import Difference, Interval, block_of, difference, interv
 from sor.lab.calibrate import calibrate
 from sor.lab.calibration import Calibration, CalibrationPlan
 from sor.lab.importers import Terms, import_recording
+from sor.lab.order_hits import NEVER
 from sor.lab.probes import columns_with_delay
 from sor.lab.publish import param_set_of
-from sor.lab.queue_fills import NEVER, Orders, QueueFills
+from sor.lab.queue_fills import Orders, QueueFills
 from sor.lab.recorder import record_market
 from sor.lab.replay import Comparison, Plan, Replayer, tape_ground
 from sor.params import ParamSet, ParamStore, parse

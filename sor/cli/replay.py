@@ -26,16 +26,21 @@ from sor.cli.common import PARAM_DIR_HELP, RUNS, Output
 @click.option("--deadline", default="15s", show_default=True, help="Time each parent has, like 15s or 2m.")
 @click.option(
     "--queue",
-    type=click.Choice(["risk_averse", "moderate"]),
+    type=click.Choice(["risk_averse", "moderate", "exact"]),
     default="risk_averse",
     show_default=True,
-    help="How own place in a queue moves when others cancel.",
+    help="How own place in a queue moves when others cancel; exact: known, where TAPE has every order by its id.",
 )
 @click.option(
     "--latency",
     default="5ms",
     show_default=True,
     help="Delay each way: 5ms, or 5ms~0.4 for log-normal with its sigma.",
+)
+@click.option(
+    "--excursion-bps",
+    metavar="BPS",
+    help="Adverse move from arrival that each parent's waiting may cost at most; default: none.",
 )
 @click.option("--schedule", default="immediate", show_default=True, help="How a parent is spread over its time.")
 @click.option("--schedule-arg", "schedule_args", multiple=True, metavar="NAME=NUMBER", help="Such as slices=5.")
@@ -53,6 +58,7 @@ def replay(
     deadline: str,
     queue: str,
     latency: str,
+    excursion_bps: str | None,
     schedule: str,
     schedule_args: tuple[str, ...],
     param_set: str,
@@ -79,6 +85,7 @@ def replay(
         deadline_s=seconds(deadline),
         queue=queue,
         latency=latency,
+        excursion_bps=None if excursion_bps is None else float(decimal(excursion_bps, what="--excursion-bps")),
         schedule=schedule,
         schedule_args=arguments(schedule_args),
         param_set=param_set,

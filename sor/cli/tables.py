@@ -164,9 +164,10 @@ def setting_line(comparison: Comparison) -> str:
     share = "" if plan.quantity is not None else " (a tenth of the median size at the touch)"
     schedule = " ".join([plan.schedule, *(f"{name}={value:g}" for name, value in plan.schedule_args.items())])
     longest = f"{drawn.horizons_ns[-1] / NS:g} s" if drawn.horizons_ns else "none"
+    excursion = "" if plan.excursion_bps is None else f"excursion budget {plan.excursion_bps:g} bps, "
     return (
         f"{instrument.symbol} on {instrument.venue}, {ground.name}, {seconds:.0f} s; {plan.parents} parents of "
-        f"{amount(instrument, drawn.quantity)}{share}, deadline {plan.deadline_s:g} s, seed {plan.seed}, "
+        f"{amount(instrument, drawn.quantity)}{share}, deadline {plan.deadline_s:g} s, {excursion}seed {plan.seed}, "
         f"queue {plan.queue}, delay {plan.latency} each way, schedule {schedule}, "
         f"param-set {plan.param_set}, longest markout {longest}."
     )

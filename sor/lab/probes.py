@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from sor.errors import CallerError
 from sor.lab.columns import TRUSTS, FeatureColumns, LevelColumn, columns_of
 from sor.lab.covariates import covariate_columns
+from sor.lab.order_hits import NEVER
 from sor.lab.passage import Lowest, range_max
-from sor.lab.queue_fills import NEVER, Bools, Floats, Orders, QueueFills
+from sor.lab.queue_fills import Bools, Floats, Orders, QueueFills
 from sor.market import VIEW_DEPTH, Trust
 from sor.models.covariates import Terms
 from sor.tape import ByteColumn, IntColumn, Tape

@@ -68,6 +68,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     policies    arms: a policy's name, or `NAME@SET` where it is to read another param-set than `param_set`.
     quantity    None: `QUANTITY_SHARE` of the median touch size, rounded down to the step.
     latency     each way: `5ms`, or `20ms~0.3` for log-normal with its sigma.
+    excursion_bps    of each parent: the adverse move that waiting may cost at most; None for none.
     """
 
     policies: tuple[str, ...]
@@ -77,6 +78,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     deadline_s: float = 15.0
     queue: str = "risk_averse"
     latency: str = "5ms"
+    excursion_bps: float | None = None
     schedule: str = "immediate"
     schedule_args: dict[str, float] = msgspec.field(default_factory=dict)
     param_set: str = "baseline"
@@ -366,6 +368,7 @@ class Replayer:
             quantity=self.drawn.quantity,
             account=AccountId(parent_id),
             deadline_s=plan.deadline_s,
+            mae_budget_bps=plan.excursion_bps,
             schedule=plan.schedule,
             schedule_args=plan.schedule_args,
             policy=arm.policy,
@@ -500,6 +503,7 @@ def document(comparison: Comparison) -> dict[str, object]:
         "latency": plan.latency,
         "quantity": str(drawn.quantity),
         "deadline_s": plan.deadline_s,
+        "excursion_bps": plan.excursion_bps,
         "schedule": plan.schedule,
         "schedule_args": plan.schedule_args,
         "param_set": plan.param_set,

@@ -123,6 +123,8 @@ def power_3(exponent: float) -> Behind:
     return behind
 
 
+EXACT = "exact"
+"""The name of no model: where a recording has every order by its id, whom an own order waits for is known."""
 QUEUES: Mapping[str, QueueModel] = MappingProxyType(
     {
         "risk_averse": RiskAverse(),

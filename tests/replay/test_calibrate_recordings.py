@@ -11,8 +11,9 @@ import pytest
 
 from sor.lab.calibrate import calibrate
 from sor.lab.calibration import CalibrationPlan
+from sor.lab.order_hits import NEVER
 from sor.lab.probes import ProbePlan, draw_probes
-from sor.lab.queue_fills import NEVER, Orders, QueueFills
+from sor.lab.queue_fills import Orders, QueueFills
 from sor.orders import Side
 from sor.tape import open_tape
 from sor.units import NS

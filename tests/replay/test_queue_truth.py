@@ -150,6 +150,7 @@ def test_estimated_queues_fill_when_the_true_ones_do(recorded: Mapping[str, Reco
         early[queue] = int((error_ns < -SAME_NS).sum())
         for wait_s in (10, 60, 300, 900):
             assert abs(_share(estimate - sent, wait_s) - _share(truth - sent, wait_s)) <= 0.01
+    assert (estimated_times(market, orders, "exact") == truth).all()
     # One is a bound. The other credits cancels to those ahead that were behind, and promises some fills too soon.
     assert early["risk_averse"] == 0 < early["moderate"]
 

@@ -106,6 +106,7 @@ def test_a_deadline_longer_than_the_recording_is_refused(
         (["--schedule", "twap", "--schedule-arg", "slices=nan"], "twap: slices is nan"),
         (["--qty", "1e30"], "is more than 2**53 steps; nothing was sent"),
         (["--policies", "cross,cost_aware@"], "'cost_aware@' names no param-set; nothing was replayed"),
+        (["--queue", "exact"], "does not have every order, so nobody's exact place is known; nothing was opened"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -117,6 +118,19 @@ def test_what_the_router_would_refuse_is_refused_before_anything_is_written(
     assert (told.out, told.err.count("\n")) == ("", 1)
     assert says in told.err
     assert not (tmp_path / "runs").exists()
+
+
+def test_an_excursion_budget_bounds_the_wait_of_every_parent(
+    tape: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing rests once the mid is a hundredth of a basis point away, or as good as sure to be."""
+    shares = {}
+    for budget in ([], ["--excursion-bps", "0.01"]):
+        words = ["--json", "replay", str(tape), "--policies", "maker_first", "--parents", "8", "--runs", str(tmp_path)]
+        assert run([*words, *budget]) == 0
+        document = json.loads(capsys.readouterr().out)
+        shares[document["excursion_bps"]] = document["policies"][0]["passive_share"]
+    assert (shares[0.01], shares[None] > 0.5) == (0.0, True)
 
 
 @pytest.mark.slow

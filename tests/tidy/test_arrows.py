@@ -38,10 +38,10 @@ MAY_SEE = {
     "sor": ("sor",),
     "policies": ("policies", *VALUES, "sor.models", "sor.params", "sor.policy", "sor.pricing", "sor.snapshot"),
     # A tape-fed venue reads the vectorised features, the one definition of each beside the live one. Queue models are
-    # the same for who matches and for who estimates where he stands.
+    # the same for who matches and for who estimates where he stands, and so is whom trades reached on a recording.
     "venues": (
         *("venues", *VALUES, "sor.adapter", "sor.emulation", "sor.files", "sor.rig"),
-        *("sor.lab.columns", "sor.models.queues", "sor.standing"),
+        *("sor.lab.columns", "sor.lab.order_hits", "sor.models.queues", "sor.standing"),
     ),
     "paramsets": ("paramsets",),
 }

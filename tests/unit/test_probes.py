@@ -11,8 +11,9 @@ import pytest
 
 from sor.errors import CallerError
 from sor.lab.columns import columns_of
+from sor.lab.order_hits import NEVER
 from sor.lab.probes import ProbePlan, Probes, draw_probes, joined, non_overlapping
-from sor.lab.queue_fills import NEVER, Fates, Orders, QueueFills
+from sor.lab.queue_fills import Fates, Orders, QueueFills
 from sor.models.covariates import COVARIATES
 from sor.orders import Side
 from sor.tape import Tape

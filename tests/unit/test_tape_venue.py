@@ -552,6 +552,17 @@ def test_resting_reduce_only_orders_end_with_the_position() -> None:
     ]
 
 
+def test_a_resting_reduce_only_order_that_the_book_reaches_ends_with_the_position() -> None:
+    settings = TapeSettings(entry=NOW, response=NOW, opening_lots=-2)
+    trader = Trader(market_of([OPEN, Book(200, {1000: 0}, {1000: 5})]), settings)
+    trader.place(150, "a", BUY, 4, 1000, reduce_only=True)
+    assert trader.run() == [
+        Told(150, "new", "a"),
+        made(200, "a", 2, 1000),
+        Told(200, "canceled:nothing_to_reduce", "a"),
+    ]
+
+
 def test_a_reduce_only_order_that_closes_on_arrival_does_not_rest() -> None:
     settings = TapeSettings(entry=NOW, response=NOW, opening_lots=3)
     trader = Trader(market_of([OPEN]), settings)

@@ -11,7 +11,8 @@ Taker         Walks the recorded book as of its arrival, all of it. Orders of on
               recorded, which is the bias of every replay: own trades move nothing, own resting size attracts nobody.
               It grows with the size; keep orders small against the touch.
 Maker         Joins behind what is displayed; see `venues.simulated.tape_level` for what fills it, and
-              `sor.models.queues` for its way to the front. A post-only order that would take is refused.
+              `sor.models.queues` for its way to the front, or `venues.simulated.tape_exact` where the recording
+              knows it. A post-only order that would take is refused.
 Owners        Positions, reduce-only, self-trade and what was taken are kept per owner. `owner_of` tells the owner of
               an order; by default there is one. A replay that asks "what if this parent had been alone?" makes every
               parent its own owner (`owners=parents`): then each has a queue place, a book to take from, a position
@@ -52,7 +53,6 @@ from sor.errors import CallerError
 from sor.ids import ClOrdId, Symbol, VenueName
 from sor.instruments import Instrument
 from sor.lab.columns import columns_of
-from sor.models.queues import QueueModel, queue_model
 from sor.orders import (
     ExecType,
     ExecutionReport,
@@ -64,9 +64,10 @@ from sor.orders import (
 )
 from sor.tape import Tape, open_tape
 from venues.simulated.tape_conditions import NEVER
+from venues.simulated.tape_exact import level_maker
 from venues.simulated.tape_feed import TapeFeed
 from venues.simulated.tape_latency import Delay, Line, local_times
-from venues.simulated.tape_level import OwnLevel
+from venues.simulated.tape_level import Level
 from venues.simulated.tape_market import FAR, TapeMarket
 from venues.simulated.tape_owner import CLIENT_IDS, Ledger, Owner, OwnerOf, OwnOrder, Take, owners_named
 from venues.simulated.tape_reports import Reports
@@ -98,7 +99,7 @@ class TapeVenue:
         self._market = market
         self._instrument = instrument
         self._settings = settings
-        self._model: QueueModel = queue_model(settings.queue)
+        self._new_level = level_maker(market, settings.queue)
         self._owner_of = owner_of or owners_named(settings.owners)
         self._scheduler: Scheduler | None = None
         self._reports: Reports | None = None
@@ -251,7 +252,7 @@ class TapeVenue:
         if not (new.tif is Tif.FOK and left_lots):
             self._take(order, takes, at_ns)
         if new.tif is Tif.GTC and new.ord_type is OrdType.LIMIT:
-            self._rest(order, at_ns, group=group)
+            self._rest(order, at_ns)
         elif order.leaves_lots:
             self._end(order, ExecType.EXPIRED, at_ns, reject=RejectKind.NO_LIQUIDITY)
 
@@ -288,7 +289,7 @@ class TapeVenue:
         assert level is not None, "a working order rests"
         if stays:
             # Those of the same owner behind it may have been sent ahead with its old quantity.
-            level.rewind(group=group, trade=market.trades_by(at_ns))
+            level.rewind(market.moment(at_ns))
         else:
             self._leave(order, at_ns)
         order.order_lots, order.leaves_lots, order.price_ticks = qty_lots, leaves_lots, price_ticks
@@ -297,7 +298,7 @@ class TapeVenue:
             self._plan(owner, level)
         else:
             self._take(order, takes, at_ns)
-            self._rest(order, at_ns, group=group)
+            self._rest(order, at_ns)
 
     def _query(self, owner: Owner, ref: OrderRef, at_ns: int) -> None:
         order = self._orders.get(ref.cl_ord_id)
@@ -381,7 +382,7 @@ class TapeVenue:
             owner.take(signed, lots=take.lots, version=take.version)
             self._fill(order, take.lots, take.price_ticks, at_ns, maker=False)
 
-    def _rest(self, order: OwnOrder, at_ns: int, *, group: int) -> None:
+    def _rest(self, order: OwnOrder, at_ns: int) -> None:
         """Put what is left of an order into the queue at its price."""
         if not order.leaves_lots:
             return
@@ -391,16 +392,13 @@ class TapeVenue:
                 self._end(order, ExecType.CANCELED, at_ns, reject=RejectKind.NOTHING_TO_REDUCE)
                 return
             owner.reducing[order.cl_ord_id] = order
-        market = self._market
-        trade = market.trades_by(at_ns)
+        at = self._market.moment(at_ns)
         signed = order.side * order.price_ticks
         level = owner.levels.get(signed)
         if level is None:
-            level = owner.levels[signed] = OwnLevel(
-                market, self._model, order.side, price_ticks=order.price_ticks, group=group, trade=trade
-            )
+            level = owner.levels[signed] = self._new_level(order.side, order.price_ticks, at)
         order.level = level
-        level.join(order, group=group, trade=trade)
+        level.join(order, at)
         self._plan(owner, level)
 
     def _leave(self, order: OwnOrder, at_ns: int) -> None:
@@ -408,13 +406,12 @@ class TapeVenue:
         level = order.level
         assert level is not None, "a working order rests"
         if len(level.orders) > 1:
-            market = self._market
-            level.rewind(group=market.group_at(at_ns), trade=market.trades_by(at_ns))
+            level.rewind(self._market.moment(at_ns))
         level.drop(order)
         order.level = None
         self._plan(order.owner, level)
 
-    def _plan(self, owner: Owner, level: OwnLevel[OwnOrder]) -> None:
+    def _plan(self, owner: Owner, level: Level[OwnOrder]) -> None:
         """Have the scheduler call when something happens at a level next, or forget the level."""
         if not level.orders:
             del owner.levels[level.signed]
@@ -424,7 +421,7 @@ class TapeVenue:
         if level.due_ns < NEVER:
             self._clock.call_at(level.due_ns, partial(self._wake, owner, level))
 
-    def _wake(self, owner: Owner, level: OwnLevel[OwnOrder]) -> None:
+    def _wake(self, owner: Owner, level: Level[OwnOrder]) -> None:
         # Plans change; the calls of older ones come all the same and find nothing due.
         now_ns = self._clock.now_ns()
         if level.due_ns <= now_ns:
@@ -440,9 +437,12 @@ class TapeVenue:
                 return
             for order, lots in level.play():
                 self._fill(order, lots, level.price_ticks, due_ns, maker=True)
-                if not order.leaves_lots:
+                spent = order.reduce_only and -order.side * owner.position_lots <= 0
+                if spent or not order.leaves_lots:
                     level.drop(order)
                     order.level = None
+                if spent and order.leaves_lots:  # the recording would go on to fill it for ever
+                    self._end(order, ExecType.CANCELED, due_ns, reject=RejectKind.NOTHING_TO_REDUCE)
             self._plan(owner, level)
 
     def _settle_all(self, at_ns: int) -> None:
@@ -527,7 +527,7 @@ _Stamp = tuple[tuple[str, int, int, int], ...]
 """Name, inode, size and time of the last change of each file of a recording."""
 
 
-def _due_ns(level: OwnLevel[OwnOrder]) -> int:
+def _due_ns(level: Level[OwnOrder]) -> int:
     return level.due_ns
 
 
@@ -549,7 +549,8 @@ def open_tape_venue(options: dict[str, str]) -> TapeVenue:
     """An unconnected venue on a recording, from configuration.
 
     tape                           directory of the recording; the only option that must be given.
-    queue                          `risk_averse` (default) or `moderate`, or another of `QUEUES`.
+    queue                          `risk_averse` (default) or `moderate`, or another of `QUEUES`; `exact` where the
+                                   recording has every order by its id.
     feed, entry, response          delays, `5ms` each unless given: `250us`, `0`, `5ms~0.4`, `@PATH` of measured ones;
                                    feed may be `recorded`.
     seed                           of the delays that are drawn, 0 by default.

@@ -21,7 +21,7 @@ from typing import Generic, Protocol, TypeVar
 from sor.models.queues import QueueModel
 from sor.orders import Side
 from venues.simulated.tape_conditions import NEVER
-from venues.simulated.tape_market import TapeMarket
+from venues.simulated.tape_market import Moment, TapeMarket
 from venues.simulated.tape_walk import QueueWalk
 
 _STRETCH = 1 << 10, 1 << 15
@@ -41,12 +41,40 @@ class Wanting(Protocol):
 OrderT = TypeVar("OrderT", bound=Wanting)
 
 
-class OwnLevel(Generic[OrderT]):
-    """Own orders at one price, oldest first.
+class Level(Protocol[OrderT]):
+    """Own orders at one price, oldest first, whoever knows their places.
 
     orders    who rests here; change it only through `join` and `drop`.
     due_ns    venue time of what happens next, `NEVER` when the recording has nothing more; valid after `plan`.
     """
+
+    orders: list[OrderT]
+    due_ns: int
+    side: Side
+    price_ticks: int
+    signed: int
+
+    def join(self, order: OrderT, at: Moment) -> None:
+        """One more order arrives; everything due by then has been played. Call `plan` afterwards."""
+
+    def drop(self, order: OrderT) -> None:
+        """An order leaves. Where others stay and it was not `play` that ended it, `rewind` first; then `plan`."""
+
+    def rewind(self, at: Moment) -> None:
+        """Forget what was found ahead of this moment, because what an order wants has changed."""
+
+    def plan(self) -> None:
+        """Find out when something happens next."""
+
+    def play(self) -> list[tuple[OrderT, int]]:
+        """Let happen what is due at `due_ns`: the orders that it fills, with the lots of each, oldest first.
+
+        Apply the fills, `drop` the orders that are done, then call `plan`.
+        """
+
+
+class OwnLevel(Generic[OrderT]):
+    """Orders whose places are estimated by a queue model."""
 
     __slots__ = (
         "_ahead",
@@ -68,61 +96,56 @@ class OwnLevel(Generic[OrderT]):
         "signed",
     )
 
-    def __init__(
-        self, market: TapeMarket, model: QueueModel, side: Side, *, price_ticks: int, group: int, trade: int
-    ) -> None:
-        """Begin after `group` and after the first `trade` trades of the recording."""
+    def __init__(self, market: TapeMarket, model: QueueModel, side: Side, *, price_ticks: int, at: Moment) -> None:
+        """Begin at this moment."""
         self.side = side
         self.price_ticks = price_ticks
         self.signed = side * price_ticks
         self.orders: list[OrderT] = []
         self.due_ns = NEVER
         self._market = market
-        self._walk = QueueWalk(market, model, side, price_ticks=price_ticks, group=group, trade=trade)
+        self._walk = QueueWalk(market, model, side, price_ticks=price_ticks, group=at.group, trade=at.trade)
         self._ahead: QueueWalk | None = None
         self._given: list[int] | None = None
         self._burst = 0
         self._at_stop = False
-        self._trade = trade
-        self._slot = group + 1
+        self._trade = at.trade
+        self._slot = at.group + 1
         self._stretch = _STRETCH[0]
         # The next stop: how many trades precede it, when it is, and whether it fills us or is only where the stretch
         # that was looked at ends.
         self._stop = 0
         self._stop_ns = NEVER
         self._sweeps = False
-        if market.opposite_best(side, group) <= self.signed:
-            self._find_refill(group)
+        if market.opposite_best(side, at.group) <= self.signed:
+            self._find_refill(at.group)
         else:
             self._find_stop()
 
     # --- who rests here -----------------------------------------------------------------------------------------
 
-    def join(self, order: OrderT, *, group: int, trade: int) -> None:
-        """One more order arrives, after `group` and the first `trade` trades; everything due by then has been played.
-
-        Call `plan` afterwards.
-        """
+    def join(self, order: OrderT, at: Moment) -> None:
+        """One more order arrives, behind all that is displayed."""
         if self.orders:
-            self.rewind(group=group, trade=trade)
+            self.rewind(at)
         self.orders.append(order)
         self._walk.join()
 
     def drop(self, order: OrderT) -> None:
-        """An order leaves. Where others stay and it was not `play` that ended it, `rewind` first; then `plan`."""
+        """An order leaves, and those behind it stay where they are."""
         at = self.orders.index(order)
         del self.orders[at]
         del self._walk.places[at]
 
-    def rewind(self, *, group: int, trade: int) -> None:
-        """Forget what was found ahead, and stand just after `group` and the first `trade` trades."""
+    def rewind(self, at: Moment) -> None:
+        """Forget what was found ahead, and stand at this moment."""
         self._ahead = self._given = None
-        self._walk.seek(group=group, trade=trade)
+        self._walk.seek(group=at.group, trade=at.trade)
 
     # --- what happens to them -----------------------------------------------------------------------------------
 
     def plan(self) -> None:
-        """Find out when something happens next."""
+        """Walk ahead from trade to trade, as far as the next stop."""
         walk, stop = self._walk, self._stop
         self._ahead = self._given = None
         trade = walk.next_trade()
@@ -141,10 +164,7 @@ class OwnLevel(Generic[OrderT]):
         self.due_ns = self._stop_ns if trade >= stop else self._market.trade_ns[trade]
 
     def play(self) -> list[tuple[OrderT, int]]:
-        """Let happen what is due at `due_ns`: the orders that it fills, with the lots of each, oldest first.
-
-        Apply the fills, `drop` the orders that are done, then call `plan`.
-        """
+        """Serve the orders that a trade or a stop reaches, oldest first."""
         if self._ahead is not None:
             self._walk = self._ahead
         given = self._given

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,14 @@ from venues.simulated.tape_conditions import TapeConditions
 FAR = 1 << 62
 """Beyond every price; -FAR and FAR are the best prices of an empty side."""
 NO_SPAN = (0, 0)
+
+
+class Moment(NamedTuple):
+    """An instant of venue time as a place in the recording: after `group`, and after the first `trade` trades."""
+
+    at_ns: int
+    group: int
+    trade: int
 
 
 class TapeMarket:
@@ -99,9 +108,9 @@ class TapeMarket:
         """The last group in force at `venue_ns`, -1 before the first."""
         return bisect_right(self.group_ns, venue_ns) - 1
 
-    def trades_by(self, venue_ns: int) -> int:
-        """How many trades have happened by `venue_ns`, those of that instant included."""
-        return bisect_right(self.trade_ns, venue_ns)
+    def moment(self, venue_ns: int) -> Moment:
+        """Where `venue_ns` is in the recording: after all events of that instant."""
+        return Moment(venue_ns, self.group_at(venue_ns), bisect_right(self.trade_ns, venue_ns))
 
     # --- the book -----------------------------------------------------------------------------------------------
 

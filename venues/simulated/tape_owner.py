@@ -19,7 +19,7 @@ from sor.instruments import Instrument
 from sor.orders import OrdStatus, Side
 from sor.units import RATE_E8
 from venues.simulated.tape_latency import Line
-from venues.simulated.tape_level import OwnLevel
+from venues.simulated.tape_level import Level
 from venues.simulated.tape_market import FAR
 
 CLIENT_IDS = ClOrdIdCodec()
@@ -91,7 +91,7 @@ class Owner(Holder):
 
     def __init__(self, position_lots: int, *, entry: Line, response: Line) -> None:
         super().__init__(position_lots, entry=entry, response=response)
-        self.levels: dict[int, OwnLevel[OwnOrder]] = {}
+        self.levels: dict[int, Level[OwnOrder]] = {}
         self.reducing: dict[ClOrdId, OwnOrder] = {}
 
     def nearest(self, side: Side) -> int:
@@ -194,7 +194,7 @@ class OwnOrder(Held[Owner]):
 
     def __init__(self, order: NewOrder, owner: Owner, *, number: int, created_ns: int) -> None:
         super().__init__(order, owner, number=number, created_ns=created_ns)
-        self.level: OwnLevel[OwnOrder] | None = None
+        self.level: Level[OwnOrder] | None = None
 
 
 class Take(msgspec.Struct, frozen=True, gc=False):

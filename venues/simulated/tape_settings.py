@@ -9,7 +9,7 @@ import msgspec
 from sor.errors import CallerError
 from sor.ids import VenueName
 from sor.instruments import Instrument
-from sor.models.queues import queue_model
+from sor.models.queues import EXACT, queue_model
 from venues.simulated.tape_latency import Delay, read_delay
 from venues.simulated.tape_owner import owners_named
 
@@ -19,7 +19,7 @@ DEFAULT_DELAY = "5ms"
 class TapeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How a recording is traded on.
 
-    queue            name of a queue model, see `sor.models.queues.QUEUES`.
+    queue            name of a queue model, see `sor.models.queues.QUEUES`, or `exact`.
     seed             of every delay that is drawn.
     entry, response  delay of requests on their way in, and of reports on their way back.
     opening_lots     position that every owner starts with, signed.
@@ -69,7 +69,8 @@ def read_settings(options: dict[str, str]) -> TapeSettings:
         equity=decimal_option(options, "equity", Decimal(1_000_000)),
         owners=options.get("owners", "one"),
     )
-    queue_model(settings.queue)
+    if settings.queue != EXACT:
+        queue_model(settings.queue)
     owners_named(settings.owners)
     if options.get("market", "tape") != "tape":
         raise CallerError(
