@@ -18,7 +18,7 @@ from sor.cli.words import moment
 from sor.units import NS
 
 if TYPE_CHECKING:
-    from sor.lab.calibration import Calibration
+    from sor.lab.calibration import Calibration, ImpactLaw, Refusal, SizeCheck
     from sor.params import ParamSet
 
 EXIT_REFUSED = 1
@@ -102,7 +102,7 @@ def calibrate(
         tell("reading the tapes")
         found = run([open_whole(path) for path in tapes], plan, tell)
     made: tuple[ParamSet, str] | None = None
-    if found.fitted is not None:
+    if found.admitted:
         made = param_set_of(found, base_set, set_id=set_id or "unpublished/2000-01-01")
         if out is not None:
             publish(made[1], out)
@@ -209,19 +209,48 @@ def _show(output: Output, found: Calibration, made: ParamSet | None, out: Path |
                     f"{judged.horizon_s:g} s: {_spoken(model.model)} forecasts better than the hazard by "
                     f"{-model.lead:.4f} a probe, which is more than noise: look at the hazard's covariates and bins"
                 )
-    if made is None or found.fitted is None:
+    if found.size is not None:
+        out_console.print(_size_told(found.size))
+    out_console.print(_impact_told(found.impact))
+    if made is None:
         out_console.print("Nothing was admitted, and nothing was written.")
         return
     fitted = found.fitted
-    kept = "with covariates" if any(fitted.drift.coefs) else "without covariates, which were of no use"
-    out_console.print(
-        f"Admitted up to {fitted.horizon_s:g} s: {fitted.fills:,} fills in {fitted.blocks} blocks; drift "
-        f"{fitted.drift.base:.3f} of its bound {kept} (error of {fitted.drift.se:.3f})"
-    )
+    if fitted is not None:
+        kept = "with covariates" if any(fitted.drift.coefs) else "without covariates, which were of no use"
+        out_console.print(
+            f"Admitted up to {fitted.horizon_s:g} s: {fitted.fills:,} fills in {fitted.blocks} blocks; drift "
+            f"{fitted.drift.base:.3f} of its bound {kept} (error of {fitted.drift.se:.3f})"
+        )
     if out is None:
         out_console.print("Nothing was written. Name a file with --out to publish it")
     else:
         out_console.print(f"Published {made.set_id}, digest {made.digest}, as {out}. Try: sor params {out}")
+
+
+def _size_told(size: SizeCheck) -> str:
+    within = ""
+    if size.rate_ratio_low is not None:
+        within = f" [{size.rate_ratio_low:.2f}, {size.rate_ratio_high:.2f}]"
+    return (
+        f"Orders of {size.lots:,} lots, as many as stand at the touch: {size.observed.mean:.3f} filled by "
+        f"{size.horizon_s:g} s where the fit on the smallest says {size.forecast:.3f}; {size.rate_ratio:.2f}{within} "
+        "times its rate, 1 where own size counts like the queue ahead"
+    )
+
+
+def _impact_told(law: ImpactLaw | Refusal) -> str:
+    from sor.lab.calibration import Refusal
+
+    if isinstance(law, Refusal):
+        return f"Impact in {law.horizon_s:g} s is refused, and stays as it is in the base: {law.reason}"
+    value, low, high = law.paid
+    return (
+        f"Impact in {law.window_s:g} s: {value:.3f} [{low:.3f}, {high:.3f}] paid on average, exponent "
+        f"{law.exponent:g} (own {law.own_exponent:.2f} [{law.own_exponent_low:.2f}, {law.own_exponent_high:.2f}]), "
+        f"{law.windows:,} windows in {law.blocks} blocks; held-out error {law.error:.3f}, of no impact "
+        f"{law.error_of_none:.3f}, of a line {law.error_of_linear:.3f}. An upper bound: the moves hold what takers knew"
+    )
 
 
 def _support_table(found: Calibration) -> Table:
@@ -322,12 +351,14 @@ def _exits_table(found: Calibration) -> Table:
                 ("theirs", "even", "ours")[one.lean],
                 f"{one.filled.parents:,}",
                 *cells,
-                f"{1.0 - one.filled.mean - one.moved_away.mean:.3f}",
+                f"{max(1.0 - one.filled.mean - one.moved_away.mean, 0.0):.3f}",
             )
     return table
 
 
 def _document(found: Calibration, made: ParamSet | None, out: Path | None) -> dict[str, object]:
+    from sor.lab.calibration import Refusal
+
     fitted = found.fitted
     values = {}
     if made is not None:
@@ -346,6 +377,9 @@ def _document(found: Calibration, made: ParamSet | None, out: Path | None) -> di
         "support": found.support,
         "judged": found.judged,
         "exits": found.exits,
+        "impact": None if isinstance(found.impact, Refusal) else found.impact,
+        "impact_refused": found.impact.reason if isinstance(found.impact, Refusal) else None,
+        "size": found.size,
         "broken_identities": [one.horizon_s for one in found.judged if not one.sound],
         "refusals": found.refusals,
         "horizon_s": None if fitted is None else fitted.horizon_s,

@@ -126,6 +126,18 @@ def difference(*, ours: Floats, theirs: Floats, block: Ints, rng: np.random.Gene
     return Difference(mean=mean, low=low, high=high, p_value=p_value, blocks=sizes.size, parents=ours.size)
 
 
+def ratio(sums: Floats, sizes: Floats, block: Ints, rng: np.random.Generator) -> Interval:
+    """sum(sums) / sum(sizes), such as the slope of a line through the origin, and its interval.
+
+    sums, sizes   (n,) float64, finite, one of each per parent; sizes >= 0, and positive in some.
+    block, rng    as of `interval`. Raises `CallerError` for no, unequal or not finite values.
+    """
+    _, over = _by_block(sums, block)
+    _, under = _by_block(sizes, block)
+    low, high = _bootstrap_t(under, over, rng)
+    return Interval(mean=float(over.sum() / under.sum()), low=low, high=high, blocks=under.size, parents=sums.size)
+
+
 def _by_block(values: Floats, block: Ints) -> tuple[Floats, Floats]:
     """Number of parents and sum of values of each block that holds any, both (blocks,) float64."""
     if values.ndim != 1 or values.shape != block.shape or not values.size or not np.isfinite(values).all():

@@ -45,7 +45,9 @@ from sor.lab.fitting import HazardFit, fit_hazard, person_periods
 from sor.lab.model_scores import GROUPS, HAZARD, KAPLAN_MEIER, lifetime_forecasts, model_scores
 from sor.lab.probes import Probes
 from sor.lab.scores import Forecast, brier_scores, hazard_forecast, log_scores, reliability
+from sor.lab.size_check import check_size
 from sor.lab.strata import counted_fills, exits_of, strata_of
+from sor.lab.tape_impact import fit_law, windows_of
 from sor.models.covariates import COVARIATES
 from sor.models.drift import DRIFT_COVARIATES, MARKOUT_COVARIATES, Drift, Markout
 from sor.models.rule import Gap, martingale_gap
@@ -96,6 +98,8 @@ def calibrate(tapes: Sequence[Tape], plan: CalibrationPlan, progress: Progress) 
         ),
         refusals=tuple(Refusal(horizon_s, reason) for horizon_s, reason in sorted(refusals.items())),
         fitted=fitted,
+        impact=fit_law(windows_of(tapes, sample), plan),
+        size=None if fitted is None else check_size(tapes, sample, plan, fitted, progress),
     )
 
 

@@ -153,10 +153,57 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A horizon that is not published, and why."""
+    """What is not published for a horizon, or a window of that length, and why."""
 
     horizon_s: float
     reason: str
+
+
+class ImpactLaw(msgspec.Struct, frozen=True, kw_only=True):
+    """The law of impact on the tapes, see `sor.lab.tape_impact`.
+
+    windows, blocks    that were fitted, each of `window_s`.
+    exponent           of the law; own_exponent: the one that fits best, with its interval.
+    peak               its coefficient with its interval by block: moves over volatility, shares of a second's flow.
+    error              mean squared error of moves over volatility on the held-out part, s; of no impact, and of the
+                       best linear and the best square-root law, to compare.
+    """
+
+    window_s: float
+    windows: int
+    blocks: int
+    exponent: float
+    own_exponent: float
+    own_exponent_low: float
+    own_exponent_high: float
+    peak: Interval
+    error: float
+    error_of_none: float
+    error_of_linear: float
+    error_of_root: float
+
+    @property
+    def paid(self) -> tuple[float, float, float]:
+        """Coefficient of what is paid on average on the way to the peak, with the ends of its interval."""
+        assert self.peak.low is not None
+        assert self.peak.high is not None
+        share = 1.0 / (1.0 + self.exponent)
+        return share * self.peak.mean, share * self.peak.low, share * self.peak.high
+
+
+class SizeCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """Fills of larger probes on the held-out part against the fit on the smallest, see `sor.lab.size_check`.
+
+    forecast, observed    fill probability by the horizon. rate_ratio: observed over forecast rate of fills.
+    """
+
+    horizon_s: float
+    lots: int
+    forecast: float
+    observed: Interval
+    rate_ratio: float
+    rate_ratio_low: float | None
+    rate_ratio_high: float | None
 
 
 class DriftJudged(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,7 +246,11 @@ class Fitted(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """What came of it. `fitted` is None when every horizon was refused; `exits` are by stratum and horizon."""
+    """What came of it.
+
+    exits     by stratum and horizon. fitted: None when every horizon was refused.
+    impact    the law of impact, or why there is none. size: None where nothing was fitted, or sizes hardly differ.
+    """
 
     plan: CalibrationPlan
     tapes: tuple[TapeUse, ...]
@@ -210,6 +261,13 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     exits: tuple[Exits, ...]
     refusals: tuple[Refusal, ...]
     fitted: Fitted | None
+    impact: ImpactLaw | Refusal
+    size: SizeCheck | None
+
+    @property
+    def admitted(self) -> bool:
+        """Whether anything is to be published."""
+        return self.fitted is not None or isinstance(self.impact, ImpactLaw)
 
     @property
     def digest(self) -> str:

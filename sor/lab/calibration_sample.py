@@ -59,8 +59,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return blocks[chosen]
 
 
-def draw_sample(tapes: Sequence[Tape], plan: CalibrationPlan, progress: Progress) -> Sample:
-    """Probe every tape.
+def draw_sample(tapes: Sequence[Tape], plan: CalibrationPlan, progress: Progress, *, lots: int = 0) -> Sample:
+    """Probe every tape with orders of `lots`, 0 for the smallest.
 
     Raises    CallerError where nothing would be left to fit on or to hold out.
     """
@@ -73,6 +73,7 @@ def draw_sample(tapes: Sequence[Tape], plan: CalibrationPlan, progress: Progress
         every_ns=every_ns,
         grid_ns=(*grid_ns, longest_ns + BEYOND_NS),
         inside_ticks=plan.inside_ticks,
+        lots=lots,
         queue=plan.queue,
         feed_ns=plan.latency_ns,
         entry_ns=plan.latency_ns,

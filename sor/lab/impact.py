@@ -20,6 +20,7 @@ Source      methods 4; Huber 1964.
 from __future__ import annotations
 
 from math import sqrt
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -164,6 +165,37 @@ def check_exponent(executions: Executions) -> Exponent | None:
     return None
 
 
+class HuberSlope(NamedTuple):
+    """Slope of a line through the origin by Huber's loss, and how far from it a value counts in full."""
+
+    slope: float
+    reach: float
+
+    def bounded(self, at: Floats, values: Floats) -> Floats:
+        """The values (N,), at most `reach` from the line."""
+        line = self.slope * at
+        found: Floats = line + np.clip(values - line, -self.reach, self.reach)
+        return found
+
+    def counted(self, at: Floats, values: Floats) -> NDArray[np.bool_]:
+        """Which of the values (N,) count in full."""
+        inside: NDArray[np.bool_] = np.abs(values - self.slope * at) <= self.reach
+        return inside
+
+
+def huber_slope(at: Floats, values: Floats) -> HuberSlope:
+    """The line through the origin that a few wild values cannot move; `at` (N,) > 0, N > 0."""
+    slope = _least_deviations(at, values)
+    for _ in range(_ROUNDS_MAX):
+        off = values - slope * at
+        reach = _reach(off)
+        weights = np.minimum(1.0, reach / np.maximum(np.abs(off), reach))
+        last, slope = slope, float((weights * at * values).sum() / (weights * at * at).sum())
+        if abs(slope - last) <= _PRECISION * (abs(slope) + _PRECISION):
+            break
+    return HuberSlope(slope, _reach(values - slope * at))
+
+
 def _line(at: Floats, heights: Floats, errors: Floats) -> Exponent:
     """Slope of the weighted line; its error grows with the misfit."""
     weights = errors**-2.0
@@ -178,16 +210,8 @@ def _line(at: Floats, heights: Floats, errors: Floats) -> Exponent:
 
 def _through_origin(at: Floats, values: Floats, parent: Ints) -> tuple[float, float]:
     """Slope of a line through the origin by Huber's loss, and its standard error over parents; `at` > 0."""
-    slope = _least_deviations(at, values)
-    for _ in range(_ROUNDS_MAX):
-        off = values - slope * at
-        reach = _reach(off)
-        weights = np.minimum(1.0, reach / np.maximum(np.abs(off), reach))
-        last, slope = slope, float((weights * at * values).sum() / (weights * at * at).sum())
-        if abs(slope - last) <= _PRECISION * (abs(slope) + _PRECISION):
-            break
+    slope, reach = huber_slope(at, values)
     off = values - slope * at
-    reach = _reach(off)
     _, cluster = np.unique(parent, return_inverse=True)
     scores = np.bincount(cluster, weights=at * np.clip(off, -reach, reach))
     information = float((at * at)[np.abs(off) <= reach].sum())

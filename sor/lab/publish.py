@@ -17,10 +17,11 @@ from pathlib import Path
 
 from sor import __version__
 from sor.errors import CallerError
-from sor.lab.calibration import VERSION, Calibration, Fitted
+from sor.lab.calibration import VERSION, Calibration, Fitted, ImpactLaw
 from sor.lab.costs import LinearFit
 from sor.models.covariates import COVARIATES
 from sor.models.drift import DRIFT_COVARIATES, MARKOUT_COVARIATES
+from sor.models.impact import LAW_EXPONENT
 from sor.param_table import definition_of
 from sor.params import ParamSet, parse
 
@@ -66,28 +67,26 @@ def param_set_of(calibration: Calibration, base: ParamSet, *, set_id: str) -> tu
     base      what gives everything that was not fitted; the same ids for other venues and symbols are kept.
     Raises    CallerError when nothing was admitted.
     """
-    fitted = calibration.fitted
-    if fitted is None:
+    if not calibration.admitted:
         raise CallerError("nothing was admitted, so there is nothing to publish")
     scope = {"venue": calibration.plan.venue, "symbol": calibration.plan.symbol}
     day = set_id.partition("/")[2]
     names = ", ".join(f"{tape.name} ({tape.digest})" for tape in calibration.tapes)
     source = f"sor calibrate on {names}, latency {calibration.plan.latency_ns / 1e6:g} ms, {calibration.plan.queue}"
-    ours = [{**record, "source": source, "observed": day, "scope": scope} for record in _records(calibration, fitted)]
+    ours = [{"source": source, **record, "observed": day, "scope": scope} for record in _all_records(calibration)]
     keys = [(str(record["id"]), str(scope["venue"]), str(scope["symbol"])) for record in ours]
     kept: list[Json] = [
         record.model_dump(mode="json", exclude_defaults=True)
         for record in base.records
         if (record.id, record.scope.venue, record.scope.symbol) not in keys
     ]
-    evidence = {
-        **base.evidence.model_dump(mode="json", exclude_defaults=True),
-        **_evidence(calibration, fitted),
-    }
+    evidence = base.evidence.model_dump(mode="json", exclude_defaults=True)
+    if calibration.fitted is not None:
+        evidence |= _evidence(calibration, calibration.fitted)
     content: Json = {
         "format": 1,
         "set_id": set_id,
-        "note": _note(calibration, fitted, base),
+        "note": _note(calibration, base),
         "evidence": evidence,
         "records": [*kept, *ours],
     }
@@ -119,26 +118,27 @@ def publish(text: str, out: Path) -> None:
 # --- what it says -----------------------------------------------------------------------------------------------------
 
 
-def _note(calibration: Calibration, fitted: Fitted, base: ParamSet) -> str:
+def _note(calibration: Calibration, base: ParamSet) -> str:
     plan = calibration.plan
+    parts = []
+    if calibration.fitted is not None:
+        parts.append(f"fill and drift up to {calibration.fitted.horizon_s:g} s")
+    if isinstance(calibration.impact, ImpactLaw):
+        parts.append(f"impact in {calibration.impact.window_s:g} s")
+    what = " and ".join(parts)
     return (
-        f"Fill and drift of {plan.symbol} on {plan.venue}, fitted by sor calibrate up to {fitted.horizon_s:g} s; "
-        f"everything else as in {base.set_id}."
+        f"{what[0].upper()}{what[1:]} of {plan.symbol} on {plan.venue}, fitted by sor calibrate; everything else as in "
+        f"{base.set_id}."
     )
 
 
 def _evidence(calibration: Calibration, fitted: Fitted) -> Json:
-    """What all fitted values share."""
+    """What all values of the fill and the drift share."""
     judged = calibration.judged[-1]
-    first = min(tape.first_ns for tape in calibration.tapes)
-    last = max(tape.last_ns for tape in calibration.tapes)
     return {
+        **_tapes(calibration),
         "method": _HAZARD,
-        "version": VERSION,
-        "window": [_moment(first), _moment(last)],
         "sample_size": fitted.fills,
-        "input_digest": calibration.digest,
-        "author": f"sor calibrate {__version__}",
         "score": {
             "name": f"right-censored log-likelihood a probe up to {judged.horizon_s:g} s, held out; reference: "
             "Kaplan-Meier by stratum",
@@ -146,6 +146,54 @@ def _evidence(calibration: Calibration, fitted: Fitted) -> Json:
             "reference": _text(judged.log_score_km),
         },
     }
+
+
+def _tapes(calibration: Calibration) -> Json:
+    """What anything fitted on these tapes rests on."""
+    first = min(tape.first_ns for tape in calibration.tapes)
+    last = max(tape.last_ns for tape in calibration.tapes)
+    return {
+        "version": VERSION,
+        "window": [_moment(first), _moment(last)],
+        "input_digest": calibration.digest,
+        "author": f"sor calibrate {__version__}",
+    }
+
+
+def _all_records(calibration: Calibration) -> Iterator[Json]:
+    if calibration.fitted is not None:
+        yield from _records(calibration, calibration.fitted)
+    if isinstance(calibration.impact, ImpactLaw):
+        yield from _impact(calibration, calibration.impact)
+
+
+def _impact(calibration: Calibration, law: ImpactLaw) -> Iterator[Json]:
+    shared: Json = {
+        **_tapes(calibration),
+        "method": f"moves of the mid in {law.window_s:g} s on net taker flow through the origin, Huber's loss, "
+        "bootstrap over blocks of time",
+        "sample_size": law.windows,
+        "score": {
+            "name": "mean squared error of the move over volatility, held out; reference: no impact",
+            "value": _text(law.error),
+            "reference": _text(law.error_of_none),
+        },
+    }
+    value, low, high = law.paid
+    yield {**_record("impact.coefficient", value, (low, high)), **shared}
+    for end, at in (("low", low), ("high", high)):
+        # An end is as far off as the value, and as the width of the interval is not known better.
+        reach = abs(at - value) * sqrt(1.0 + _Z * _Z / (2.0 * (law.blocks - 1)))
+        yield {**_record(f"impact.coefficient_{end}", at, (at - reach, at + reach)), **shared}
+    own = (law.own_exponent_low, law.own_exponent_high)
+    if law.exponent == LAW_EXPONENT:
+        yield {
+            **_record("impact.exponent", law.exponent, kind="published"),
+            "source": "square-root law; 0.489 +- 0.0015 over all liquid Tokyo stocks (Sato, Kanazawa 2024, arXiv "
+            f"2411.13965); the tapes' own is {own[0]:.2f} to {own[1]:.2f}",
+        }
+    else:
+        yield {**_record("impact.exponent", law.exponent, own), **shared}
 
 
 def _records(calibration: Calibration, fitted: Fitted) -> Iterator[Json]:

@@ -52,6 +52,9 @@ def walk(side: Side, ladder: Levels, *, want_lots: int, mid_hticks: int) -> Walk
 
 # --- of a parent: the square-root law ---------------------------------------------------------------------------------
 
+LAW_EXPONENT = 0.5
+"""Of the square-root law: 0.489 +- 0.0015 over all liquid Tokyo stocks (Sato, Kanazawa 2024)."""
+
 
 class Impact(msgspec.Struct, frozen=True, gc=False):
     """An expected impact and its interval, bps."""
@@ -61,7 +64,7 @@ class Impact(msgspec.Struct, frozen=True, gc=False):
     high_bps: float
 
 
-def peak_bps(*, volatility_bps: float, share: float, coefficient: float, exponent: float = 0.5) -> float:
+def peak_bps(*, volatility_bps: float, share: float, coefficient: float, exponent: float = LAW_EXPONENT) -> float:
     """The peak, Y sigma (Q/V)^exponent: how far a parent has moved the price when its last lot trades.
 
     volatility_bps    standard deviation of the price over a period, bps. share: Q/V, quantity over the market's volume
@@ -71,7 +74,7 @@ def peak_bps(*, volatility_bps: float, share: float, coefficient: float, exponen
     return coefficient * volatility_bps * math.pow(share, exponent)
 
 
-def paid_bps(*, volatility_bps: float, share: float, coefficient: float, exponent: float = 0.5) -> float:
+def paid_bps(*, volatility_bps: float, share: float, coefficient: float, exponent: float = LAW_EXPONENT) -> float:
     """What a parent that trades evenly pays on average: the mean of the law along its path, 2/3 of the peak at 1/2."""
     peak = peak_bps(volatility_bps=volatility_bps, share=share, coefficient=coefficient, exponent=exponent)
     return peak / (1.0 + exponent)
