@@ -1,0 +1,1 @@
+"""Comparing two ways to trade: designs, estimators and the looks that are allowed."""
