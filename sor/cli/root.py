@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sor import __version__
+from sor.cli.ab import ab
 from sor.cli.calibrate import calibrate
 from sor.cli.chaos import chaos
 from sor.cli.common import Output, add_json
@@ -47,6 +48,7 @@ for command in (
     tape,
     calibrate,
     replay,
+    ab,
     explain,
     journal,
     params,

@@ -16,17 +16,22 @@ from sor.cli.tables import (
     verdict_line,
 )
 from sor.lab.replay import Comparison, Ground, Plan, Replayer, arms_of, document
-from sor.params import ParamStore
+from sor.params import ParamSet, ParamStore
 
 EXIT_BROKEN = 3
 """A run in which the venue's books contradict the router."""
 
 
-def compare(output: Output, plan: Plan, ground: Ground, runs: Path, *, param_dirs: Sequence[Path] = ()) -> Comparison:
-    """Run a plan with a progress bar for each policy. `param_dirs` are searched after the packaged param-sets."""
+def sets_of(plan: Plan, param_dirs: Sequence[Path], *, now_ns: int) -> dict[str, ParamSet]:
+    """The param-sets that a plan's arms read. Raises `CallerError` for one that is missing or wrong."""
     store = ParamStore(*param_dirs)
     names = dict.fromkeys([plan.param_set, *(arm.param_set for arm in arms_of(plan))])
-    sets = {name: store.get(name, now_ns=ground.first_ns) for name in names}
+    return {name: store.get(name, now_ns=now_ns) for name in names}
+
+
+def compare(output: Output, plan: Plan, ground: Ground, runs: Path, *, param_dirs: Sequence[Path] = ()) -> Comparison:
+    """Run a plan with a progress bar for each policy. `param_dirs` are searched after the packaged param-sets."""
+    sets = sets_of(plan, param_dirs, now_ns=ground.first_ns)
     replayer = Replayer.installed(plan, ground, sets=sets, runs=runs)
     if not output.json:
         output.err.print(f"Routing {plan.parents} parents under each of {', '.join(plan.policies)} ...")

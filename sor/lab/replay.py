@@ -509,12 +509,13 @@ def document(comparison: Comparison) -> dict[str, object]:
         "param_set": plan.param_set,
         "horizons_s": [horizon / NS for horizon in drawn.horizons_ns],
         "policies": [
-            _policy_document(one, diff) for one, diff in zip(comparison.outcomes, comparison.differences, strict=True)
+            outcome_document(one, diff) for one, diff in zip(comparison.outcomes, comparison.differences, strict=True)
         ],
     }
 
 
-def _policy_document(outcome: Outcome, diff: Difference | None) -> dict[str, object]:
+def outcome_document(outcome: Outcome, diff: Difference | None) -> dict[str, object]:
+    """One arm's part of a document; `diff`: against the first of them."""
     summed, cost = outcome.summary, outcome.cost
     return {
         "policy": outcome.policy,

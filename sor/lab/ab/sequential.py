@@ -15,7 +15,7 @@ All sums are of differences in the order in which they came. Source: methods 8.2
 
 from __future__ import annotations
 
-from math import ceil, inf, log, sqrt
+from math import ceil, exp, inf, log, sqrt
 from statistics import NormalDist
 
 import msgspec
@@ -172,8 +172,8 @@ def _check_level(alpha: float) -> None:
 
 def _zeta(power: float) -> float:
     """Riemann's zeta above 1 by Euler and Maclaurin."""
-    head = float((np.arange(1, _ZETA_TERMS) ** -power).sum())
+    head = sum(exp(-power * log(k)) for k in range(1, _ZETA_TERMS))
     n = float(_ZETA_TERMS)
-    tail = n ** (1.0 - power) / (power - 1.0) + 0.5 * n**-power
-    third = power * (power + 1.0) * (power + 2.0) * n ** (-power - 3.0) / 720.0
-    return head + tail + power * n ** (-power - 1.0) / 12.0 - third
+    last = exp(-power * log(n))
+    third = power * (power + 1.0) * (power + 2.0) * last / n**3 / 720.0
+    return head + last * (n / (power - 1.0) + 0.5 + power / n / 12.0) - third

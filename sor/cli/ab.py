@@ -1,0 +1,124 @@
+"""`sor ab`: whether one policy is cheaper than another, or nobody can tell yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+import click
+
+from sor.cli.common import PARAM_DIR_HELP, RUNS, Output, progress_of, say_json
+from sor.cli.plan import PlanTerms, plan_of, plan_options
+
+if TYPE_CHECKING:
+    from sor.lab.ab.run import Market
+
+SYNTHETIC_SEED = 1_000_003
+"""Times the number of a made-up market, and the plan's seed: its market has nothing to do with its parents' times."""
+
+
+@click.command(short_help="Is policy A cheaper than policy B?")
+@click.option("--a", "arm_a", required=True, metavar="POLICY", help="One arm; POLICY@SET reads another param-set.")
+@click.option("--b", "arm_b", required=True, metavar="POLICY", help="The other arm.")
+@click.option(
+    "--tape", "tapes", multiple=True, type=click.Path(path_type=Path), help="A recording; may be given again."
+)
+@click.option("--synthetic", metavar="TIME", help="A made-up market of this length, such as 1h, instead of a tape.")
+@click.option("--markets", default=1, show_default=True, help="How many made-up markets, each with a seed of its own.")
+@click.option("--effect-bps", metavar="BPS", help="Difference worth knowing of, for the number of parents needed.")
+@click.option("--margin-bps", metavar="BPS", help="By how much the winner's tail may be worse; default: not at all.")
+@plan_options
+@click.option("--param-dir", "param_dirs", multiple=True, type=click.Path(path_type=Path), help=PARAM_DIR_HELP)
+@click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where journals go.")
+@click.pass_context
+def ab(
+    ctx: click.Context,
+    arm_a: str,
+    arm_b: str,
+    tapes: tuple[Path, ...],
+    synthetic: str | None,
+    markets: int,
+    effect_bps: str | None,
+    margin_bps: str | None,
+    param_dirs: tuple[Path, ...],
+    runs: Path,
+    **terms: Unpack[PlanTerms],
+) -> None:
+    """Run the same parents under two policies on recorded or made-up markets and say which is cheaper, if any.
+
+    --parents is per market. The estimate is cost(a) - cost(b) in bps, paired by parent, with an interval over blocks
+    of start time, as parents that overlap are not independent. A winner is named only when the interval excludes
+    zero and every guard holds; otherwise the answer is `undecided`, and how many parents would tell. The exit code
+    is 0 either way, 3 when the venue's books contradict the router.
+    """
+    import tempfile
+
+    from sor.cli.ab_tables import report
+    from sor.cli.run import EXIT_BROKEN, sets_of
+    from sor.cli.terms import BadValue, decimal
+    from sor.lab.ab.run import Market, ab_document, run_ab
+    from sor.tape import open_whole
+
+    output = ctx.ensure_object(Output)
+    if bool(tapes) == (synthetic is not None):
+        raise BadValue("give --tape or --synthetic, one of them; nothing was run")
+    plan = plan_of((arm_a, arm_b), **terms)
+    effect = None if effect_bps is None else float(decimal(effect_bps, what="--effect-bps"))
+    margin = 0.0 if margin_bps is None else float(decimal(margin_bps, what="--margin-bps"))
+    with tempfile.TemporaryDirectory(prefix="sor-ab-") as scratch:
+        if synthetic is None:
+            grounds = [Market(tape=open_whole(path), path=path) for path in tapes]
+        else:
+            grounds = _made_up(output, Path(scratch), synthetic, count=markets, seed=plan.seed)
+        total = plan.parents * len(grounds)
+        with progress_of(output, {f"a {arm_a}": total, f"b {arm_b}": total}) as bars:
+            shown = dict(zip("ab", bars.values(), strict=True))
+
+            def progress(arm: str, ended: int) -> None:
+                bar, task = shown[arm]
+                bar.update(task, completed=ended)  # type: ignore[arg-type]
+
+            found = run_ab(
+                plan,
+                grounds,
+                sets=sets_of(plan, param_dirs, now_ns=int(grounds[0].tape.group_recv_ns[0])),
+                runs=runs,
+                effect_bps=effect,
+                margin_bps=margin,
+                progress=progress,
+            )
+    if output.json:
+        say_json(ab_document(found))
+    else:
+        report(output.out, found)
+    broken = any(guard.name == "books" and not guard.holds for guard in found.found.guards)
+    ctx.exit(EXIT_BROKEN if broken else 0)
+
+
+def _made_up(output: Output, scratch: Path, length: str, *, count: int, seed: int) -> list[Market]:
+    """Tapes of the zero-intelligence market, recorded before anybody trades: both arms meet the very same."""
+    from sor.cli.terms import BadValue, seconds
+    from sor.lab.ab.run import Market
+    from sor.lab.recorder import record_market
+    from sor.plugins import Plugins
+    from sor.tape import open_tape, save_tape
+
+    length_s = seconds(length)
+    if not 1 <= count <= 1_000:
+        raise BadValue(f"--markets {count}: give 1 to 1000; nothing was run")
+    found = []
+    venue = Plugins.installed().venue("simulated")
+    with progress_of(output, {"recording": round(length_s) * count}) as bars:
+        bar, task = bars["recording"]
+        for no in range(count):
+            market = str(SYNTHETIC_SEED * (no + 1) + seed)
+
+            def progress(done_s: float, no: int = no) -> None:
+                bar.update(task, completed=no * length_s + done_s)  # type: ignore[arg-type]
+
+            options = {"market": "zi", "feed": "0", "seed": market}
+            made = record_market(venue, options, seconds=length_s, progress=progress)
+            path = scratch / f"synthetic-{no + 1}"
+            save_tape(made.tape, path, source=(), importer=made.importer, findings=made.findings)
+            found.append(Market(tape=open_tape(path), path=path))
+    return found

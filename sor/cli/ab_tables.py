@@ -1,0 +1,87 @@
+"""How a comparison of two policies looks on a terminal."""
+
+from __future__ import annotations
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from sor.cli.tables import setting_line
+from sor.cli.words import bps, count
+from sor.lab.ab.paired import TAIL, Decision, Findings
+from sor.lab.ab.run import Ab
+from sor.lab.ab.sequential import LOOKS_FROM
+
+
+def report(out: Console, ab: Ab) -> None:
+    """Setting, both arms, the difference, what may be said of it, and the decision."""
+    found = ab.found
+    for comparison in ab.a[:1]:
+        out.print(setting_line(comparison))
+    if len(ab.a) > 1:
+        out.print(f"And {count(len(ab.a) - 1, 'further market')}: {', '.join(one.ground.name for one in ab.a[1:])}.")
+    out.print()
+    out.print(_arms(ab))
+    out.print()
+    for line in (*_difference_lines(found), *_guard_lines(found)):
+        out.print(line)
+    out.print()
+    out.print(_verdict_line(ab), style="bold")
+
+
+def _arms(ab: Ab) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("arm", style="bold", no_wrap=True)
+    for name in ("parents", "filled", "mean bps", f"{TAIL:.0%} below", "passive", "timeouts", "fallbacks"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for arm, comparisons, costs in (("a", ab.a, ab.found.cost_a), ("b", ab.b, ab.found.cost_b)):
+        summaries = [comparison.outcomes[0].summary for comparison in comparisons]
+        lots = [(one.maker_lots, one.taker_lots) for each in comparisons for one in each.outcomes[0].reports]
+        maker, known = sum(each[0] for each in lots), sum(sum(each) for each in lots)
+        table.add_row(
+            f"{arm} {comparisons[0].outcomes[0].policy}",
+            str(sum(one.parents for one in summaries)),
+            f"{np.mean([one.filled_share for one in summaries]):.1%}",
+            bps(float(costs.mean())),
+            bps(float(np.quantile(costs, TAIL))),
+            f"{maker / known:.1%}" if known else "-",
+            str(sum(one.timeouts for one in summaries)),
+            str(sum(one.fallbacks for one in summaries)),
+        )
+    return table
+
+
+def _difference_lines(found: Findings) -> list[str]:
+    gap = found.difference
+    line = f"cost(a) - cost(b): {gap.mean:+.4f} bps on {count(found.costed, 'parent')} in {count(gap.blocks, 'block')}"
+    if gap.low is None or gap.high is None:
+        return [f"{line}; too few blocks for an interval."]
+    lines = [f"{line}, 95 % {gap.low:+.4f} to {gap.high:+.4f} (p = {gap.p_value:.3f}), for one look at the end."]
+    if found.effective is not None:
+        lines.append(f"They overlap, and know as much as {found.effective:.0f} parents that do not.")
+    if found.looks is None:
+        lines.append(f"No sequence that may be watched: it takes {LOOKS_FROM} blocks of four deadlines.")
+    else:
+        stopped = "" if found.stopped_at is None else f", zero excluded after {count(found.stopped_at, 'parent')}"
+        lines.append(
+            f"However often one looks: {found.looks.low[-1]:+.4f} to {found.looks.high[-1]:+.4f} "
+            f"(always valid p = {found.looks.p_value[-1]:.3f}{stopped})."
+        )
+    return lines
+
+
+def _guard_lines(found: Findings) -> list[str]:
+    return [f"{'holds ' if guard.holds else 'BROKEN'}  {guard.name}: {guard.says}" for guard in found.guards]
+
+
+def _verdict_line(ab: Ab) -> str:
+    found = ab.found
+    if found.decision is not Decision.UNDECIDED:
+        winner = (ab.a if found.decision is Decision.A else ab.b)[0].outcomes[0].policy
+        return f"Decision: {found.decision} ({winner}). {found.why[0].upper()}{found.why[1:]}."
+    line = f"Undecided: {found.why}."
+    if found.needed is None:
+        return line
+    more = found.needed - found.costed
+    told = f"{more:,} more parents" if more > 0 else f"{found.needed:,} parents, which there are"
+    return f"{line} A difference of {found.effect_bps:.3f} bps takes {told} on such markets (power 80 %)."

@@ -1,0 +1,183 @@
+"""Two policies on the same parents of recorded markets: what is known of the difference, and when nothing is.
+
+A parent is paired with itself, so what the market did to both cancels. Parents that overlap in time share their market:
+the unit that counts is a block of start time (`sor.lab.bootstrap`), and `effective` says how many independent parents
+would know the mean as well. The interval is for one look at the end; the sequence, over block means in order of time,
+holds however often one looks, and needs more blocks.
+
+A winner is named only when the interval lies on one side of zero, the randomisation test agrees (with few blocks and
+skewed costs either may err alone), and every guard holds. Otherwise the answer is `undecided`, with the number of
+parents that would see the effect asked for. Source: methods 8.1 and 8.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from math import sqrt
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from sor.errors import CallerError
+from sor.lab.ab.guards import Guard, tail
+from sor.lab.ab.sequential import LOOKS_FROM, Looks, asymptotic, fixed_sample
+from sor.lab.bootstrap import BLOCKS_MIN, LEVEL, Difference, block_of, difference
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+ALPHA = 1.0 - LEVEL
+COSTED_MIN = 0.99
+"""Share of parents that must have a cost under both arms: what is left out may be what went wrong."""
+TAIL = 0.95
+_STREAM = 4
+
+
+class Decision(StrEnum):
+    """Which arm is cheaper."""
+
+    A = "a"
+    B = "b"
+    UNDECIDED = "undecided"
+
+
+class Paired(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One market's parents under both arms.
+
+    cost_a, cost_b    (P,) bps against the arrival mid, nan where unknown. start_ns: (P,) when each parent started.
+    deadline_ns       how long a parent may live.
+    """
+
+    cost_a: Floats
+    cost_b: Floats
+    start_ns: Ints
+    deadline_ns: int
+
+
+class Findings(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What a paired comparison came to; differences are cost(a) - cost(b), bps.
+
+    parents, costed   put on the markets, and with a cost under both arms.
+    difference        with the interval of a single look. effective: independent parents that know the mean as well.
+    looks             the sequence over blocks, None with fewer than LOOKS_FROM blocks. stopped_at: in parents.
+    needed            parents for a power of 80 % to see `effect_bps`, on markets like these; None where nothing varies.
+    cost_a, cost_b    (N,) of the costed parents, in the order of the markets.
+    """
+
+    parents: int
+    costed: int
+    difference: Difference
+    effective: float | None
+    looks: Looks | None
+    stopped_at: int | None
+    effect_bps: float
+    needed: int | None
+    guards: tuple[Guard, ...]
+    decision: Decision
+    why: str
+    cost_a: Floats
+    cost_b: Floats
+
+
+def findings(
+    markets: Sequence[Paired],
+    *,
+    seed: int,
+    effect_bps: float | None = None,
+    margin_bps: float = 0.0,
+    guards: Sequence[Guard] = (),
+) -> Findings:
+    """Compare on all markets together; blocks never reach from one into another.
+
+    effect_bps    the difference worth knowing of, for `needed`; None: the one that was seen.
+    margin_bps    by how much the winner's tail may be worse.
+    guards        further ones, such as what the venue's books say.
+    Raises        CallerError where no parent has a cost under both arms.
+    """
+    kept = [np.isfinite(market.cost_a) & np.isfinite(market.cost_b) for market in markets]
+    parents, costed = sum(len(one) for one in kept), int(sum(one.sum() for one in kept))
+    if not costed:
+        raise CallerError("no parent has a cost under both arms; nothing was compared")
+    cost_a = np.concatenate([market.cost_a[one] for market, one in zip(markets, kept, strict=True)])
+    cost_b = np.concatenate([market.cost_b[one] for market, one in zip(markets, kept, strict=True)])
+    block = _blocks(markets, kept)
+    found = difference(ours=cost_a, theirs=cost_b, block=block, rng=np.random.default_rng([seed, _STREAM]))
+    looks, stopped_at = _looks(cost_a - cost_b, _blocks(markets, kept, fine=True))
+    effect = abs(found.mean) if effect_bps is None else effect_bps
+    error = _error(cost_a - cost_b, block)
+    known = error > 0.0 and effect > 0.0 and found.blocks >= BLOCKS_MIN
+    likely = Decision.A if found.mean < 0.0 else Decision.B
+    held = (
+        Guard(
+            name="costed",
+            holds=costed >= COSTED_MIN * parents,
+            says=f"{costed} of {parents} parents have a cost under both arms",
+        ),
+        tail(cost_a, cost_b, winner=likely, margin_bps=margin_bps, quantile=TAIL),
+        *guards,
+    )
+    decision, why = _decided(found, likely, held)
+    return Findings(
+        parents=parents,
+        costed=costed,
+        difference=found,
+        effective=float((cost_a - cost_b).var()) / error**2 if known else None,
+        looks=looks,
+        stopped_at=stopped_at,
+        effect_bps=effect,
+        needed=fixed_sample(sd=error * sqrt(costed), effect=effect, alpha=ALPHA) if known else None,
+        guards=held,
+        decision=decision,
+        why=why,
+        cost_a=cost_a,
+        cost_b=cost_b,
+    )
+
+
+def _blocks(markets: Sequence[Paired], kept: Sequence[NDArray[np.bool_]], *, fine: bool = False) -> Ints:
+    """Block of each costed parent; fine: of four deadlines each, however many that makes."""
+    blocks, before = [], 0
+    for market, one in zip(markets, kept, strict=True):
+        if fine:
+            block = (market.start_ns - market.start_ns.min()) // (4 * market.deadline_ns)
+        else:
+            block = block_of(market.start_ns, deadline_ns=market.deadline_ns)
+        blocks.append(block[one] + before)
+        before += int(block.max()) + 1
+    return np.concatenate(blocks)
+
+
+def _error(gap: Floats, block: Ints) -> float:
+    """Standard error of the mean over parents, by blocks."""
+    off = np.bincount(block, weights=gap - gap.mean())
+    held = np.bincount(block) > 0
+    count = int(held.sum())
+    few = count / (count - 1.0) if count > 1 else 0.0
+    return sqrt(few * float((off[held] ** 2).sum())) / len(gap)
+
+
+def _looks(gap: Floats, block: Ints) -> tuple[Looks | None, int | None]:
+    """The sequence over block means, and after how many parents it excluded zero."""
+    sizes = np.bincount(block)
+    means = np.bincount(block, weights=gap)[sizes > 0] / sizes[sizes > 0]
+    if len(means) < LOOKS_FROM:
+        return None, None
+    looks = asymptotic(means, alpha=ALPHA, tightest_at=len(means))
+    stopped = looks.stopped_at()
+    return looks, None if stopped is None else int(sizes[sizes > 0][:stopped].sum())
+
+
+def _decided(found: Difference, likely: Decision, guards: Sequence[Guard]) -> tuple[Decision, str]:
+    if found.low is None or found.high is None:
+        few = f"{found.blocks} blocks of start time are too few for an interval: {BLOCKS_MIN} are needed"
+        return Decision.UNDECIDED, few
+    if found.low <= 0.0 <= found.high:
+        return Decision.UNDECIDED, "the interval of the difference holds zero"
+    if found.p_value is None or found.p_value >= ALPHA:
+        return Decision.UNDECIDED, "blocks with their signs turned come out as far from zero too often"
+    broken = [guard for guard in guards if not guard.holds]
+    if broken:
+        return Decision.UNDECIDED, f"{likely} looks cheaper, but: {'; '.join(guard.says for guard in broken)}"
+    return likely, f"{likely} is cheaper: the interval of the difference lies on its side of zero, and all guards hold"

@@ -1,0 +1,158 @@
+"""Both arms of a comparison on the same parents, market by market, and the document that programs rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from math import nan
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from sor.errors import CallerError
+from sor.lab.ab.guards import Guard
+from sor.lab.ab.paired import ALPHA, TAIL, Findings, Floats, Paired, findings
+from sor.lab.replay import Comparison, Ground, Outcome, Plan, Replayer, outcome_document, tape_ground
+from sor.params import ParamSet
+from sor.tape import Tape
+from sor.units import to_ns
+
+DESIGN = "paired"
+ARMS = ("a", "b")
+
+
+class Market(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A tape that both arms are run on, and where it lies."""
+
+    tape: Tape
+    path: Path
+
+
+class Ab(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Both arms' runs on each market, in order, and what they came to. plan: its policies are the labels of a and b."""
+
+    plan: Plan
+    a: tuple[Comparison, ...]
+    b: tuple[Comparison, ...]
+    found: Findings
+
+
+def run_ab(
+    plan: Plan,
+    markets: Sequence[Market],
+    *,
+    sets: Mapping[str, ParamSet],
+    runs: Path,
+    effect_bps: float | None = None,
+    margin_bps: float = 0.0,
+    progress: Callable[[str, int], None],
+) -> Ab:
+    """Run and compare. Each arm draws delays of its own, so the same policy twice is an A/A test of the machinery.
+
+    plan         its two policies are the arms; parents are per market, whose draws differ.
+    progress     called with "a" or "b" and how many of its parents have ended.
+    """
+    if len(plan.policies) != len(ARMS):
+        raise CallerError(f"a comparison has two arms, not {len(plan.policies)}; nothing was run")
+    outcomes: dict[str, list[Comparison]] = {arm: [] for arm in ARMS}
+    for no, market in enumerate(markets):
+        for at, arm in enumerate(ARMS):
+            own = msgspec.structs.replace(plan, policies=(plan.policies[at],), seed=plan.seed + no)
+            ground = tape_ground(market.tape, market.path, own)
+            ground = _with_delays(ground, seed=2 * own.seed + at)
+            replayer = Replayer.installed(own, ground, sets=sets, runs=runs / arm)
+            outcomes[arm].append(replayer.run(progress=partial(_tell, progress, arm, no * plan.parents)))
+    pairs = list(zip(outcomes["a"], outcomes["b"], strict=True))
+    found = findings(
+        [_paired(a, b) for a, b in pairs],
+        seed=plan.seed,
+        effect_bps=effect_bps,
+        margin_bps=margin_bps,
+        guards=[_books(pairs)],
+    )
+    return Ab(plan=plan, a=tuple(outcomes["a"]), b=tuple(outcomes["b"]), found=found)
+
+
+def ab_document(ab: Ab) -> dict[str, object]:
+    """The `--json` document."""
+    found = ab.found
+    gap, looks = found.difference, found.looks
+    low, high = (None, None) if looks is None else (_number(looks.low[-1]), _number(looks.high[-1]))
+    return {
+        "design": DESIGN,
+        "a": _arm_document(ab.a),
+        "b": _arm_document(ab.b),
+        "markets": [one.ground.name for one in ab.a],
+        "n": found.costed,
+        "parents": found.parents,
+        "blocks": gap.blocks,
+        "effective_n": found.effective,
+        "estimate_bps": {
+            "mean": gap.mean,
+            "low": gap.low,
+            "high": gap.high,
+            "alpha": round(ALPHA, 12),
+            "p_value": gap.p_value,
+        },
+        "sequential": {
+            "low": low,
+            "high": high,
+            "p_always_valid": None if looks is None else float(looks.p_value[-1]),
+            "stopped_at": found.stopped_at,
+        },
+        "decision": str(found.decision),
+        "why": found.why,
+        "effect_bps": found.effect_bps,
+        "needed_n": found.needed,
+        "tail": {
+            "quantile": TAIL,
+            "a": float(np.quantile(found.cost_a, TAIL)),
+            "b": float(np.quantile(found.cost_b, TAIL)),
+        },
+        "guards": {guard.name: {"holds": guard.holds, "says": guard.says} for guard in found.guards},
+    }
+
+
+def _arm_document(comparisons: Sequence[Comparison]) -> dict[str, object]:
+    return {
+        "policy": comparisons[0].outcomes[0].policy,
+        "markets": [outcome_document(one.outcomes[0], None) for one in comparisons],
+    }
+
+
+def _tell(progress: Callable[[str, int], None], arm: str, before: int, _: str, ended: int) -> None:
+    progress(arm, before + ended)
+
+
+def _with_delays(ground: Ground, *, seed: int) -> Ground:
+    """Another draw of every delay; the market of a tape has no other use for the seed."""
+    return msgspec.structs.replace(ground, options={**ground.options, "seed": str(seed)})
+
+
+def _paired(a: Comparison, b: Comparison) -> Paired:
+    starts = [start.at_ns for start in a.drawn.starts]
+    assert starts == [start.at_ns for start in b.drawn.starts]
+    return Paired(
+        cost_a=_costs(a.outcomes[0]),
+        cost_b=_costs(b.outcomes[0]),
+        start_ns=np.array(starts, np.int64),
+        deadline_ns=to_ns(a.plan.deadline_s),
+    )
+
+
+def _costs(outcome: Outcome) -> Floats:
+    costs = [nan if one.arrival_cost_bps is None else one.arrival_cost_bps for one in outcome.reports]
+    return np.array(costs, np.float64)
+
+
+def _books(pairs: Sequence[tuple[Comparison, Comparison]]) -> Guard:
+    """What the venue's own books say of both arms: where they contradict the router no figure means anything."""
+    outcomes = [outcome for pair in pairs for one in pair for outcome in one.outcomes]
+    details = [detail for outcome in outcomes for detail in outcome.verdict.details]
+    says = details[0] if details else "the venue's books agree with every fill"
+    return Guard(name="books", holds=not details, says=says)
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,108 @@
+"""`sor ab`: one document for programs, a decision in words for people, and one sentence for every mistake."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from sor.cli.main import run
+
+pytestmark = pytest.mark.slow
+
+
+class Said(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Say = Callable[..., Said]
+BRIEF = ("--synthetic", "6m", "--parents", "30", "--seed", "5")
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Say:
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> Said:
+        code = run(["ab", *arguments])
+        captured = capsys.readouterr()
+        return Said(code, captured.out, captured.err)
+
+    return call
+
+
+def test_patience_is_cheaper_than_crossing_on_a_made_up_market(say: Say) -> None:
+    arms = ("--a", "maker_first", "--b", "cross")
+    said = say(*arms, *BRIEF, "--json")
+    assert said.code == 0
+    found = json.loads(said.out)
+    assert (found["design"], found["decision"], found["n"]) == ("paired", "a", 30)
+    assert found["estimate_bps"]["high"] < 0.0
+    assert found["estimate_bps"]["alpha"] == 0.05
+    assert found["tail"]["a"] <= found["tail"]["b"]
+    assert {name: guard["holds"] for name, guard in found["guards"].items()} == {
+        "costed": True,
+        "tail": True,
+        "books": True,
+    }
+    assert found["sequential"]["stopped_at"] is None  # 6 minutes are too few blocks to be watched
+    assert found["a"]["markets"][0]["orphans"] == 0
+    assert say(*arms, *BRIEF, "--json").out == said.out  # the same bytes again
+    told = say(*arms, *BRIEF).out
+    assert "Decision: a (maker_first). A is cheaper" in told
+    assert "holds   books: the venue's books agree with every fill" in told
+    # Turned round it is the other arm, by as much.
+    turned = json.loads(say("--a", "cross", "--b", "maker_first", *BRIEF, "--json").out)
+    assert turned["decision"] == "b"
+    assert turned["estimate_bps"]["mean"] == pytest.approx(-found["estimate_bps"]["mean"], abs=0.05)
+
+
+def test_a_policy_against_itself_under_other_delays_is_undecided(say: Say) -> None:
+    arms = (
+        "--a",
+        "maker_first",
+        "--b",
+        "maker_first",
+        "--latency",
+        "50ms~0.8",
+        "--markets",
+        "2",
+        "--effect-bps",
+        "0.5",
+    )
+    found = json.loads(say(*arms, *BRIEF, "--json").out)
+    assert found["decision"] == "undecided"
+    assert found["estimate_bps"]["mean"] != 0.0  # the delays did differ
+    assert (found["n"], found["effect_bps"]) == (60, 0.5)
+    assert found["markets"] == ["synthetic-1", "synthetic-2"]
+    assert found["needed_n"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("--a", "cross"), 2, "Missing option '--b'"),
+        (("--a", "cross", "--b", "cross"), 2, "give --tape or --synthetic, one of them; nothing was run"),
+        (("--a", "cross", "--b", "cross", "--tape", "none", "--synthetic", "1h"), 2, "one of them"),
+        (("--a", "cross", "--b", "cross", "--tape", "none"), 1, "none"),
+        (("--a", "cross", "--b", "magic", "--synthetic", "2m"), 1, "there is no policy 'magic'"),
+        (("--a", "cross", "--b", "cross@nope", "--synthetic", "2m"), 1, "nope"),
+        (("--a", "cross", "--b", "cross", "--synthetic", "soon"), 2, "write it like 15s, 500ms or 2m"),
+        (("--a", "cross", "--b", "cross", "--synthetic", "1m", "--markets", "0"), 2, "give 1 to 1000"),
+        (("--a", "cross", "--b", "cross", "--synthetic", "1m", "--effect-bps", "-1"), 2, "must be positive"),
+        (("--a", "cross", "--b", "cross", "--synthetic", "10s"), 1, "too short for a deadline"),
+    ],
+)
+def test_mistakes_are_one_sentence(say: Say, arguments: tuple[str, ...], code: int, sentence: str) -> None:
+    said = say(*arguments)
+    assert said.code == code
+    assert sentence in said.err
+    assert said.out == ""
+    assert "Traceback" not in said.err
