@@ -74,6 +74,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     market_bound_bps     how far from the touch the venue itself lets a MARKET order trade; None: no such bound.
     marks                the venue publishes a mark price, so a parent waits until it is known.
     asks_while_down      cancels and lookups go on while the link is down: they have another way than its pushes.
+    cancels_per_s        how many cancels and amends a second the venue takes; 0: it does not count them.
+    states_positions     the account may hold what we did not trade, and `account` states it: until it has been read no
+                         position is known to be zero.
     book_shows_own       the sizes of its book have our own resting orders in them.
     """
 
@@ -102,6 +105,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     submit_rtt_ns: int = 50_000_000
     cancel_rtt_ns: int = 50_000_000
     book_shows_own: bool = True
+    cancels_per_s: float = 0.0
+    states_positions: bool = False
 
 
 class NewOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True, array_like=True):

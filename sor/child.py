@@ -251,6 +251,8 @@ class Child:
     asked_*         the terms of an amend whose outcome is open; else those in force.
     trades          what was counted, with our mid at that moment; `by_exec` is the place in it by ExecID.
     counted_lots    filled lots as counted: max(sum by ExecID, the floor the venue stated).
+    sum_*           of its trades: lots, lots x ticks, and fees as far as they are known. booked: lots, lots x ticks and
+                    fees as they are in what its symbol has realised.
     expire_ns       when a resting one is to be withdrawn; 0 for one that takes.
     check_ns        when the core should look at it again, 0 for never; `checks` counts the looks since life moved.
     no_amend        an amend was refused, or settled without its own answer: a late answer must not meet another one.
@@ -271,6 +273,7 @@ class Child:
         "alarmed",
         "asked_lots",
         "asked_ticks",
+        "booked",
         "by_exec",
         "cancel_unknown",
         "cancel_wanted",
@@ -302,6 +305,8 @@ class Child:
         "sent_ns",
         "status_hint",
         "stood",
+        "sum_fee_atoms",
+        "sum_lot_ticks",
         "sum_lots",
         "timed_out",
         "told_ns",
@@ -340,6 +345,9 @@ class Child:
         self.pending = _NOTHING_PENDING
         self.by_exec: dict[ExecId, int] = {}
         self.sum_lots = 0
+        self.sum_lot_ticks = 0
+        self.sum_fee_atoms = 0
+        self.booked = (0, 0, 0)
         self.floor_lots = 0
         self.floor_hticks = 0
         self.counted_lots = 0
@@ -424,6 +432,7 @@ class Child:
                 return 0
             self.by_exec[report.exec_id] = len(self.trades)
             self.sum_lots += report.last_lots
+            self.sum_lot_ticks += report.last_lots * report.last_ticks
             self.trades.append((report, mid_hticks))
         elif report.cum_lots > self.floor_lots:
             # Only an end or an answer to a lookup states a total that includes every trade before it; the cumulative

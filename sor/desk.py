@@ -15,11 +15,14 @@ import msgspec
 from sor.adapter import AmendModel, Capabilities, NewOrder, OrderRef, OwnRest, Reach, Request, RequestFailed
 from sor.child import Child, Go, Happened, Life, Pending, Refuse, happened_of
 from sor.commands import Amend, AnyWish, Cancel, Gone, MarkAt, Place, Query, Stand
+from sor.fills import estimated_fee, fee_of, inferred_ticks
 from sor.ids import AccountId, ClOrdId, Symbol, VenueName
 from sor.limits import Limits
 from sor.market import MarketView
 from sor.orders import ExecType, ExecutionReport, OrdStatus, PositionSide, RejectKind, Side
 from sor.parent import Parent
+from sor.realised import Realised
+from sor.tally import Tally
 from sor.units import NS
 
 BookKey = tuple[VenueName, AccountId, Symbol]
@@ -32,18 +35,20 @@ class OwnBook:
     open_lots     what all open orders may still fill, by side.
     positions     signed lots by position side: the venue's word plus our fills since; absent until it has spoken.
     filled_ns     when a fill of ours was counted last.
+    realised      what our own fills have realised, by position side.
     reducing      lots of open reduce-only orders by position side: the shared budget of exits (P1).
     crosser       a parent that waits to take while own opposite orders are withdrawn, by side.
     halted        why nothing may be placed here until somebody has looked, or "".
     rejects       refusals in a row.
     """
 
-    __slots__ = ("crosser", "filled_ns", "halted", "open_lots", "positions", "reducing", "rejects", "rests")
+    __slots__ = ("crosser", "filled_ns", "halted", "open_lots", "positions", "realised", "reducing", "rejects", "rests")
 
     def __init__(self) -> None:
         self.rests: dict[Side, dict[ClOrdId, Child]] = {Side.BUY: {}, Side.SELL: {}}
         self.open_lots: dict[Side, int] = {Side.BUY: 0, Side.SELL: 0}
         self.positions: dict[PositionSide, int] = {}
+        self.realised: dict[PositionSide, Realised] = {}
         self.reducing: dict[PositionSide, int] = {}
         self.crosser: dict[Side, int] = {}
         self.filled_ns = 0
@@ -60,9 +65,11 @@ class VenueState:
 
     here        it came up since this process began; up: and its link stands now, so that orders may be sent.
     identity    of the account whose orders these are, "" while not known.
+    sends       when orders and amends left, withdrawals: cancels and amends, of the last second.
+    withdrawn   how often something was cancelled or amended, traded: how many orders have filled at all.
     """
 
-    __slots__ = ("capabilities", "here", "identity", "sends", "up")
+    __slots__ = ("capabilities", "here", "identity", "sends", "traded", "up", "withdrawals", "withdrawn")
 
     def __init__(self, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
@@ -70,6 +77,9 @@ class VenueState:
         self.here = True
         self.up = True
         self.sends: deque[int] = deque()
+        self.withdrawals: deque[int] = deque()
+        self.withdrawn = Tally()
+        self.traded = Tally()
 
     @property
     def can_ask(self) -> bool:
@@ -78,10 +88,33 @@ class VenueState:
 
     def rate_full(self, now_ns: int, per_s: float) -> bool:
         """Whether another order within this second would exceed `per_s`."""
-        sends = self.sends
-        while sends and now_ns - sends[0] >= NS:
-            sends.popleft()
-        return len(sends) >= per_s
+        return _of_this_second(self.sends, now_ns) >= per_s
+
+    def withdraw_rate_full(self, now_ns: int, per_s: float) -> bool:
+        """Whether as many cancels and amends as `per_s` have left within this second."""
+        return _of_this_second(self.withdrawals, now_ns) >= per_s
+
+    def withdrawing(self, now_ns: int) -> None:
+        """A cancel or an amend leaves."""
+        _of_this_second(self.withdrawals, now_ns)
+        self.withdrawals.append(now_ns)
+        self.withdrawn.add(now_ns)
+
+    def cancels_too_much(self, now_ns: int, limits: Limits) -> bool:
+        """Whether more was cancelled or amended for each order that filled than is allowed, over the limits' window."""
+        if self.withdrawn.fewer_than(limits.cancel_ratio_count_min):
+            return False
+        withdrawn = self.withdrawn.within(limits.cancel_ratio_window_ns, now_ns)
+        if withdrawn < limits.cancel_ratio_count_min:
+            return False
+        return withdrawn > limits.cancel_ratio_max * max(1, self.traded.within(limits.cancel_ratio_window_ns, now_ns))
+
+
+def _of_this_second(times: deque[int], now_ns: int) -> int:
+    """How many of `times` lie within the last second; older ones are forgotten."""
+    while times and now_ns - times[0] >= NS:
+        times.popleft()
+    return len(times)
 
 
 class Effect(msgspec.Struct, frozen=True, gc=False):
@@ -193,7 +226,7 @@ class Desk:
             if child.life is _LIVE:
                 self._send_cancel(child, now_ns, limits)
             elif child.life is _IN_DOUBT:
-                self._cancel_doubted(child)
+                self._cancel_doubted(child, now_ns)
 
     def amend(
         self, parent: Parent, child: Child, *, qty_lots: int, price_ticks: int, now_ns: int, limits: Limits
@@ -204,7 +237,9 @@ class Desk:
         child.reserve_amend(qty_lots=qty_lots, price_ticks=price_ticks)
         child.checks = 0
         child.check_ns = now_ns + limits.ack_timeout_ns
-        self.venues[parent.venue].sends.append(now_ns)
+        venue = self.venues[parent.venue]
+        venue.sends.append(now_ns)
+        venue.withdrawing(now_ns)
         self._enter(parent, child)
         self.out.append(Amend(child.parent_no, child.venue, ref_of(child), qty_lots, price_ticks))
 
@@ -215,9 +250,11 @@ class Desk:
         return can and child.life is _LIVE and not child.no_amend
 
     def _send_cancel(self, child: Child, now_ns: int, limits: Limits) -> None:
-        if not self.venues[child.venue].can_ask:
+        venue = self.venues[child.venue]
+        if not venue.can_ask:
             child.check_ns = now_ns + limits.query_first_ns
             return
+        venue.withdrawing(now_ns)
         child.pending = _CANCEL_PENDING
         child.check_ns = now_ns + limits.ack_timeout_ns
         self.out.append(Cancel(child.parent_no, child.venue, ref_of(child)))
@@ -262,11 +299,13 @@ class Desk:
         """One step of settling an order in doubt: a lookup, and where one was not enough, a cancel by its client id."""
         self._send_query(child, now_ns, limits)
         if child.checks > 1 or child.cancel_wanted:
-            self._cancel_doubted(child)
+            self._cancel_doubted(child, now_ns)
 
-    def _cancel_doubted(self, child: Child) -> None:
+    def _cancel_doubted(self, child: Child, now_ns: int) -> None:
         """Cancel what may be there: it goes, or the refusal is half of a proof that it never arrived."""
-        if not child.cancel_unknown and self.venues[child.venue].can_ask:
+        venue = self.venues[child.venue]
+        if not child.cancel_unknown and venue.can_ask:
+            venue.withdrawing(now_ns)
             child.pending = _CANCEL_PENDING
             self.out.append(Cancel(child.parent_no, child.venue, ref_of(child)))
 
@@ -293,7 +332,11 @@ class Desk:
         if report.venue_order_id and not child.venue_order_id:
             child.venue_order_id = report.venue_order_id
         child.told_ns = report.venue_ns
+        known = child.by_exec.get(report.exec_id) if report.exec_type is _TRADE else None
+        before = None if known is None else child.trades[known][0]
         new_lots = child.count(report, mid_hticks)
+        if new_lots or report.exec_type is _TRADE:
+            self._realise(parent, child, report, before, now_ns)
         happened = happened_of(report, child)
         wanted = child.cancel_wanted
         if report.exec_type is _REPLACED:
@@ -312,12 +355,47 @@ class Desk:
             book = self.book_of(parent)
             book.rejects = 0
             book.filled_ns = now_ns
+            if child.counted_lots == new_lots:
+                self.venues[child.venue].traded.add(now_ns)
             side = parent.order.position_side
             if side in book.positions:
                 book.positions[side] += parent.side * new_lots
             if report.exec_type is _TRADE:
                 self.out.append(MarkAt(parent.no, report.exec_id, now_ns))
         return effect
+
+    def _realise(
+        self, parent: Parent, child: Child, report: ExecutionReport, before: ExecutionReport | None, now_ns: int
+    ) -> None:
+        """Let what an order has filled and paid, as is known now, count in what its symbol has realised.
+
+        before    the same trade as it was told first, None for a new one.
+        """
+        instrument = parent.instrument
+        if report.exec_type is _TRADE:
+            if before is None:
+                child.sum_fee_atoms += fee_of(report, child, instrument)
+            elif before.fee_atoms is None and report.fee_atoms is not None:
+                child.sum_fee_atoms += fee_of(report, child, instrument) - fee_of(before, child, instrument)
+        lot_ticks, fee_atoms = child.sum_lot_ticks, child.sum_fee_atoms
+        inferred = child.counted_lots - child.sum_lots
+        if inferred > 0:
+            ticks = inferred_ticks(child, inferred)
+            lot_ticks += inferred * ticks
+            fee_atoms += estimated_fee(child, inferred, ticks, instrument, is_maker=None)
+        booked = child.booked
+        child.booked = child.counted_lots, lot_ticks, fee_atoms
+        position_side = parent.order.position_side
+        realised = self.book_of(parent).realised.get(position_side)
+        if realised is None:
+            realised = self.book_of(parent).realised[position_side] = Realised()
+        realised.fill(
+            parent.side * (child.counted_lots - booked[0]),
+            parent.side * (lot_ticks - booked[1]),
+            fee_atoms - booked[2],
+            instrument=instrument,
+            now_ns=now_ns,
+        )
 
     def _replaced(self, child: Child, report: ExecutionReport) -> Happened:
         """Terms were confirmed: those asked for, or others, by a venue that may change orders of its own accord."""

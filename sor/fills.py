@@ -51,16 +51,8 @@ def _fill(child: Child, report: ExecutionReport, mid: int, parent_id: ParentId, 
 
 
 def _inferred(child: Child, lots: int, parent_id: ParentId, instrument: Instrument) -> Fill:
-    """The lots that the venue's total proves and no trade report has explained yet.
-
-    Price: what the stated average leaves for them, to the nearest tick; without one, the limit they were sent with, or
-    the touch as the mid at submit gives it.
-    """
-    if child.floor_hticks:
-        known = sum(2 * report.last_ticks * report.last_lots for report, _ in child.trades)
-        ticks = max(1, round((child.floor_hticks * child.floor_lots - known) / (2 * lots)))
-    else:
-        ticks = child.price_ticks or max(1, child.mid_hticks // 2)
+    """The lots that the venue's total proves and no trade report has explained yet."""
+    ticks = inferred_ticks(child, lots)
     estimate, source = _estimate(lots, ticks, instrument, maker=child.order.post_only)
     return Fill(
         parent_id=parent_id,
@@ -81,6 +73,29 @@ def _inferred(child: Child, lots: int, parent_id: ParentId, instrument: Instrume
         slippage_bps=_slippage(child, ticks),
         inferred=True,
     )
+
+
+def inferred_ticks(child: Child, lots: int) -> int:
+    """The price of `lots` > 0 that no trade report has explained yet.
+
+    What the stated average leaves for them, to the nearest tick; without one, the limit they were sent with, or the
+    touch as the mid at submit gives it.
+    """
+    if child.floor_hticks:
+        return max(1, round((child.floor_hticks * child.floor_lots - 2 * child.sum_lot_ticks) / (2 * lots)))
+    return child.price_ticks or max(1, child.mid_hticks // 2)
+
+
+def fee_of(report: ExecutionReport, child: Child, instrument: Instrument) -> int:
+    """The fee of one trade in atoms of the quote: as stated, else estimated from the account's own rate (F2)."""
+    if report.fee_atoms is not None and report.fee_asset in ("", instrument.quote):
+        return report.fee_atoms
+    return estimated_fee(child, report.last_lots, report.last_ticks, instrument, is_maker=report.is_maker)
+
+
+def estimated_fee(child: Child, lots: int, ticks: int, instrument: Instrument, *, is_maker: bool | None) -> int:
+    """Our own estimate of a fee, in atoms; who made the price is what was said, else what was asked for."""
+    return _estimate(lots, ticks, instrument, maker=child.order.post_only if is_maker is None else is_maker)[0]
 
 
 def _estimate(lots: int, ticks: int, instrument: Instrument, *, maker: bool) -> tuple[int, FeeSource]:

@@ -137,6 +137,11 @@ class Instrument(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         """Value of `lots` at `ticks` in quote units, as an estimate for limits."""
         return lots * self.unit_value if self.inverse else lots * ticks * self.unit_value
 
+    def most_lots(self, *, ticks: int, value_max: float) -> int:
+        """The largest order at `ticks` that is worth no more than `value_max` quote units."""
+        lots = int(value_max / self.value(1, ticks))
+        return lots if self.value(lots, ticks) <= value_max else lots - 1
+
     def min_lots_at(self, ticks: int) -> int:
         """Smallest order at `ticks`, in lots, that satisfies both the minimum quantity and the minimum notional."""
         units = self.min_value_units

@@ -86,7 +86,7 @@ def admit(core: Core, order: ParentOrder) -> VenueName | Parent:
             )
     _check_plugins(core, order, instrument)
     if core.mode is TradingMode.HALTED or (core.mode is TradingMode.REDUCE_ONLY and not order.reduce_only):
-        raise CallerError(f"trading is {core.mode.value} (kill switch); nothing was sent")
+        raise CallerError(f"trading is {core.mode.value} (kill switch: {core.mode_reason}); nothing was sent")
     book = core.desk.books.get((instrument.venue, order.account, instrument.symbol))
     if book is not None and book.halted:
         raise VenueFault(
@@ -225,10 +225,10 @@ def preview(core: Core, order: ParentOrder, venue: VenueName, market: MarketView
 
 
 def check_size(core: Core, order: ParentOrder, venue: VenueName, feed: Feed, *, now_ns: int) -> None:
-    """Raises `CallerError` for an admitted order of which no placement would ever pass the risk gate: all too large.
+    """Raises `CallerError` for an admitted order of which no placement would ever pass the risk gate.
 
-    Only what its own policy makes of it counts: what a schedule or the policy slices may be of any size. While its
-    market is not known nobody can tell.
+    What is larger than one order may be is cut, so that is one where even the venue's smallest order is worth too much.
+    While its market is not known nobody can tell.
     """
     instrument = core.instruments[venue, canonical_symbol(order.symbol)]
     params = core.sets[order.param_set or core.default_set].resolve(venue, instrument.symbol, now_ns=now_ns)
@@ -239,9 +239,8 @@ def check_size(core: Core, order: ParentOrder, venue: VenueName, feed: Feed, *, 
     market = feed.view(now_ns)
     if market.trust is Trust.OK and preview(core, order, venue, market, now_ns=now_ns).too_large:
         raise CallerError(
-            f"{order.quantity} {instrument.symbol} is worth about {value:,.0f} {instrument.quote}, {order.policy!r} "
-            f"would place it whole, and risk.order_notional_max allows {most:,.0f} in one order; nothing was sent. "
-            "Spread it over its time with a schedule, or order less"
+            f"{order.quantity} {instrument.symbol} is worth about {value:,.0f} {instrument.quote}, and {venue} takes "
+            f"no order as small as the {most:,.0f} that risk.order_notional_max allows in one; nothing was sent"
         )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import msgspec
 
 from sor.params import Params
-from sor.units import MS
+from sor.units import MS, NS
 
 
 class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -14,7 +16,10 @@ class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     collar_bps             worst price of any taking order, from the touch it saw.
     order_notional_max     of one order, quote units. open_notional_max: of all open orders on one symbol and account.
     position_notional_max  of the position that would result, quote units.
-    orders_per_s_max       per venue.
+    orders_per_s_max       per venue. cancels_per_s_max: cancels and amends, beyond which nothing new rests.
+    cancel_ratio_max       cancels and amends for each order that filled, over cancel_ratio_window_ns and from
+                           cancel_ratio_count_min of them on, beyond which nothing new rests at that venue.
+    daily_loss_max         what our fills may lose on a day of UTC, quote units; infinite where nobody has set it.
     rejects_max            refusals in a row before a parent gives up.
     breaker_rejects        refusals in a row on one symbol, over all parents, before it is halted.
     ack_timeout_ns         an unanswered request is in doubt after this.
@@ -30,6 +35,11 @@ class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     open_notional_max: float
     position_notional_max: float
     orders_per_s_max: float
+    cancels_per_s_max: float
+    cancel_ratio_max: float
+    cancel_ratio_window_ns: int
+    cancel_ratio_count_min: int
+    daily_loss_max: float
     rejects_max: int
     breaker_rejects: int
     ack_timeout_ns: int
@@ -52,13 +62,25 @@ class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 def limits_of(params: Params) -> Limits:
-    """The machine's parameters out of a resolved param-set."""
+    """The machine's parameters out of a resolved param-set.
+
+    A set in an old journal may lack what came later, and its parents are folded as they were: without that limit.
+    """
+
+    def later(param_id: str, without: float) -> float:
+        return params[param_id] if not params.missing((param_id,)) else without
+
     return Limits(
         collar_bps=params["risk.collar_bps"],
         order_notional_max=params["risk.order_notional_max"],
         open_notional_max=params["risk.open_notional_max"],
         position_notional_max=params["risk.position_notional_max"],
         orders_per_s_max=params["risk.orders_per_s_max"],
+        cancels_per_s_max=later("risk.cancels_per_s_max", inf),
+        cancel_ratio_max=later("risk.cancel_ratio_max", inf),
+        cancel_ratio_window_ns=round(later("risk.cancel_ratio_window_s", 0.0) * NS),
+        cancel_ratio_count_min=int(later("risk.cancel_ratio_count_min", 1)),
+        daily_loss_max=later("risk.daily_loss_max", inf),
         rejects_max=int(params["risk.rejects_max"]),
         breaker_rejects=int(params["risk.breaker_rejects"]),
         ack_timeout_ns=round(params["recovery.ack_timeout_ms"] * MS),

@@ -32,7 +32,7 @@ from pydantic import (
 from sor.definition import Unit, family_of
 from sor.ids import Symbol, VenueName
 from sor.instruments import canonical_symbol
-from sor.param_table import ALWAYS, EVERY_REGIME, RESERVED, TABLE, TOGETHER, definition_of
+from sor.param_table import EVERY_REGIME, LIMITS, RESERVED, TABLE, TOGETHER, definition_of
 from sor.param_values import Params
 from sor.regime import THRESHOLDS, Regime
 from sor.units import NS
@@ -211,7 +211,7 @@ class Record(Evidence):
             yield from (f"kind {self.kind} has no {name}" for name in given)
         if self.valid_from and self.valid_until and self.valid_from >= self.valid_until:
             yield "valid_until is not after valid_from"
-        if self.id in ALWAYS and (self.valid_from or self.valid_until):
+        if self.id in LIMITS and (self.valid_from or self.valid_until):
             yield "the machines read it at any time, so it cannot begin or cease to be valid; publish another set"
         if self.id in EVERY_REGIME and self.scope.regime != _ANY:
             yield "it is read outside of decisions, so it cannot differ by regime"
@@ -425,7 +425,7 @@ def _contradictions(records: tuple[Record, ...], common: Evidence) -> Iterator[t
             yield index, f"it stands twice for {record.scope}"
         seen[record.key] = index
     for index, record in enumerate(records):
-        if record.id in ALWAYS and (record.id, _ANY, _ANY, _ANY) not in seen:
+        if record.id in LIMITS and (record.id, _ANY, _ANY, _ANY) not in seen:
             yield index, "the machines read it everywhere, and it stands for no more than a venue, symbol or regime"
         if record.kind in ESTIMATED:
             yield from ((index, wrong) for wrong in _unproven(record, common))

@@ -39,12 +39,18 @@ TABLE: Mapping[str, Definition] = {row.id: row for rows in _GROUPS for row in ro
 
 _MACHINES = ("market", "risk", "recovery", "deadline")
 
-ALWAYS: tuple[str, ...] = (
+IF_GIVEN: tuple[str, ...] = ("risk.daily_loss_max",)
+"""Limits of the machines that nobody needs to have; where they are given they hold like the others."""
+
+LIMITS: tuple[str, ...] = (
     *(param_id for param_id in TABLE if param_id.partition(".")[0] in _MACHINES),
     "placement.collar_bps",
 )
-"""What the machines and the invariants read whichever policy places: no parent is taken in without all of them, and
-no record of them may hold for a time only, as a limit that runs out is no limit."""
+"""What the machines and the invariants read whichever policy places: no record of them may hold for a time only, as a
+limit that runs out is no limit."""
+
+ALWAYS: tuple[str, ...] = tuple(param_id for param_id in LIMITS if param_id not in IF_GIVEN)
+"""Those of them that no parent is taken in without."""
 
 EVERY_REGIME: tuple[str, ...] = tuple(
     param_id for param_id in TABLE if param_id.partition(".")[0] in (*_MACHINES, "regime")

@@ -204,6 +204,7 @@ def _move(
         if budget is None:
             return False
         lots = min(lots, budget + child.leaves_lots)  # what it holds already is in the budget of open exits
+    lots = _fitting(parent, lots, rest.price_ticks, limits)
     denied = deny(
         Proposal(takes=False, lots=lots, ticks=rest.price_ticks),
         parent=parent,
@@ -244,7 +245,7 @@ def _place_all(
     denials: list[Denial] = []
     nothing_to_reduce = False
     for want, lots_wanted in missing:
-        lots = _cut(parent, book, lots_wanted)
+        lots = _cut(parent, book, want, lots_wanted, limits)
         if isinstance(lots, Denial):
             denials.append(lots)
             nothing_to_reduce = lots is Denial.NOTHING_TO_REDUCE and not any(book.reducing.values())
@@ -279,20 +280,47 @@ def _place_all(
     return Carried(placed=placed, takes=takes, cancels=0, denials=tuple(denials), nothing_to_reduce=nothing_to_reduce)
 
 
-def _cut(parent: Parent, book: OwnBook, lots: int) -> int | Denial:
-    """What of a wanted quantity is free, fits the venue's largest order, and is left to reduce."""
-    lots = min(lots, parent.ledger.free_lots, parent.instrument.max_qty_lots or lots)
-    if not parent.order.reduce_only:
+def _cut(parent: Parent, book: OwnBook, want: Placement, lots: int, limits: Limits) -> int | Denial:
+    """What of a wanted quantity is free, is left to reduce, and fits into one order."""
+    lots = min(lots, parent.ledger.free_lots)
+    if parent.order.reduce_only:
+        budget = reducible_lots(parent, book)
+        if budget is None:
+            return Denial.POSITION_UNKNOWN
+        if budget <= 0:
+            return Denial.NOTHING_TO_REDUCE
+        lots = min(lots, budget)
+    return _fitting(parent, lots, _ticks_of(want), limits)
+
+
+def _fitting(parent: Parent, lots: int, ticks: int, limits: Limits) -> int:
+    """What of `lots` one order may hold, by the venue's largest quantity and by our own largest value.
+
+    What is left is placed later, when this has come to an end or the policy wants it, so it is not left too small to be
+    placed. Where not even the venue's smallest order may be that large, nothing is cut: the gate says why.
+    """
+    instrument = parent.instrument
+    if ticks < 1:
+        return lots  # the gate says what is wrong with it
+    most = instrument.most_lots(ticks=ticks, value_max=limits.order_notional_max)
+    if instrument.max_qty_lots:
+        most = min(most, instrument.max_qty_lots)
+    if lots <= most:
         return lots
-    budget = reducible_lots(parent, book)
-    if budget is None:
-        return Denial.POSITION_UNKNOWN
-    return min(lots, budget) if budget > 0 else Denial.NOTHING_TO_REDUCE
+    least = instrument.least_lots(touch_ticks=ticks, reduce_only=parent.order.reduce_only)
+    if most < least:
+        return lots
+    short = least - (lots - most)
+    return most - short if 0 < short <= most - least else most
+
+
+def _ticks_of(want: Placement) -> int:
+    """The price that a placement is valued at: its limit, or the worst that it may take at."""
+    return want.collar_ticks if isinstance(want, Take) else want.price_ticks
 
 
 def _proposal(want: Placement, lots: int) -> Proposal:
-    take = isinstance(want, Take)
-    return Proposal(takes=take, lots=lots, ticks=want.collar_ticks if isinstance(want, Take) else want.price_ticks)
+    return Proposal(takes=isinstance(want, Take), lots=lots, ticks=_ticks_of(want))
 
 
 def foreseen(
@@ -302,7 +330,7 @@ def foreseen(
     book = desk.books.get((parent.venue, parent.order.account, parent.instrument.symbol)) or OwnBook()
     found: list[Denial | None] = []
     for want in decision.placements:
-        lots = _cut(parent, book, want.qty_lots)
+        lots = _cut(parent, book, want, want.qty_lots, limits)
         if isinstance(lots, Denial):
             found.append(lots)
             continue

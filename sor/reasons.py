@@ -48,6 +48,8 @@ class Denial(StrEnum):
     OPEN_NOTIONAL = "open_notional"
     POSITION_NOTIONAL = "position_notional"
     ORDER_RATE = "order_rate"
+    CANCEL_RATE = "cancel_rate"
+    CANCEL_RATIO = "cancel_ratio"
     SELF_TRADE = "self_trade"
     NOTHING_TO_REDUCE = "nothing_to_reduce"
     POSITION_UNKNOWN = "position_unknown"
@@ -75,3 +77,4 @@ class EndReason(StrEnum):
     NOTHING_LEFT_TO_REDUCE = "nothing_left_to_reduce"
     POLICY_FAULT = "policy_fault"
     HALTED = "halted"
+    DAILY_LOSS = "daily_loss"

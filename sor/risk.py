@@ -66,16 +66,33 @@ def deny(
         return Denial.VENUE_DOWN
     if not (proposal.takes or venue.capabilities.post_only):
         return Denial.NOT_SUPPORTED  # without the flag an order that is to rest may take
+    order = parent.order
+    if venue.capabilities.states_positions and not order.reduce_only and order.position_side not in book.positions:
+        return Denial.POSITION_UNKNOWN  # what it would add to is not known, so its limit cannot be kept
     return (
         _price(proposal, parent, market, limits)
         or _size(proposal, parent, book, limits)
         or _own(proposal, parent, book)
-        or (Denial.ORDER_RATE if venue.rate_full(now_ns, _rate(venue, limits)) else None)
+        or _pace(proposal, venue, limits, now_ns)
     )
 
 
-def _rate(venue: VenueState, limits: Limits) -> float:
-    return min(limits.orders_per_s_max, venue.capabilities.orders_per_s)
+def _pace(proposal: Proposal, venue: VenueState, limits: Limits, now_ns: int) -> Denial | None:
+    """How often may we? What rests will have to be withdrawn: where too much is withdrawn already, nothing new rests.
+
+    Cancels themselves never pass here.
+    """
+    capabilities = venue.capabilities
+    if venue.rate_full(now_ns, min(limits.orders_per_s_max, capabilities.orders_per_s)):
+        return Denial.ORDER_RATE
+    if proposal.takes:
+        return None
+    per_s = limits.cancels_per_s_max
+    if capabilities.cancels_per_s:
+        per_s = min(per_s, capabilities.cancels_per_s)
+    if venue.withdraw_rate_full(now_ns, per_s):
+        return Denial.CANCEL_RATE
+    return Denial.CANCEL_RATIO if venue.cancels_too_much(now_ns, limits) else None
 
 
 def _price(proposal: Proposal, parent: Parent, market: MarketView, limits: Limits) -> Denial | None:

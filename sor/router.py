@@ -9,6 +9,8 @@ placed before the outcome of every cancel is known (D4).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
+from math import inf
 from typing import Final
 
 import msgspec
@@ -82,6 +84,7 @@ _LIVE: Final = Life.LIVE
 _IN_DOUBT: Final = Life.IN_DOUBT
 _NOTHING_PENDING: Final = Pending.NONE
 _REPLACED: Final = ExecType.REPLACED
+_TRADE: Final = ExecType.TRADE
 _AMEND_REJECTED: Final = ExecType.AMEND_REJECTED
 _TIMEOUT: Final = Cause.TIMEOUT
 _DEADLINE: Final = Cause.DEADLINE
@@ -123,6 +126,7 @@ class Core:
         self.sets: dict[str, ParamSet] = {}
         self.default_set = ""
         self.mode = TradingMode.ACTIVE
+        self.mode_reason = ""
         self.foreign = 0
         self.now_ns = 0
         self._resolved: dict[tuple[str, VenueName, Symbol], tuple[Params, Limits]] = {}
@@ -227,6 +231,8 @@ class Core:
         for (venue, _, symbol), own in self.desk.books.items():
             if (venue, symbol) == (new.venue, new.symbol):
                 own.positions.clear()
+                for realised in own.realised.values():
+                    realised.relist(old, new)
         for parent in tuple(self.at_work.values()):
             if parent.active and (parent.venue, parent.instrument.symbol) == (new.venue, new.symbol):
                 book = self.desk.book_of(parent)
@@ -296,15 +302,52 @@ class Core:
         if book is None:
             book = self.desk.books[key] = OwnBook()
         book.positions[fact.position_side] = fact.qty_lots
+        realised = book.realised.get(fact.position_side)
+        if realised is not None:
+            realised.bound(fact.qty_lots)
 
     def _mode_set(self, fact: ModeSet) -> None:
-        self.mode = fact.mode
+        self._switch(fact.mode, EndReason.KILL_SWITCH, fact.reason, fact.now_ns)
         if fact.mode is TradingMode.ACTIVE:
+            # Somebody takes responsibility for trading on: the day's loss counts anew from here.
+            for book in self.desk.books.values():
+                for realised in book.realised.values():
+                    realised.atoms = 0
+
+    def _switch(self, mode: TradingMode, why: EndReason, text: str, now_ns: int, *, parent_no: int = 0) -> None:
+        """Move the switch, and end every parent that may not trade on; whoever calls settles parent `parent_no`."""
+        self.mode = mode
+        self.mode_reason = text
+        if mode is TradingMode.ACTIVE:
             return
         for parent in tuple(self.at_work.values()):
-            if parent.active and not (fact.mode is TradingMode.REDUCE_ONLY and parent.order.reduce_only):
-                self._stop(parent, ParentStatus.CANCELED, EndReason.KILL_SWITCH, fact.reason)
-                self._settle(parent, fact.now_ns)
+            if parent.active and not (mode is TradingMode.REDUCE_ONLY and parent.order.reduce_only):
+                self._stop(parent, ParentStatus.CANCELED, why, text)
+                if parent.no != parent_no:
+                    self._settle(parent, now_ns)
+
+    def lost_today(self, parent: Parent, now_ns: int) -> Decimal:
+        """What our fills have lost today on its account, over all symbols of its quote asset; negative for a gain."""
+        lost = Decimal(0)
+        for (venue, account, symbol), book in self.desk.books.items():
+            instrument = self.instruments[venue, symbol]
+            if account == parent.order.account and instrument.quote == parent.instrument.quote:
+                lost -= sum((one.today(instrument, now_ns) for one in book.realised.values()), Decimal(0))
+        return lost
+
+    def _watch_loss(self, parent: Parent, limits: Limits, now_ns: int) -> None:
+        """A loss beyond the day's limit leaves only what reduces; from there somebody has to let trading go on."""
+        most = limits.daily_loss_max
+        if most == inf or self.mode is not TradingMode.ACTIVE:
+            return
+        lost = self.lost_today(parent, now_ns)
+        if lost > most:
+            text = (
+                f"{lost:,.2f} {parent.instrument.quote} were lost today, and risk.daily_loss_max is {most:,.2f}: only "
+                "what reduces goes on, until somebody sets trading active again"
+            )
+            self.out.append(Alarm(parent.no, parent.venue, text, halts=False))
+            self._switch(TradingMode.REDUCE_ONLY, EndReason.DAILY_LOSS, text, now_ns, parent_no=parent.no)
 
     def _halt_lifted(self, fact: HaltLifted) -> None:
         for (venue, _, symbol), book in self.desk.books.items():
@@ -413,6 +456,8 @@ class Core:
                 self._halt(key, parent.no, text, now)
             if parent.ended and parent.open_children:
                 self.at_work[parent.no] = parent  # an order of it has come back to life
+        if report.exec_type is _TRADE or effect.new_lots:
+            self._watch_loss(parent, limits, now)
         if effect.closed:
             self._child_closed(parent, child, now, limits)
         elif effect.new_lots and parent.active:

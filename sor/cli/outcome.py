@@ -130,6 +130,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
                 least = instrument.quantity(instrument.min_qty_lots)
                 value = f"{instrument.min_notional:f} {instrument.quote}"
                 return f"{what} is less than {parent.venue} takes, which is at least {least} and {value}"
+            case EndReason.DAILY_LOSS:
+                return f"too much was lost today{text}"
             case EndReason.HALTED:
                 return f"{parent.instrument.symbol} was halted{text}"
             case EndReason.DENIED | EndReason.POLICY_FAULT | EndReason.KILL_SWITCH | EndReason.COMPLETE | None:

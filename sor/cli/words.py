@@ -20,6 +20,8 @@ LIMITS = {
     Denial.OPEN_NOTIONAL: "risk.open_notional_max",
     Denial.POSITION_NOTIONAL: "risk.position_notional_max",
     Denial.ORDER_RATE: "risk.orders_per_s_max",
+    Denial.CANCEL_RATE: "risk.cancels_per_s_max",
+    Denial.CANCEL_RATIO: "risk.cancel_ratio_max",
 }
 """Which parameter a refusal of the risk gate is about."""
 

@@ -19,6 +19,33 @@ ROWS = (
         "risk.position_notional_max", Unit.QUOTE, "0", "1000000000", "Largest value of the position that would result."
     ),
     number("risk.orders_per_s_max", Unit.PER_S, "0.1", "1000", "Most orders per second to one venue."),
+    number(
+        "risk.cancels_per_s_max",
+        Unit.PER_S,
+        "0.1",
+        "1000",
+        "Cancels and amends per second to one venue beyond which nothing new rests there.",
+    ),
+    number(
+        "risk.cancel_ratio_max",
+        Unit.RATIO,
+        "1",
+        "1000000",
+        "Cancels and amends for each order that filled, beyond which nothing new rests at a venue.",
+    ),
+    number(
+        "risk.cancel_ratio_window_s", Unit.S, "10", "3600", "Over how long they are counted; in steps of ten seconds."
+    ),
+    number(
+        "risk.cancel_ratio_count_min", Unit.COUNT, "1", "1000000", "Fewer cancels and amends than this are no ratio."
+    ),
+    number(
+        "risk.daily_loss_max",
+        Unit.QUOTE,
+        "0",
+        "1000000000",
+        "What our fills may lose on a day of UTC, fees in, before only what reduces goes on. Not given: no limit.",
+    ),
     number("risk.rejects_max", Unit.COUNT, "1", "1000", "Refusals by the venue in a row before a parent gives up."),
     number(
         "risk.breaker_rejects",

@@ -46,6 +46,7 @@ from sor.ids import AccountId, ClOrdId, ClOrdIdCodec, ExecId, ParentId, Symbol, 
 from sor.instruments import Instrument
 from sor.market import Levels, MarketView, Trust
 from sor.orders import ExecType, ExecutionReport, OrdStatus, ParentOrder, PositionSide, RejectKind, Side
+from sor.param_table import IF_GIVEN, TABLE
 from sor.parent import Parent
 from sor.policy import Policy, Schedule
 from sor.recovery import WISHES, fold
@@ -88,6 +89,12 @@ def param_text(values: Mapping[str, str] | None = None, *, without: tuple[str, .
     for record in content["records"]:
         record["value"] = wanted.pop(record["id"], record["value"])
         record["source"] = "test"
+    for param_id in IF_GIVEN:
+        if param_id in wanted:
+            row = TABLE[param_id]
+            bounds = [str(row.low), str(row.high)]
+            record = {"id": param_id, "value": wanted.pop(param_id), "unit": row.unit.value, "bounds": bounds}
+            content["records"].append({**record, "kind": "assumed", "source": "test", "observed": "2026-11-21"})
     assert not wanted, f"no such parameters: {wanted}"
     return json.dumps(content)
 

@@ -173,7 +173,8 @@ class Script:
     def venue(self, words: list[str]) -> None:
         """Before anything else: what the venue can do, and what it lists.
 
-        `window none lag 0s amend yes bound 5 rate 10 reduce none marks yes resizes yes min 5 max 50 worth 1_000`.
+        `window none lag 0s amend yes bound 5 rate 10 cancels 5 reduce none marks yes resizes yes positions stated min 5
+        max 50 worth 1_000`.
         """
         changes: dict[str, object] = {}
         for key, value in pairs(words).items():
@@ -198,6 +199,10 @@ class Script:
                     changes["market_bound_bps"] = float(value)
                 case "rate":
                     changes["orders_per_s"] = float(value)
+                case "cancels":
+                    changes["cancels_per_s"] = float(value)
+                case "positions":
+                    changes["states_positions"] = value == "stated"
                 case "asks":
                     changes["asks_while_down"] = value == "down"
                 case "reduce":

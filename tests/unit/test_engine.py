@@ -554,22 +554,29 @@ async def test_a_preview_costs_the_alternatives_and_sends_nothing(tmp_path: Path
         assert [parent.parent_id for parent in router.parents()] == ["warm"]
 
 
-async def test_an_order_that_no_slice_of_could_ever_be_placed_is_refused_at_the_door(tmp_path: Path) -> None:
-    """250,000 USDT are allowed in one order; a coin costs 60,000."""
-    async with Router(Settings(journal=tmp_path / "j", watch=("BTCUSDT",)), venues=[ladder()]) as router:
+async def test_an_order_of_which_no_part_could_ever_be_placed_is_refused_at_the_door(tmp_path: Path) -> None:
+    """250,000 USDT are allowed in one order; a coin costs 60,000, and the venue takes none below ten."""
+    venue = ladder(lot="10")
+    async with Router(Settings(journal=tmp_path / "j", watch=("BTCUSDT",)), venues=[venue]) as router:
         await until(lambda: router.market("BTCUSDT").trust is Trust.OK)
-        large = order("large", quantity=Decimal(5))
+        large = order("large", quantity=Decimal(10))
         assert router.foresee(large).denials == (Denial.ORDER_NOTIONAL,)
-        with pytest.raises(
-            CallerError, match=r"worth about 300,0\d\d USDT, 'cross' would place it whole, and .* 250,000"
-        ):
+        with pytest.raises(CallerError, match=r"worth about 600,0\d\d USDT, .* no order as small as the 250,000"):
             await router.submit(large)
         assert router.parents() == ()
-        fits = order("fits", quantity=Decimal(4))
-        assert router.foresee(fits).denials == (None,)
-        # Two slices of 150,000 pass; so may one whose position is smaller than what was ordered.
-        await router.submit(order("sliced", quantity=Decimal(5), schedule="twap", schedule_args={"slices": 2.0}))
-        await router.submit(order("exit", quantity=Decimal(5), side=Side.SELL, reduce_only=True))
+
+
+async def test_an_order_worth_more_than_one_may_be_is_placed_in_several(tmp_path: Path) -> None:
+    venue = ladder(**{"ladder.level_lots": "100000"})
+    async with Router(Settings(journal=tmp_path / "j", watch=("BTCUSDT",)), venues=[venue]) as router:
+        await until(lambda: router.market("BTCUSDT").trust is Trust.OK)
+        large = order("large", quantity=Decimal(5), deadline_s=10.0)
+        assert router.foresee(large).denials == (None,)
+        report = await (await router.submit(large)).result()
+        assert report.status is ParentStatus.FILLED
+        sizes = [child.qty_lots for child in router.core.parents[0].children]
+        assert len(sizes) == 2
+        assert sum(sizes) == 5_000
 
 
 async def test_a_market_that_is_not_known_refuses_nobody_at_the_door(tmp_path: Path) -> None:

@@ -174,10 +174,10 @@ def test_the_kill_switch_closes_the_door() -> None:
     entry, leave = parent_order(quantity=Decimal(2)), parent_order(quantity=Decimal(2), reduce_only=True)
     world.post(ModeSet(now_ns=world.now_ns, mode=TradingMode.REDUCE_ONLY, reason="drill"))
     assert admit(world.core, leave) == A
-    with pytest.raises(CallerError, match=r"trading is reduce_only \(kill switch\); nothing was sent"):
+    with pytest.raises(CallerError, match=r"trading is reduce_only \(kill switch: drill\); nothing was sent"):
         admit(world.core, entry)
     world.post(ModeSet(now_ns=world.now_ns, mode=TradingMode.HALTED, reason="drill"))
-    with pytest.raises(CallerError, match=r"trading is halted \(kill switch\); nothing was sent"):
+    with pytest.raises(CallerError, match=r"trading is halted \(kill switch: drill\); nothing was sent"):
         admit(world.core, leave)
 
 

@@ -70,6 +70,8 @@ def capabilities(
         venue_may_reprice=False,
         venue_may_resize=True,  # whether a reduce-only order that is too large is cut or refused is unverified
         orders_per_s=orders_per_s,
+        cancels_per_s=float(endpoints.CANCEL.per_s),
+        states_positions=True,  # a flat one is a row that is absent
         submit_rtt_ns=rtt_ns,
         cancel_rtt_ns=rtt_ns,
     )
