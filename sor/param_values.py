@@ -79,6 +79,11 @@ class Params:
         """Which of `needs` this set does not give here; a parent that needs them is refused with their names."""
         return tuple(param_id for param_id in needs if param_id not in self)
 
+    @property
+    def thresholds(self) -> Thresholds | None:
+        """Where this set's regimes begin; None where it does not say."""
+        return self._thresholds
+
     def regime_of(self, features: Features | None) -> Regime | None:
         """The regime of a moment by this set's thresholds; None without features, or without thresholds."""
         if features is None or self._thresholds is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -18,8 +19,17 @@ from sor.cli.words import moment
 from sor.units import NS
 
 if TYPE_CHECKING:
-    from sor.lab.calibration import Calibration, ImpactLaw, Refusal, SizeCheck
+    from sor.lab.calibration import (
+        Calibration,
+        CalibrationPlan,
+        ImpactLaw,
+        Refusal,
+        RegimeFit,
+        RegimeRefusal,
+        SizeCheck,
+    )
     from sor.params import ParamSet
+    from sor.regime import Thresholds
 
 EXIT_REFUSED = 1
 
@@ -44,6 +54,7 @@ EXIT_REFUSED = 1
 @click.option("--latency", default="5ms", show_default=True, help="Delay of market data, and of orders.")
 @click.option("--base", default="baseline", show_default=True, help="Param-set that gives everything else.")
 @click.option("--param-dir", "param_dirs", multiple=True, type=click.Path(path_type=Path), help=PARAM_DIR_HELP)
+@click.option("--regimes", is_flag=True, help="Fit each market regime of the base by itself too, where that says more.")
 @click.option("--seed", default=3, show_default=True, type=click.IntRange(0), help="Decides when is probed.")
 @click.pass_context
 def calibrate(
@@ -61,6 +72,7 @@ def calibrate(
     latency: str,
     base: str,
     param_dirs: tuple[Path, ...],
+    regimes: bool,
     seed: int,
 ) -> None:
     """Fit fill probability and drift on TAPE..., score them on later time, and publish what the data support.
@@ -81,6 +93,7 @@ def calibrate(
 
     output = ctx.ensure_object(Output)
     set_id = None if out is None else set_name(out)
+    base_set = ParamStore(*param_dirs).get(base, now_ns=time.time_ns())
     from_s, from_share = _when(since, "--from", otherwise=0.0)
     until_s, until_share = _when(until, "--until", otherwise=1.0)
     plan = CalibrationPlan(
@@ -97,7 +110,8 @@ def calibrate(
         latency_ns=0 if latency == "0" else round(seconds(latency) * NS),
         seed=seed,
     )
-    base_set = ParamStore(*param_dirs).get(base, now_ns=time.time_ns())
+    if regimes:
+        plan = msgspec.structs.replace(plan, regimes=_thresholds(base_set, plan))
     with _told(output) as tell:
         tell("reading the tapes")
         found = run([open_whole(path) for path in tapes], plan, tell)
@@ -112,6 +126,19 @@ def calibrate(
         _show(output, found, made[0] if made else None, out)
     if made is None:
         ctx.exit(EXIT_REFUSED)
+
+
+def _thresholds(base: ParamSet, plan: CalibrationPlan) -> Thresholds:
+    """What the base says of regimes where the tapes are from. Raises `CallerError` where it says nothing."""
+    from sor.errors import CallerError
+
+    found = base.resolve(plan.venue, plan.symbol, now_ns=time.time_ns()).thresholds
+    if found is None:
+        raise CallerError(
+            f"{base.set_id} does not say what regimes there are (regime.*); nothing was fitted. Name another --base, "
+            "or leave out --regimes"
+        )
+    return found
 
 
 def _when(text: str | None, what: str, *, otherwise: float) -> tuple[float | None, float]:
@@ -211,6 +238,8 @@ def _show(output: Output, found: Calibration, made: ParamSet | None, out: Path |
                 )
     if found.size is not None:
         out_console.print(_size_told(found.size))
+    for regime in found.regimes:
+        out_console.print(_regime_told(regime))
     out_console.print(_impact_told(found.impact))
     if made is None:
         out_console.print("Nothing was admitted, and nothing was written.")
@@ -236,6 +265,18 @@ def _size_told(size: SizeCheck) -> str:
         f"Orders of {size.lots:,} lots, as many as stand at the touch: {size.observed.mean:.3f} filled by "
         f"{size.horizon_s:g} s where the fit on the smallest says {size.forecast:.3f}; {size.rate_ratio:.2f}{within} "
         "times its rate, 1 where own size counts like the queue ahead"
+    )
+
+
+def _regime_told(one: RegimeFit | RegimeRefusal) -> str:
+    from sor.lab.calibration import RegimeRefusal
+
+    if isinstance(one, RegimeRefusal):
+        return f"The {one.regime} market ({one.probes:,} probes) has no fit of its own: {one.reason}"
+    return (
+        f"The {one.regime} market ({one.probes:,} probes) has a fit of its own: {one.gain:+.4f} "
+        f"[{one.gain_low:+.4f}, {one.gain_high:+.4f}] log-likelihood an order over the whole fit; {one.fitted.fills:,} "
+        f"fills in {one.fitted.blocks} blocks"
     )
 
 
@@ -357,7 +398,7 @@ def _exits_table(found: Calibration) -> Table:
 
 
 def _document(found: Calibration, made: ParamSet | None, out: Path | None) -> dict[str, object]:
-    from sor.lab.calibration import Refusal
+    from sor.lab.calibration import Refusal, RegimeRefusal
 
     fitted = found.fitted
     values = {}
@@ -366,7 +407,7 @@ def _document(found: Calibration, made: ParamSet | None, out: Path | None) -> di
         values = {
             record.id: str(record.value)
             for record in made.records
-            if (record.scope.venue, record.scope.symbol) == (venue, symbol)
+            if (record.scope.venue, record.scope.symbol, record.scope.regime) == (venue, symbol, "*")
         }
     return {
         "plan": found.plan,
@@ -380,6 +421,16 @@ def _document(found: Calibration, made: ParamSet | None, out: Path | None) -> di
         "impact": None if isinstance(found.impact, Refusal) else found.impact,
         "impact_refused": found.impact.reason if isinstance(found.impact, Refusal) else None,
         "size": found.size,
+        "regimes": [
+            {
+                "regime": one.regime,
+                "probes": one.probes,
+                "refused": one.reason if isinstance(one, RegimeRefusal) else None,
+                "gain": None if isinstance(one, RegimeRefusal) else (one.gain, one.gain_low, one.gain_high),
+                "judged": None if isinstance(one, RegimeRefusal) else one.judged,
+            }
+            for one in found.regimes
+        ],
         "broken_identities": [one.horizon_s for one in found.judged if not one.sound],
         "refusals": found.refusals,
         "horizon_s": None if fitted is None else fitted.horizon_s,

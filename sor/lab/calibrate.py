@@ -27,7 +27,6 @@ from sor.errors import CallerError
 from sor.lab.bootstrap import BLOCKS_MIN, difference
 from sor.lab.calibration import (
     EDGES_S,
-    FILLS_MIN,
     Calibration,
     CalibrationPlan,
     DriftJudged,
@@ -36,7 +35,10 @@ from sor.lab.calibration import (
     ModelScore,
     Range,
     Refusal,
+    RegimeFit,
+    RegimeRefusal,
     Support,
+    too_few,
 )
 from sor.lab.calibration_sample import BEYOND_NS, Progress, Sample, draw_sample, effective_fills, known_by, support_of
 from sor.lab.columns import FloatColumn
@@ -44,6 +46,7 @@ from sor.lab.costs import RIDGE, DriftRows, LinearFit, drift_rows, fit_drift, fi
 from sor.lab.fitting import HazardFit, fit_hazard, person_periods
 from sor.lab.model_scores import GROUPS, HAZARD, KAPLAN_MEIER, lifetime_forecasts, model_scores
 from sor.lab.probes import Probes
+from sor.lab.regimes import fit_regimes
 from sor.lab.scores import Forecast, brier_scores, hazard_forecast, log_scores, reliability
 from sor.lab.size_check import check_size
 from sor.lab.strata import counted_fills, exits_of, strata_of
@@ -73,7 +76,7 @@ def calibrate(tapes: Sequence[Tape], plan: CalibrationPlan, progress: Progress) 
     supports = tuple(support_of(sample, horizon_s) for horizon_s in plan.horizons_s)
     known_s = [one.horizon_s for one in supports if one.enough]
     strata = strata_of(sample.probes, sample.fits(plan.horizons_s[0]))
-    refusals = {one.horizon_s: _too_few(one) for one in supports if not one.enough}
+    refusals = {one.horizon_s: too_few(one) for one in supports if not one.enough}
     fitted: Fitted | None = None
     judged: tuple[Judged, ...] = ()
     for support in reversed(supports):
@@ -86,6 +89,9 @@ def calibrate(tapes: Sequence[Tape], plan: CalibrationPlan, progress: Progress) 
         else:
             fitted, judged = attempt
             break
+    regimes: tuple[RegimeFit | RegimeRefusal, ...] = ()
+    if fitted is not None and plan.regimes is not None:
+        regimes = fit_regimes(sample, plan, fitted, attempt=_attempt, progress=progress)
     return Calibration(
         plan=plan,
         tapes=sample.uses,
@@ -99,15 +105,8 @@ def calibrate(tapes: Sequence[Tape], plan: CalibrationPlan, progress: Progress) 
         refusals=tuple(Refusal(horizon_s, reason) for horizon_s, reason in sorted(refusals.items())),
         fitted=fitted,
         impact=fit_law(windows_of(tapes, sample), plan),
+        regimes=regimes,
         size=None if fitted is None else check_size(tapes, sample, plan, fitted, progress),
-    )
-
-
-def _too_few(support: Support) -> str:
-    effective = "" if support.effective is None else f", {support.effective:.0f} effective ones,"
-    return (
-        f"{support.non_overlapping} fills of probes that do not overlap{effective} where {FILLS_MIN} are needed: "
-        "record for longer"
     )
 
 

@@ -13,6 +13,7 @@ from sor.lab.fitting import HazardFit
 from sor.lab.scores import Reliable
 from sor.models.drift import Drift, Markout
 from sor.models.rule import Gap
+from sor.regime import Regime, Thresholds
 
 VERSION = "1"
 """Of the estimator: goes up when the same tapes would give other values."""
@@ -32,6 +33,7 @@ class CalibrationPlan(msgspec.Struct, frozen=True, kw_only=True):
     horizons_s       asked for, among `EDGES_S`, ascending.
     every_s          time between probes; None: so that there are about `_TIMES` over all tapes.
     latency_ns       delay of market data and of orders, each.
+    regimes          where one regime ends and another begins; None: nothing is fitted by regime.
     """
 
     venue: VenueName
@@ -47,6 +49,7 @@ class CalibrationPlan(msgspec.Struct, frozen=True, kw_only=True):
     latency_ns: int = 5_000_000
     inside_ticks: tuple[int, ...] = (0, 1)
     seed: int = 3
+    regimes: Thresholds | None = None
 
 
 class TapeUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +79,15 @@ class Support(msgspec.Struct, frozen=True, kw_only=True):
     def enough(self) -> bool:
         """Whether it reaches `FILLS_MIN` one way or the other."""
         return max(self.non_overlapping, self.effective or 0.0) >= FILLS_MIN
+
+
+def too_few(support: Support) -> str:
+    """Why a horizon without enough support is refused."""
+    effective = "" if support.effective is None else f", {support.effective:.0f} effective ones,"
+    return (
+        f"{support.non_overlapping} fills of probes that do not overlap{effective} where {FILLS_MIN} are needed: "
+        "record for longer"
+    )
 
 
 class ModelScore(msgspec.Struct, frozen=True, kw_only=True):
@@ -245,11 +257,36 @@ class Fitted(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     fills: int
 
 
+class RegimeFit(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A fit for one regime, beside the whole one and up to the same wait.
+
+    probes    of the regime. gain: log-likelihood an order over the whole fit, on the regime's held-out orders, with
+              its interval by block. judged: at the longest wait, as of the whole fit, on the regime's orders.
+    """
+
+    regime: Regime
+    probes: int
+    gain: float
+    gain_low: float
+    gain_high: float | None
+    fitted: Fitted
+    judged: Judged
+
+
+class RegimeRefusal(msgspec.Struct, frozen=True):
+    """A regime without a fit of its own, and why: the whole fit holds in it."""
+
+    regime: Regime
+    probes: int
+    reason: str
+
+
 class Calibration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What came of it.
 
     exits     by stratum and horizon. fitted: None when every horizon was refused.
     impact    the law of impact, or why there is none. size: None where nothing was fitted, or sizes hardly differ.
+    regimes   by regime, where that was asked for.
     """
 
     plan: CalibrationPlan
@@ -263,6 +300,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     fitted: Fitted | None
     impact: ImpactLaw | Refusal
     size: SizeCheck | None
+    regimes: tuple[RegimeFit | RegimeRefusal, ...]
 
     @property
     def admitted(self) -> bool:

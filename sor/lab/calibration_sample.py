@@ -35,6 +35,12 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     cut_ns: IntColumn
     uses: tuple[TapeUse, ...]
 
+    def take(self, chosen: Flags) -> Sample:
+        """Some of the probes."""
+        return Sample(
+            probes=self.probes.take(chosen), tape=self.tape[chosen], cut_ns=self.cut_ns[chosen], uses=self.uses
+        )
+
     @property
     def held(self) -> Flags:
         """(N,) whether each is held out."""

@@ -23,6 +23,9 @@ from sor.lab.likelihood import as_rows, covariance, minimum, sums_by_block
 from sor.models.fill_hazard import EDGES_S, CauseHazard, FillHazard
 from sor.models.survival import CENSORED, FILLED, MOVED_AWAY, Flags, Floats, Ints
 
+_ROUNDING = 1e-12
+"""A deviation of this part of the mean is rounding: the covariate is the same in all rows."""
+
 
 class PersonPeriods(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A row for each bin that each sample was watched in: R rows of N samples, P covariates.
@@ -138,7 +141,7 @@ def _fit_cause(
         )
     bins = int(rows.bin_no.max()) + 1
     middle, scale = rows.covariates.mean(axis=0), rows.covariates.std(axis=0)
-    scale[scale == 0.0] = 1.0
+    scale[scale <= _ROUNDING * np.abs(middle)] = 1.0
     design = (rows.covariates - middle) / scale
     widths_s = np.diff(rows.edges_s)[:bins]
     log_widths = np.log(widths_s)

@@ -10,14 +10,14 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from math import sqrt
 from pathlib import Path
 
 from sor import __version__
 from sor.errors import CallerError
-from sor.lab.calibration import VERSION, Calibration, Fitted, ImpactLaw
+from sor.lab.calibration import VERSION, Calibration, Fitted, ImpactLaw, RegimeFit
 from sor.lab.costs import LinearFit
 from sor.models.covariates import COVARIATES
 from sor.models.drift import DRIFT_COVARIATES, MARKOUT_COVARIATES
@@ -73,7 +73,9 @@ def param_set_of(calibration: Calibration, base: ParamSet, *, set_id: str) -> tu
     day = set_id.partition("/")[2]
     names = ", ".join(f"{tape.name} ({tape.digest})" for tape in calibration.tapes)
     source = f"sor calibrate on {names}, latency {calibration.plan.latency_ns / 1e6:g} ms, {calibration.plan.queue}"
-    ours = [{"source": source, **record, "observed": day, "scope": scope} for record in _all_records(calibration)]
+    ours = [
+        {"source": source, "scope": scope, **record, "observed": day} for record in _all_records(calibration, scope)
+    ]
     keys = [(str(record["id"]), str(scope["venue"]), str(scope["symbol"])) for record in ours]
     kept: list[Json] = [
         record.model_dump(mode="json", exclude_defaults=True)
@@ -122,7 +124,9 @@ def _note(calibration: Calibration, base: ParamSet) -> str:
     plan = calibration.plan
     parts = []
     if calibration.fitted is not None:
-        parts.append(f"fill and drift up to {calibration.fitted.horizon_s:g} s")
+        own = [str(one.regime) for one in calibration.regimes if isinstance(one, RegimeFit)]
+        apart = f", {' and '.join(own)} markets apart," if own else ""
+        parts.append(f"fill and drift up to {calibration.fitted.horizon_s:g} s{apart}")
     if isinstance(calibration.impact, ImpactLaw):
         parts.append(f"impact in {calibration.impact.window_s:g} s")
     what = " and ".join(parts)
@@ -160,11 +164,36 @@ def _tapes(calibration: Calibration) -> Json:
     }
 
 
-def _all_records(calibration: Calibration) -> Iterator[Json]:
+def _all_records(calibration: Calibration, scope: Mapping[str, str]) -> Iterator[Json]:
     if calibration.fitted is not None:
         yield from _records(calibration, calibration.fitted)
+    for one in calibration.regimes:
+        if isinstance(one, RegimeFit):
+            yield from _of_regime(calibration, one, {**scope, "regime": str(one.regime)})
     if isinstance(calibration.impact, ImpactLaw):
         yield from _impact(calibration, calibration.impact)
+
+
+def _of_regime(calibration: Calibration, one: RegimeFit, scope: Json) -> Iterator[Json]:
+    """The records of a regime's own fit; what rests on data says so by itself, as the set's evidence is the whole's.
+
+    The ranges stay the whole's: they say which markets no fit has seen, and a regime is bounded by its thresholds.
+    """
+    evidence: Json = {
+        "method": _HAZARD,
+        "sample_size": one.fitted.fills,
+        "score": {
+            "name": f"right-censored log-likelihood a probe up to {one.fitted.horizon_s:g} s in the {one.regime} "
+            "market, held out; reference: the fit for all regimes",
+            "value": _text(one.judged.log_score),
+            "reference": _text(one.judged.log_score - one.gain),
+        },
+    }
+    for record in _records(calibration, one.fitted):
+        if str(record["id"]).startswith("range."):
+            continue
+        shared = {} if record["kind"] == "assumed" else evidence
+        yield {**shared, **record, "scope": scope}
 
 
 def _impact(calibration: Calibration, law: ImpactLaw) -> Iterator[Json]:

@@ -25,8 +25,11 @@ MOVES = 0.4
 
 
 @cache
-def planted(seconds: int, seed: int = 1, *, turns: float = 1.0) -> Tape:
+def planted(seconds: int, seed: int = 1, *, turns: float = 1.0, tilt: float = 0.0) -> Tape:
     """A one-tick market whose spread is now one, now three ticks, and whose takers are then calm or busy.
+
+    With a `tilt` the touch leans one way or the other: e^(tilt x lean) times as many takers come to each side while the
+    spread is three ticks, and e^(-tilt x lean) times while it is one, with the lean as that side's orders see it.
 
     A taker sweeps the touch of either side, at the rate `CALM` while the spread is one tick and `BUSY` while it is
     three; after the share `turns` of the time it is the other way round. All prices move a tick at the rate `MOVES`.
@@ -35,16 +38,23 @@ def planted(seconds: int, seed: int = 1, *, turns: float = 1.0) -> Tape:
     bid, wide, at_s = 10_000, False, 0.0
     events: list[Book | Print] = []
 
+    sizes = [50, 50]
+
     def book(*, snapshot: bool = True) -> None:
         spread = 3 if wide else 1
         at_ns = round(at_s * NS)
-        events.append(Book(at_ns, {bid: 50, bid - 9: 900}, {bid + spread: 50, bid + 12: 900}, snapshot=snapshot))
+        if tilt:
+            sizes[:] = rng.integers(5, 100, 2).tolist()
+        bids, asks = {bid: sizes[0], bid - 9: 900}, {bid + spread: sizes[1], bid + 12: 900}
+        events.append(Book(at_ns, bids, asks, snapshot=snapshot))
 
     book()
     next_turn = 0.0
     while at_s < seconds:
         busy = wide == (at_s < turns * seconds)
         rates = np.array([BUSY if busy else CALM, BUSY if busy else CALM, MOVES])
+        of_asks = (1.0 if wide else -1.0) * (sizes[1] - sizes[0]) / (sizes[1] + sizes[0])
+        rates[:2] *= np.exp(tilt * np.array([of_asks, -of_asks]))
         at_s += rng.exponential(1 / rates.sum())
         if at_s >= next_turn:
             wide, next_turn = not wide, at_s + rng.exponential(12.0)
