@@ -17,7 +17,7 @@ import msgspec
 from sor.ids import ClOrdId, ClOrdIdCodec, Symbol, VenueName, VenueOrderId
 from sor.instruments import Instrument
 from sor.market import MarketEvent, MarketView
-from sor.orders import ExecutionReport, OrdType, PositionSide, Side, Tif
+from sor.orders import AccountFill, ExecutionReport, OrdType, PositionSide, Side, Tif
 from sor.revisit import Revisit
 
 
@@ -274,8 +274,12 @@ class VenueAdapter(Protocol):
     async def open_orders(self) -> tuple[OpenOrder, ...]:
         """Every live order of the account, also those that are not ours. Raises `NotSent` or `InDoubt`."""
 
-    async def fills_since(self, venue_ns: int) -> tuple[ExecutionReport, ...]:
-        """TRADE reports of the account from `venue_ns` on, oldest first. Raises `NotSent` or `InDoubt`."""
+    async def fills_since(self, venue_ns: int) -> tuple[AccountFill, ...]:
+        """Trades of the account from `venue_ns` on, whoever's, oldest first. Raises `NotSent` or `InDoubt`.
+
+        `exec_id` is the same each time, and need not be that of the reports. Where `Capabilities.fills_lookup` is False
+        it is not called.
+        """
 
     async def account(self) -> AccountState:
         """Equity and positions. Raises `NotSent` or `InDoubt`."""

@@ -12,40 +12,30 @@ from decimal import Decimal
 import anyio
 import msgspec
 
-from sor.adapter import AccountState, DeadMan, OpenOrder, OrderRef, VenueAdapter
+from sor.adapter import AccountState, DeadMan, OpenOrder, VenueAdapter
 from sor.child import Child
 from sor.commands import Alarm
 from sor.dispatch import Dispatcher
 from sor.errors import CallerError, InDoubt, NotSent, SorError, VenueFault
-from sor.events import PositionKnown
-from sor.ids import ClOrdId, StrategyId, Symbol, VenueName
+from sor.ids import StrategyId, Symbol, VenueName
 from sor.instruments import canonical_symbol
 from sor.leverage import LeverageClaims
-from sor.orders import PositionSide
 from sor.parent import Parent
+from sor.reconciliation import Reconciled, Reconciler
 from sor.refresh import Refresh
 from sor.router import Core
 from sor.settings import Settings
 from sor.units import NS
 
-POSITION_QUIET_NS = 5 * NS
-"""A venue's word on a position counts where no fill of ours is younger than this: account reads lag behind fills."""
 POSITION_RETRY_S = 1.0
 """Positions that could not be read at all are asked for again after this."""
+POSITION_AGAIN_S = 5.1
+"""Positions that differ from ours are asked for again after this: one reading alone does not count."""
+ROUND_GAP_S = 5.0
+"""A venue that comes and goes is not reconciled more often than this."""
 _UNANSWERED = (CallerError, NotSent, InDoubt, VenueFault)
 """What a question may end with instead of an answer. A refusal is one of them: a venue that refuses a question now (a
 clock that was set, a setting in progress, a key without a right) is asked again later, and nobody is stopped by it."""
-
-
-class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reconciliation found: our live orders, strays, which were canceled, and how many are others'.
-
-    A stray carries our mark, and yet nobody works it: it is not in our journal, or was over before the venue was asked.
-    """
-
-    ours: tuple[ClOrdId, ...]
-    strays: tuple[ClOrdId, ...]
-    foreign: int
 
 
 class Books(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,59 +102,56 @@ class Caretaker:
         self._listener = listener
         self._refreshes = {adapter.name: Refresh() for adapter in self._adapters}
         self._pokes = {adapter.name: anyio.Event() for adapter in self._adapters}
+        self._returned = anyio.Event()
+        self._reconciler = Reconciler(core, dispatcher, settings=settings)
         self._claims = LeverageClaims(core)
         self._locks: dict[tuple[VenueName, Symbol], anyio.Lock] = {}
         self._clamped: dict[tuple[VenueName, Symbol], tuple[Decimal, int]] = {}
 
-    # --- open orders --------------------------------------------------------------------------------------------
+    # --- reconciliation -----------------------------------------------------------------------------------------
+
+    async def meet(self, adapter: VenueAdapter) -> Reconciled:
+        """Set a venue's open orders beside ours before anything else is done there.
+
+        Raises     `CallerError` where orders of another journal rest and nobody has said what they are; `NotSent` or
+                   `InDoubt` when it cannot be asked. Nothing was sent then.
+        """
+        return await self._reconciler.orders(adapter, starting=True)
 
     async def reconcile(self, symbol: str | None = None) -> Reconciled:
-        """Set the venues' open orders beside ours: strays of our own epoch are canceled, others are not touched.
+        """Set the venues' open orders and fills beside ours: strays are canceled, others are not touched.
 
-        symbol     only this one, in any spelling. Raises `NotSent` or `InDoubt` when a venue cannot be asked.
+        symbol     open orders of this one only, in any spelling. Raises `NotSent` or `InDoubt` when a venue cannot be
+                   asked.
         """
-        core = self._core
         wanted = None if symbol is None else canonical_symbol(symbol)
-        ours: list[ClOrdId] = []
-        strays: list[ClOrdId] = []
-        foreign = 0
-        for adapter in self._adapters:
-            codec = adapter.capabilities.client_ids
-            asked_ns = self._now()
-            working = {child.order.cl_ord_id for child in open_children(core)}
-            for order in await adapter.open_orders():
-                if wanted is not None and order.symbol != wanted:
-                    continue
-                child = core.desk.children.get(order.cl_ord_id)
-                owned = codec.decode(order.cl_ord_id)
-                if child is not None and child.venue != adapter.name:
-                    child = None
-                if child is not None and (order.cl_ord_id in working or child.sent_ns >= asked_ns):
-                    ours.append(order.cl_ord_id)
-                elif child is not None or (owned is not None and owned.epoch == core.desk.epoch):
-                    # Turns were lost with the power, or the venue took back an end that it had told.
-                    strays.append(order.cl_ord_id)
-                    adapter.cancel(
-                        OrderRef(cl_ord_id=order.cl_ord_id, symbol=order.symbol, venue_order_id=order.venue_order_id)
-                    )
-                else:
-                    foreign += 1
-        return Reconciled(ours=tuple(ours), strays=tuple(strays), foreign=foreign)
+        return all_of([await self._reconcile(adapter, wanted) for adapter in self._adapters])
+
+    async def _reconcile(self, adapter: VenueAdapter, wanted: Symbol | None) -> Reconciled:
+        found = await self._reconciler.orders(adapter, wanted)
+        await self._reconciler.fills(adapter)
+        return found
+
+    def came_back(self) -> None:
+        """A venue's link stands again: what was missed meanwhile is looked for soon."""
+        self._returned.set()
 
     async def keep_reconciled(self) -> None:
-        """Go on setting the venues' open orders beside ours; one that cannot be asked is asked again next time."""
+        """Go on setting the venues' books beside ours; one that cannot be asked is asked again next time."""
+        every_s = self._settings.reconcile_s
         while True:
-            await anyio.sleep(self._settings.reconcile_s)
+            await anyio.sleep(min(ROUND_GAP_S, every_s) if every_s else ROUND_GAP_S)
+            with anyio.move_on_after(max(0.0, every_s - ROUND_GAP_S) if every_s else None):
+                await self._returned.wait()
+            self._returned = anyio.Event()
             if self._dispatcher.fault is not None:
                 return
-            try:
-                found = await self.reconcile()
-            except _UNANSWERED as error:
-                self._alarm(Alarm(0, VenueName(""), f"open orders were not reconciled: {error}", halts=False))
-                continue
-            if found.strays:
-                text = f"{len(found.strays)} stray orders of our mark are withdrawn: {', '.join(found.strays)}"
-                self._alarm(Alarm(0, VenueName(""), text, halts=False))
+            for adapter in self._adapters:
+                try:
+                    await self._reconcile(adapter, None)
+                except _UNANSWERED as error:
+                    text = f"open orders and fills were not reconciled: {error}"
+                    self._alarm(Alarm(0, adapter.name, text, halts=False))
 
     # --- dead-man's switches ------------------------------------------------------------------------------------
 
@@ -204,7 +191,7 @@ class Caretaker:
     # --- positions ----------------------------------------------------------------------------------------------
 
     async def learn_positions(self, adapter: VenueAdapter) -> bool:
-        """Take the venue's word on positions where nothing of ours can have changed them lately (R5).
+        """Set the venue's word on positions beside ours (R5).
 
         Returns    whether it could be read; where it could not, reduce-only parents wait.
         """
@@ -212,51 +199,27 @@ class Caretaker:
         books = await read_books(adapter, orders=False)
         if books.account is None:
             return False
-        self._take_positions(adapter, books.account, asked_ns)
+        await self._take_positions(adapter, books.account, asked_ns)
         return True
 
-    def _take_positions(self, adapter: VenueAdapter, account: AccountState, asked_ns: int) -> None:
-        """Set the positions that were asked for at `asked_ns` beside ours."""
-        still_ns = asked_ns - POSITION_QUIET_NS
-        stated = {(position.symbol, position.position_side): position.qty_lots for position in account.positions}
-        modes = adapter.capabilities.position_modes
-        for venue, symbol in tuple(self._core.instruments):
-            book = self._core.desk.books.get((venue, self._settings.account, symbol))
-            if venue != adapter.name or not (book is None or book.still_since(still_ns)):
-                continue
-            for side in PositionSide:
-                lots = stated.get((symbol, side), 0)
-                known = None if book is None else book.positions.get(side)
-                if side in modes and known != lots:
-                    self._take_position(adapter.name, symbol, side, lots=lots, known=known)
-
-    def _take_position(
-        self, venue: VenueName, symbol: Symbol, side: PositionSide, *, lots: int, known: int | None
-    ) -> None:
-        if known is not None:
-            text = (
-                f"{symbol} on {venue}: the venue has {lots} lots, with our fills it should be {known}. Somebody else "
-                "traded there, or it was liquidated; the venue's word counts from now on"
-            )
-            self._alarm(Alarm(0, venue, text, halts=False))
-        if self._dispatcher.fault is not None:
-            raise self._dispatcher.fault
-        self._dispatcher.post(
-            PositionKnown(
-                now_ns=self._now(),
-                venue=venue,
-                account=self._settings.account,
-                symbol=symbol,
-                position_side=side,
-                qty_lots=lots,
-            )
-        )
+    async def _take_positions(self, adapter: VenueAdapter, account: AccountState, asked_ns: int) -> None:
+        try:
+            await self._reconciler.positions(adapter, account, asked_ns)
+        except _UNANSWERED as error:
+            text = f"positions differ from what fills make them, and the fills could not be read: {error}"
+            self._alarm(Alarm(0, adapter.name, text, halts=False))
 
     async def keep_positions(self, adapter: VenueAdapter, learned: bool) -> None:
-        """Go on setting the venue's positions beside ours, sooner as long as nothing could be read at all."""
+        """Go on setting the venue's positions beside ours, sooner as long as nothing could be read, or they differ."""
         every_s = self._settings.positions_s
-        while every_s or not learned:
-            await anyio.sleep(every_s if learned else min(POSITION_RETRY_S, every_s or POSITION_RETRY_S))
+        while every_s or not learned or self._reconciler.differs(adapter.name):
+            if not learned:
+                pause_s = POSITION_RETRY_S
+            elif self._reconciler.differs(adapter.name):
+                pause_s = POSITION_AGAIN_S
+            else:
+                pause_s = every_s
+            await anyio.sleep(min(pause_s, every_s or pause_s))
             if self._dispatcher.fault is not None:
                 return
             learned = await self.learn_positions(adapter) or learned
@@ -294,13 +257,9 @@ class Caretaker:
                 text = f"the account could not be read after fills, and is not tried again: {books.failures[0]}"
                 self._alarm(Alarm(0, adapter.name, text, halts=False))
             return
-        self._take_positions(adapter, books.account, asked_ns)
-        later: dict[Symbol, int] = {}
-        for symbol in symbols:
-            own = self._core.desk.books.get((adapter.name, self._settings.account, symbol))
-            if own is not None and own.filled_ns >= asked_ns - POSITION_QUIET_NS:
-                later[symbol] = own.filled_ns + POSITION_QUIET_NS + 1
-        refresh.done(self._now(), later=later)
+        await self._take_positions(adapter, books.account, asked_ns)
+        again = {symbol: self._reconciler.again_ns(adapter.name, symbol, asked_ns) for symbol in symbols}
+        refresh.done(self._now(), later={symbol: at_ns for symbol, at_ns in again.items() if at_ns is not None})
 
     # --- leverage -----------------------------------------------------------------------------------------------
 
@@ -361,6 +320,16 @@ class Caretaker:
 
     def _now(self) -> int:
         return self._dispatcher.scheduler.now_ns()
+
+
+def all_of(found: Sequence[Reconciled]) -> Reconciled:
+    """What was found at several venues, together."""
+    return Reconciled(
+        ours=tuple(cl_ord_id for one in found for cl_ord_id in one.ours),
+        strays=tuple(cl_ord_id for one in found for cl_ord_id in one.strays),
+        foreign=sum(one.foreign for one in found),
+        neighbours=tuple(cl_ord_id for one in found for cl_ord_id in one.neighbours),
+    )
 
 
 def open_children(core: Core) -> Iterator[Child]:

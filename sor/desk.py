@@ -15,8 +15,9 @@ import msgspec
 from sor.adapter import AmendModel, Capabilities, NewOrder, OrderRef, OwnRest, Reach, Request, RequestFailed
 from sor.child import Child, Go, Happened, Life, Pending, Refuse, happened_of
 from sor.commands import Amend, AnyWish, Cancel, Gone, MarkAt, Place, Query, Stand
+from sor.events import FlowCause
 from sor.fills import estimated_fee, fee_of, inferred_ticks
-from sor.ids import AccountId, ClOrdId, Symbol, VenueName
+from sor.ids import AccountId, ClOrdId, Symbol, VenueName, VenueOrderId
 from sor.limits import Limits
 from sor.market import MarketView
 from sor.orders import ExecType, ExecutionReport, OrdStatus, PositionSide, RejectKind, Side
@@ -33,7 +34,8 @@ class OwnBook:
 
     rests         live or possibly live resting orders by side.
     open_lots     what all open orders may still fill, by side.
-    positions     signed lots by position side: the venue's word plus our fills since; absent until it has spoken.
+    positions     signed lots by position side: baseline, our fills since, foreign flows; absent until the venue has
+                  spoken. baselines: what it said, and when. flows: net foreign lots since then, by side and cause.
     filled_ns     when a fill of ours was counted last.
     realised      what our own fills have realised, by position side.
     reducing      lots of open reduce-only orders by position side: the shared budget of exits (P1).
@@ -42,18 +44,57 @@ class OwnBook:
     rejects       refusals in a row.
     """
 
-    __slots__ = ("crosser", "filled_ns", "halted", "open_lots", "positions", "realised", "reducing", "rejects", "rests")
+    __slots__ = (
+        "baselines",
+        "crosser",
+        "filled_ns",
+        "flows",
+        "halted",
+        "open_lots",
+        "positions",
+        "realised",
+        "reducing",
+        "rejects",
+        "rests",
+    )
 
     def __init__(self) -> None:
         self.rests: dict[Side, dict[ClOrdId, Child]] = {Side.BUY: {}, Side.SELL: {}}
         self.open_lots: dict[Side, int] = {Side.BUY: 0, Side.SELL: 0}
         self.positions: dict[PositionSide, int] = {}
         self.realised: dict[PositionSide, Realised] = {}
+        self.baselines: dict[PositionSide, tuple[int, int]] = {}
+        self.flows: dict[tuple[PositionSide, FlowCause], int] = {}
         self.reducing: dict[PositionSide, int] = {}
         self.crosser: dict[Side, int] = {}
         self.filled_ns = 0
         self.halted = ""
         self.rejects = 0
+
+    def base(self, side: PositionSide, lots: int, now_ns: int) -> None:
+        """The venue has spoken: flows count from here."""
+        self.positions[side] = lots
+        self.baselines[side] = lots, now_ns
+        self.flows = {key: net for key, net in self.flows.items() if key[0] is not side}
+        self._bound(side)
+
+    def move(self, side: PositionSide, cause: FlowCause, lots: int) -> None:
+        """A foreign flow of signed lots, of a position that is known."""
+        self.positions[side] += lots
+        self.flows[side, cause] = self.flows.get((side, cause), 0) + lots
+        self._bound(side)
+
+    def _bound(self, side: PositionSide) -> None:
+        """What of our own fills is not there any more has no result of ours."""
+        realised = self.realised.get(side)
+        if realised is not None:
+            realised.bound(self.positions[side])
+
+    def forget_positions(self) -> None:
+        """What was known of them means something else now: the venue has to speak anew."""
+        self.positions.clear()
+        self.baselines.clear()
+        self.flows.clear()
 
     def still_since(self, since_ns: int) -> bool:
         """Whether nothing of ours is open here, and nothing has filled from `since_ns` on."""
@@ -67,9 +108,10 @@ class VenueState:
     identity    of the account whose orders these are, "" while not known.
     sends       when orders and amends left, withdrawals: cancels and amends, of the last second.
     withdrawn   how often something was cancelled or amended, traded: how many orders have filled at all.
+    orders      ours, by the venue's ids as far as they are known: some of its books name orders by nothing else.
     """
 
-    __slots__ = ("capabilities", "here", "identity", "sends", "traded", "up", "withdrawals", "withdrawn")
+    __slots__ = ("capabilities", "here", "identity", "orders", "sends", "traded", "up", "withdrawals", "withdrawn")
 
     def __init__(self, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
@@ -80,6 +122,7 @@ class VenueState:
         self.withdrawals: deque[int] = deque()
         self.withdrawn = Tally()
         self.traded = Tally()
+        self.orders: dict[VenueOrderId, Child] = {}
 
     @property
     def can_ask(self) -> bool:
@@ -269,6 +312,17 @@ class Desk:
                 child.early_queries += 1
             self.out.append(Query(child.parent_no, child.venue, ref_of(child)))
 
+    def look_up(self, child: Child, now_ns: int, limits: Limits) -> None:
+        """The venue's books say something else of it than it has told: ask, also about one that is over.
+
+        What is in doubt is being looked up already, and what has just been sent is young.
+        """
+        if child.life is _LIVE:
+            child.unseen = True
+            self._send_query(child, now_ns, limits)
+        elif child.closed and self.venues[child.venue].can_ask:
+            self.out.append(Query(child.parent_no, child.venue, ref_of(child)))
+
     # --- time -----------------------------------------------------------------------------------------------------
 
     def tend(self, parent: Parent, child: Child, now_ns: int, limits: Limits) -> None:
@@ -331,6 +385,7 @@ class Desk:
             return Effect(new_lots=0, closed=False, fault=self._refused(child, broken), life_moved=False)
         if report.venue_order_id and not child.venue_order_id:
             child.venue_order_id = report.venue_order_id
+            self.venues[child.venue].orders[report.venue_order_id] = child
         child.told_ns = report.venue_ns
         known = child.by_exec.get(report.exec_id) if report.exec_type is _TRADE else None
         before = None if known is None else child.trades[known][0]

@@ -89,7 +89,10 @@ class Recorder(Protocol):
 
 
 class Dispatcher:
-    """Core, journal, venues and feeds of one router."""
+    """Core, journal, venues and feeds of one router.
+
+    back    told when a venue that was away is there again, after the core.
+    """
 
     def __init__(
         self,
@@ -100,6 +103,7 @@ class Dispatcher:
         tell: Callable[[Happening], None] | None = None,
         alarm: Callable[[Alarm], None] | None = None,
         stopped: Callable[[JournalFault], None] | None = None,
+        back: Callable[[], None] | None = None,
         horizons_ns: tuple[int, ...] = HORIZONS_NS,
     ) -> None:
         self.core = core
@@ -111,6 +115,7 @@ class Dispatcher:
         self._tell = tell
         self._alarm = alarm
         self._stopped = stopped
+        self._back = back
         self._horizons_ns = horizons_ns
         self._feeds: dict[tuple[VenueName, Symbol], Feed] = {}
         self._live: dict[tuple[VenueName, Symbol], LiveFeed] = {}
@@ -199,7 +204,7 @@ class Dispatcher:
             return
         now = self.scheduler.now_ns()
         if up:
-            self._away.pop(adapter.name, None)
+            was_away = self._away.pop(adapter.name, None) is not None
             self.post(
                 VenueUp(
                     now_ns=now,
@@ -208,6 +213,8 @@ class Dispatcher:
                     identity=identity_of(adapter),
                 )
             )
+            if was_away and self._back is not None:
+                self._back()
         else:
             since_ns = self._away[adapter.name][0] if adapter.name in self._away else 0
             self._away[adapter.name] = since_ns or now, reason

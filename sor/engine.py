@@ -26,8 +26,7 @@ import msgspec
 
 from sor import __version__
 from sor.adapter import AccountState, Keyed, Selective, Situated, VenueAdapter
-from sor.caretaker import Caretaker, Listener, open_children
-from sor.caretaker import Reconciled as Reconciled
+from sor.caretaker import Caretaker, Listener, all_of, open_children
 from sor.child import Life
 from sor.clock import LoopScheduler
 from sor.commands import Alarm, Happening
@@ -68,6 +67,7 @@ from sor.params import Adopted, ParamStore, Refused
 from sor.parent import Parent
 from sor.plugins import Plugins
 from sor.policy import Decision
+from sor.reconciliation import Reconciled as Reconciled
 from sor.records import receipt_of
 from sor.recovery import fold
 from sor.router import Core
@@ -178,6 +178,7 @@ class Router:
             tell=self._tell,
             alarm=self._alarms.append,
             stopped=self._give_up,
+            back=self._came_back,
         )
         care = self._caretaker = Caretaker(
             self.core,
@@ -208,10 +209,12 @@ class Router:
                     )
         tasks.start_soon(scheduler.run)
         learned: dict[VenueName, bool] = {}
+        met: list[Reconciled] = []
         for adapter, sink in zip(self._adapters, sinks, strict=True):
             await adapter.connect(sink, scheduler)
             self._connected.append(adapter)
             self._check_account(adapter)
+            met.append(await care.meet(adapter))
             if settings.dead_man_s:
                 await care.arm_dead_man(adapter)
                 self._care_by(tasks, partial(care.keep_dead_man, adapter))
@@ -219,14 +222,13 @@ class Router:
         for spelling in settings.watch:
             instrument = self._watched(spelling)
             dispatcher.feed(instrument.venue, instrument.symbol)
-        self.recovered = await care.reconcile()
+        self.recovered = all_of(met)
         await self._see_what_rests(dispatcher)
         for adapter in self._adapters:
             dispatcher.connected(adapter)
             self._care_by(tasks, partial(care.keep_refreshed, adapter))
             self._care_by(tasks, partial(care.keep_positions, adapter, learned[adapter.name]))
-        if settings.reconcile_s:
-            self._care_by(tasks, care.keep_reconciled)
+        self._care_by(tasks, care.keep_reconciled)
         if settings.params_poll_s:
             tasks.start_soon(self._watch_params)
 
@@ -481,9 +483,10 @@ class Router:
         self._listener = listener
 
     async def reconcile(self, symbol: str | None = None) -> Reconciled:
-        """Set the venues' open orders beside ours: strays of our own epoch are canceled, others are not touched.
+        """Set the venues' open orders and fills beside ours: strays are canceled, others are not touched.
 
-        symbol     only this one, in any spelling. Raises `NotSent` or `InDoubt` when a venue cannot be asked.
+        symbol     open orders of this one only, in any spelling.
+        Raises     `NotSent` or `InDoubt` when a venue cannot be asked.
         """
         self._running()
         return await self._care.reconcile(symbol)
@@ -529,6 +532,9 @@ class Router:
             self._at_work.pop(parent.no, None)
             if not self._ended or self._ended[-1] is not handle:
                 self._ended.append(handle)
+
+    def _came_back(self) -> None:
+        self._care.came_back()
 
     def _give_up(self, fault: JournalFault) -> None:
         """Nothing more will be heard of any parent: whoever waits for one is told why."""

@@ -11,10 +11,10 @@ from enum import StrEnum
 import msgspec
 
 from sor.adapter import Capabilities, RequestFailed
-from sor.ids import AccountId, ClOrdId, ExecId, Symbol, VenueName
+from sor.ids import AccountId, ClOrdId, ExecId, Symbol, VenueName, VenueOrderId
 from sor.instruments import Instrument
 from sor.market import MarketView
-from sor.orders import ExecutionReport, Intent, ParentOrder, PositionSide
+from sor.orders import ExecutionReport, Intent, ParentOrder, PositionSide, Side
 from sor.snapshot import Cause
 
 
@@ -66,13 +66,92 @@ class VenueDown(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag=
 
 
 class PositionKnown(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="position"):
-    """The venue's word on a position, signed lots; taken while none of our orders could change it."""
+    """The baseline of a position, signed lots: the venue's word, taken while none of our orders could change it."""
 
     venue: VenueName
     account: AccountId
     symbol: Symbol
     position_side: PositionSide
     qty_lots: int
+
+
+class Reading(StrEnum):
+    """Which of the venue's books was read."""
+
+    OPEN_ORDERS = "open_orders"
+    FILLS = "fills"
+    POSITIONS = "positions"
+
+
+class FlowCause(StrEnum):
+    """What moved a position, other than an order of a parent of this journal (R5)."""
+
+    STRAY = "stray"
+    """An order that carries this journal's mark and that the journal does not know."""
+    NEIGHBOUR = "neighbour"
+    """An order that carries another journal's mark."""
+    MANUAL = "manual"
+    """An order without a mark: somebody's hand, or another program."""
+    LIQUIDATION = "liquidation"
+    ADL = "adl"
+    UNEXPLAINED = "unexplained"
+    """The venue states it twice, and no trade that it tells of accounts for it."""
+
+
+class ForeignTrade(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One trade of the account that no parent of ours made; `venue_ns` is the venue's clock."""
+
+    exec_id: ExecId
+    cl_ord_id: ClOrdId
+    venue_order_id: VenueOrderId
+    side: Side
+    lots: int
+    ticks: int
+    venue_ns: int
+
+
+class PositionMoved(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="moved"):
+    """A foreign flow: what one reading tells of one cause that moved a position.
+
+    qty_lots    signed. trades: what it consists of, each told once for ever; none for UNEXPLAINED.
+    """
+
+    venue: VenueName
+    account: AccountId
+    symbol: Symbol
+    position_side: PositionSide
+    cause: FlowCause
+    by: Reading
+    qty_lots: int
+    trades: tuple[ForeignTrade, ...] = ()
+
+
+class StrayFound(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="stray"):
+    """An order rests that carries a mark which is ours to close, and nobody here works it."""
+
+    venue: VenueName
+    symbol: Symbol
+    cl_ord_id: ClOrdId
+    venue_order_id: VenueOrderId
+    side: Side
+    price_ticks: int
+    leaves_lots: int
+
+
+class NeighbourFound(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="neighbour"):
+    """Orders rest that carry the mark of another journal, which may have a router of its own."""
+
+    venue: VenueName
+    epoch: int
+    cl_ord_ids: tuple[ClOrdId, ...]
+
+
+class Contradicted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="contradicted"):
+    """The venue's books say something else of an order of ours than has been told of it: it is looked up."""
+
+    cl_ord_id: ClOrdId
+    by: Reading
+    text: str
 
 
 class Submitted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="submit"):
@@ -188,6 +267,10 @@ AnyFact = (
     | VenueUp
     | VenueDown
     | PositionKnown
+    | PositionMoved
+    | StrayFound
+    | NeighbourFound
+    | Contradicted
     | Submitted
     | Looked
     | Reported

@@ -165,6 +165,32 @@ class ExecutionReport(msgspec.Struct, frozen=True, gc=False, kw_only=True, array
     text: str = ""
 
 
+class FillCause(StrEnum):
+    """Why an account traded, by the venue's own marking."""
+
+    ORDER = "order"
+    LIQUIDATION = "liquidation"
+    ADL = "adl"
+    """Auto-deleveraging: the venue closed a position that was in profit against one that it had to liquidate."""
+
+
+class AccountFill(ExecutionReport, frozen=True, gc=False, kw_only=True, array_like=True):
+    """One trade of an account, whoever's order it was: a report, with what of our own orders is known anyhow.
+
+    cl_ord_id    "" where the order had none; `venue_order_id` says whose it was then.
+    cause        ORDER unless the venue says that it traded by itself.
+    """
+
+    side: Side
+    position_side: PositionSide = PositionSide.BOTH
+    cause: FillCause = FillCause.ORDER
+
+    @classmethod
+    def of(cls, report: ExecutionReport, side: Side) -> AccountFill:
+        """A TRADE report of an order of that side, as a trade of the account."""
+        return cls(side=side, **msgspec.structs.asdict(report))
+
+
 class OnNoMarket(StrEnum):
     """What a parent does while book and mark are not known yet."""
 

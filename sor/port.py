@@ -14,12 +14,13 @@ import anyio
 import msgspec
 
 from sor.adapter import AccountState, OpenOrder, VenueAdapter
-from sor.caretaker import Books, Reconciled, read_books
+from sor.caretaker import Books, read_books
 from sor.engine import Router
 from sor.errors import CallerError, InDoubt, NotSent
 from sor.ids import ClOrdId, ParentId, Symbol, VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.orders import ExecutionReceipt, ExecutionReport, Intent, ParentStatus
+from sor.reconciliation import Reconciled
 from sor.settings import Settings
 
 

@@ -24,6 +24,7 @@ from sor.events import (
     AmendAsked,
     AnyFact,
     CancelAsked,
+    Contradicted,
     EndMarked,
     Fact,
     HaltLifted,
@@ -31,19 +32,23 @@ from sor.events import (
     Looked,
     Marked,
     ModeSet,
+    NeighbourFound,
     ParamsAdopted,
     PauseAsked,
     PositionKnown,
+    PositionMoved,
     Reported,
     RequestLost,
     ResumeAsked,
     SessionStarted,
+    StrayFound,
     Submitted,
     TradingMode,
     VenueDown,
     VenueUp,
     Woke,
 )
+from sor.foreign import Foreign
 from sor.ids import ParentId, Symbol, VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.invariants import apply as apply_invariants
@@ -127,7 +132,7 @@ class Core:
         self.default_set = ""
         self.mode = TradingMode.ACTIVE
         self.mode_reason = ""
-        self.foreign = 0
+        self.foreign = Foreign(self.desk)
         self.now_ns = 0
         self._resolved: dict[tuple[str, VenueName, Symbol], tuple[Params, Limits]] = {}
         self._handlers: dict[type[Fact], Callable[..., None]] = {
@@ -137,6 +142,10 @@ class Core:
             VenueUp: self._venue_up,
             VenueDown: self._venue_down,
             PositionKnown: self._position,
+            PositionMoved: self.foreign.moved,
+            StrayFound: self.foreign.stray_found,
+            NeighbourFound: self.foreign.neighbour_found,
+            Contradicted: self._contradicted,
             Submitted: self._submitted,
             Looked: self._looked,
             Reported: self._reported,
@@ -202,6 +211,7 @@ class Core:
     def _session(self, fact: SessionStarted) -> None:
         """A process starts: what the one before had on its way is not known."""
         self.desk.epoch = fact.epoch
+        self.foreign.suspects.clear()  # who asked is no more
         self.default_set = fact.default_set
         for state in self.desk.venues.values():
             state.up = state.here = False
@@ -230,7 +240,7 @@ class Core:
         # Whatever counts in steps that the venue no longer has is not to be relied upon: positions are asked for anew.
         for (venue, _, symbol), own in self.desk.books.items():
             if (venue, symbol) == (new.venue, new.symbol):
-                own.positions.clear()
+                own.forget_positions()
                 for realised in own.realised.values():
                     realised.relist(old, new)
         for parent in tuple(self.at_work.values()):
@@ -301,10 +311,15 @@ class Core:
         book = self.desk.books.get(key)
         if book is None:
             book = self.desk.books[key] = OwnBook()
-        book.positions[fact.position_side] = fact.qty_lots
-        realised = book.realised.get(fact.position_side)
-        if realised is not None:
-            realised.bound(fact.qty_lots)
+        book.base(fact.position_side, fact.qty_lots, fact.now_ns)
+
+    def _contradicted(self, fact: Contradicted) -> None:
+        """The venue's books are not what we were told: ask about the order, whose answer counts as ever."""
+        child = self.desk.children[fact.cl_ord_id]
+        parent = self.parents[child.parent_no - 1]
+        self.foreign.suspect(fact)
+        self.desk.look_up(child, fact.now_ns, self.limits(parent))
+        self._settle(parent, fact.now_ns)
 
     def _mode_set(self, fact: ModeSet) -> None:
         self._switch(fact.mode, EndReason.KILL_SWITCH, fact.reason, fact.now_ns)
@@ -437,7 +452,7 @@ class Core:
         report = fact.report
         child = self.desk.children.get(report.cl_ord_id)
         if child is None or child.venue != report.venue:
-            self.foreign += 1  # somebody else's order: manual orders are never touched (R5)
+            self.foreign.reported(report)  # somebody else's order: manual orders are never touched (R5)
             return
         parent = self.parents[child.parent_no - 1]
         now = fact.now_ns
@@ -445,6 +460,8 @@ class Core:
         doubted = child.life is _IN_DOUBT
         over_lots = parent.ledger.over_lots
         effect = self.desk.report(parent, child, report, mid_hticks=fact.mid_hticks, now_ns=now, limits=limits)
+        if report.cl_ord_id in self.foreign.suspects:
+            self.foreign.cleared(report, effect)
         if effect.new_lots:
             parent.rejects = parent.denials = parent.misses = 0
         if effect.new_lots or effect.life_moved:
@@ -512,10 +529,12 @@ class Core:
     def _lost(self, fact: RequestLost) -> None:
         child = self.desk.children.get(fact.failed.cl_ord_id)
         if child is None or child.venue != fact.venue:
-            self.foreign += 1
+            self.foreign.reports += 1
             return
         parent = self.parents[child.parent_no - 1]
         limits = self.limits(parent)
+        if fact.failed.request is Request.QUERY:
+            self.foreign.suspects.pop(fact.failed.cl_ord_id, None)
         effect = self.desk.lost(parent, child, fact.failed, now_ns=fact.now_ns, limits=limits)
         if effect.life_moved:
             self.out.append(Tell(Happening(parent.no, order_status=child.status, failed=fact.failed)))

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
 from sor.ids import AccountId, ParentId
 from sor.journal import Durability, Environment
+
+
+class Neighbours(StrEnum):
+    """What orders with another journal's mark are on the accounts of this router."""
+
+    REFUSE = "refuse"
+    """Nobody has said: with such orders there, a start is refused."""
+    LEAVE = "leave"
+    """Those of a router that runs beside this one: they stay, and what they fill is a foreign flow."""
+    ADOPT = "adopt"
+    """Left behind by a router that is no more: ours to close, as strays are."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,11 +43,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     exclusive         nobody but this router trades on the accounts of these venues.
     same_accounts     somebody vouches that the venues are connected with the accounts whose orders the journal has,
                       although they identify as others; else such a start is refused while a parent is at work there.
+    neighbours        what orders with another journal's mark are: `Neighbours`.
     account           what the account of these venues is called; parents that name another one are refused.
-    positions_s       how often the venues' positions are set beside ours: where nothing of ours has moved lately the
-                      venue's word counts, and a difference is an alarm. 0 for at the start only.
-    reconcile_s       how often the venues' open orders are set beside ours: strays of our own mark are withdrawn, with
-                      an alarm. 0 for at the start only.
+    positions_s       how often the venues' positions are set beside ours: what their trades do not explain in two
+                      readings is a flow of its own, and an alarm. 0 for at the start only.
+    reconcile_s       how often the venues' open orders and fills are set beside ours: strays of our own mark are
+                      withdrawn, orders that are not as told are looked up, each with an alarm. 0 for at the start, and
+                      when a venue comes back, only.
     shutdown_s        how long leaving waits until everything is withdrawn.
     params_poll_s     how often param-set files are looked at for changes; 0 for never.
     """
@@ -52,6 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dead_man_s: float = 0.0
     exclusive: bool = False
     same_accounts: bool = False
+    neighbours: Neighbours = Neighbours.REFUSE
     account: AccountId = AccountId("default")
     positions_s: float = 30.0
     reconcile_s: float = 60.0

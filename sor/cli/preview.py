@@ -31,6 +31,7 @@ from sor.orders import PositionSide
 from sor.plugins import Plugins
 from sor.policy import Decision
 from sor.reasons import Denial
+from sor.settings import Neighbours
 from sor.units import rate_bps
 
 MARKET_WAIT_S = 15.0
@@ -74,7 +75,8 @@ async def preview(job: Job, output: Output, interrupts: Interrupts) -> Seen:
     plugins = Plugins.installed()
     adapter = job.access.opened(plugins)
     with TemporaryDirectory(prefix="sor-dry-run-") as folder:
-        settings = job.settings(Path(folder) / "journal")
+        # Nothing is placed, so the orders of a router that runs on the account may stay.
+        settings = msgspec.structs.replace(job.settings(Path(folder) / "journal"), neighbours=Neighbours.LEAVE)
         router = Router(settings, venues=[adapter])
         connected = False
         try:

@@ -40,6 +40,8 @@ from sor.errors import CallerError
     help="An order in doubt is over, as you saw at the venue.",
 )
 @click.option("--same-account", is_flag=True, help="The journal's account is this one, although it says it is another.")
+@click.option("--adopt", "neighbours", flag_value="adopt", help="Withdraw orders that another journal left behind.")
+@click.option("--leave", "neighbours", flag_value="leave", help="Another journal's router runs: its orders stay.")
 @click.option("--journal", type=click.Path(path_type=Path), help="Default: .sor/journals/VENUE-ENV.")
 @click.option("--paper", is_flag=True, help="The venue's market, but simulated fills: nothing is sent to it.")
 @click.option("--dry-run", is_flag=True, help="Show market, account and what would be decided; place nothing.")
@@ -73,6 +75,7 @@ def route(
     parent_id: str | None,
     settled: tuple[str, ...],
     same_account: bool,
+    neighbours: str | None,
     journal: Path | None,
     paper: bool,
     dry_run: bool,
@@ -95,6 +98,7 @@ def route(
     from sor.cli.trade import Job, own_set, trade
     from sor.ids import ParentId
     from sor.orders import ParentOrder, Side
+    from sor.settings import Neighbours
 
     output = ctx.ensure_object(Output)
     access = access_of(
@@ -129,6 +133,7 @@ def route(
         param_dirs=param_dirs,
         settled=orders(settled),
         same_account=same_account,
+        neighbours=Neighbours(neighbours or Neighbours.REFUSE),
         watch_s=None if watch is None else seconds_or_none(watch),
     )
     job.check()

@@ -29,7 +29,7 @@ from sor.orders import ParentOrder, PositionSide, Side
 from sor.params import ParamStore
 from sor.parent import Parent
 from sor.plugins import Plugins
-from sor.settings import Settings
+from sor.settings import Neighbours, Settings
 
 FEES_WAIT_S = 4.0
 """How long the venue's own figure of the fees is waited for, once nothing is at the venue any more."""
@@ -45,6 +45,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     watch_s         how long the market is watched before anything is decided; None: not at all for an order, and long
                     enough for a dry run to have estimates.
     same_account    somebody vouches that the venue's account is the journal's.
+    neighbours      what orders with another journal's mark are.
     """
 
     access: Access
@@ -54,6 +55,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     param_dirs: tuple[Path, ...]
     settled: tuple[tuple[ClOrdId, Decimal], ...] = ()
     same_account: bool = False
+    neighbours: Neighbours = Neighbours.REFUSE
     watch_s: float | None = None
 
     @property
@@ -83,6 +85,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             param_dirs=self.param_dirs,
             resume=(self.order.parent_id,),
             same_accounts=self.same_account,
+            neighbours=self.neighbours,
         )
 
     def order_for(self, router: Router, adapter: VenueAdapter) -> ParentOrder:

@@ -26,6 +26,7 @@ from sor.errors import CallerError, JournalFault
 from sor.events import (
     AmendAsked,
     CancelAsked,
+    Contradicted,
     EndMarked,
     Fact,
     HaltLifted,
@@ -33,13 +34,16 @@ from sor.events import (
     Looked,
     Marked,
     ModeSet,
+    NeighbourFound,
     ParamsAdopted,
     PauseAsked,
     PositionKnown,
+    PositionMoved,
     Reported,
     RequestLost,
     ResumeAsked,
     SessionStarted,
+    StrayFound,
     Submitted,
     VenueDown,
     VenueUp,
@@ -292,18 +296,23 @@ class _Filler:
                 return None
             case RequestLost():
                 return self._parent_of(record.failed.cl_ord_id)
+            case Contradicted():
+                return self._parent_of(record.cl_ord_id)
             case (
                 Looked() | Woke() | CancelAsked() | PauseAsked() | ResumeAsked() | AmendAsked() | Marked() | EndMarked()
             ):
                 return record.parent_no
             case Cancel() | Amend() | Query():
-                return record.parent_no
+                return record.parent_no or None  # a stray's has none
             case (
                 SessionStarted()
                 | ParamsAdopted()
                 | VenueUp()
                 | VenueDown()
                 | PositionKnown()
+                | PositionMoved()
+                | StrayFound()
+                | NeighbourFound()
                 | ModeSet()
                 | HaltLifted()
             ):

@@ -11,25 +11,29 @@ from sor.commands import Alarm, Amend, Cancel, Decided, Ended, Place, Query
 from sor.events import (
     AmendAsked,
     CancelAsked,
+    Contradicted,
     EndMarked,
     HaltLifted,
     InstrumentAdopted,
     Looked,
     Marked,
     ModeSet,
+    NeighbourFound,
     ParamsAdopted,
     PauseAsked,
     PositionKnown,
+    PositionMoved,
     Reported,
     RequestLost,
     ResumeAsked,
     SessionStarted,
+    StrayFound,
     Submitted,
     VenueDown,
     VenueUp,
     Woke,
 )
-from sor.ids import Symbol, VenueName
+from sor.ids import Symbol, VenueName, to_base36
 from sor.instruments import Instrument
 from sor.journal.records import Record
 from sor.market import MarketView
@@ -82,6 +86,22 @@ class Narrator:
                 size = self._lots(record.venue, record.symbol, abs(record.qty_lots))
                 sign = "-" if record.qty_lots < 0 else ""
                 return f"position {record.symbol} on {record.venue} ({record.position_side}): {sign}{size}"
+            case PositionMoved():
+                size = self._lots(record.venue, record.symbol, abs(record.qty_lots))
+                moved = f"{'-' if record.qty_lots < 0 else '+'}{size} {_spaced(record.cause)}"
+                trades = f", {len(record.trades)} trades" if record.trades else ""
+                where = f"{record.symbol} on {record.venue} ({record.position_side})"
+                return f"position {where} moved: {moved}{trades} (by {_spaced(record.by)})"
+            case StrayFound():
+                size = self._lots(record.venue, record.symbol, record.leaves_lots)
+                price = self._price(record.venue, record.symbol, record.price_ticks)
+                what = f"{_verb(record.side)} {size} {record.symbol} @ {price}"
+                return f"stray at {record.venue}: {record.cl_ord_id}, {what}"
+            case NeighbourFound():
+                epoch = to_base36(record.epoch, 6)
+                return f"another journal ({epoch}) has orders at {record.venue}: {', '.join(record.cl_ord_ids)}"
+            case Contradicted():
+                return f"{record.cl_ord_id} is contradicted by the venue's {_spaced(record.by)}: {record.text}"
             case Submitted(order=order):
                 limit = "" if order.limit is None else f", limit {order.limit}"
                 what = f"{_verb(order.side)} {order.quantity} {order.symbol} on {record.venue}{limit}"
@@ -123,13 +143,13 @@ class Narrator:
             case Place():
                 return f"parent {record.parent_no}.{record.child_no}: {self._order(record.venue, record.order)}"
             case Cancel(ref=ref):
-                return f"parent {record.parent_no}: cancel {ref.cl_ord_id} at {record.venue}"
+                return f"{_whose(record.parent_no)}: cancel {ref.cl_ord_id} at {record.venue}"
             case Amend(ref=ref):
                 size = self._lots(record.venue, ref.symbol, record.qty_lots)
                 price = self._price(record.venue, ref.symbol, record.price_ticks)
                 return f"parent {record.parent_no}: amend {ref.cl_ord_id} at {record.venue} to {size} @ {price}"
             case Query(ref=ref):
-                return f"parent {record.parent_no}: look up {ref.cl_ord_id} at {record.venue}"
+                return f"{_whose(record.parent_no)}: look up {ref.cl_ord_id} at {record.venue}"
             case Decided():
                 return self._decision(record)
             case Ended():
@@ -199,6 +219,10 @@ class Narrator:
     def _lots(self, venue: VenueName, symbol: Symbol, lots: int) -> str:
         known = self._instruments.get((venue, symbol))
         return f"{lots} lots" if known is None else f"{known.quantity(lots):f}"
+
+
+def _whose(parent_no: int) -> str:
+    return f"parent {parent_no}" if parent_no else "nobody's order"
 
 
 def _verb(side: Side) -> str:

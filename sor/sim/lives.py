@@ -139,6 +139,7 @@ class _Alike:
             recorder=ground.tape,
             tell=self._tell,
             alarm=ground.alarms.append,
+            back=self._back,
             horizons_ns=(NS,),
         )
 
@@ -150,6 +151,9 @@ class _Alike:
 
     def _tell(self, happening: Happening) -> None:
         del happening
+
+    def _back(self) -> None:
+        """Nobody looks after the venue."""
 
 
 class CoreLife(_Alike):
@@ -230,11 +234,11 @@ class StackLife(_Alike):
         sink = dispatcher.sink(venue)
         self._open()
         await venue.connect(sink, self.time)
+        await care.meet(venue)
         if self.ground.router_settings.dead_man_s:
             await care.arm_dead_man(venue)
             self.keep("dead-man's switch", care.keep_dead_man(venue))
         learned = await care.learn_positions(venue)
-        await care.reconcile()
         dispatcher.connected(venue)
         self.keep("refresh", care.keep_refreshed(venue))
         self.keep("positions", care.keep_positions(venue, learned))
@@ -270,6 +274,9 @@ class StackLife(_Alike):
     def _tell(self, happening: Happening) -> None:
         if happening.report is not None:
             self.care.heard(self.core.parents[happening.parent_no - 1])
+
+    def _back(self) -> None:
+        self.care.came_back()
 
 
 OpenLife = Callable[[Ground, Core], Life]

@@ -438,4 +438,4 @@ def _is_wrong(alarm: Alarm) -> bool:
     """Nothing that these faults do is a breach of contract, and nobody else trades on this account."""
     if alarm.halts:
         return "were refused, last" not in alarm.text  # the breaker, after refusals that a fault has made
-    return "stray" in alarm.text or "Somebody else" in alarm.text
+    return any(word in alarm.text for word in ("stray", "somebody else", "cannot be explained", "another journal"))

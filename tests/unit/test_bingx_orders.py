@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sor.adapter import AccountState, OpenOrder, Position
 from sor.errors import VenueFault
 from sor.ids import ClOrdId, ExecId, Symbol, VenueOrderId
-from sor.orders import ExecType, ExecutionReport, FeeSource, OrdStatus, PositionSide, Provenance, Side
+from sor.orders import AccountFill, ExecType, FeeSource, OrdStatus, PositionSide, Provenance, Side
 from tests.fakes.bingx import RECV_NS, answer, contract, listings
 from venues.bingx.account import (
     Balance,
@@ -330,7 +330,7 @@ FILL = {
 
 def test_the_fill_history() -> None:
     # 16:53:20 at +08:00 is 08:53:20 UTC; the Z of `filledTm` is the same wall clock and a lie.
-    expected = ExecutionReport(
+    expected = AccountFill(
         venue=VENUE,
         symbol=SYMBOL,
         cl_ord_id=ClOrdId(""),
@@ -346,6 +346,7 @@ def test_the_fill_history() -> None:
         fee_atoms=30_000_000_000,
         fee_asset="USDT",
         fee_source=FeeSource.REST_SETTLED,
+        side=Side.BUY,
     )
     page = read_fills(answer({"fill_history_orders": [FILL, {**FILL, "symbol": "X-USDT"}]}), SOME, RECV_NS)
     assert (page.fills, page.unlisted, page.rows) == ((expected,), ("X-USDT",), 2)

@@ -87,7 +87,7 @@ def test_a_venue_that_does_not_answer_is_asked_again(rounds: Rounds, mood: SorEr
     assert not armed.done()
     assert rounds.venue.armed == 1
     assert [alarm.text for alarm in rounds.alarms] == [
-        f"open orders were not reconciled: {mood}",
+        f"open orders and fills were not reconciled: {mood}",
         f"the dead-man's switch was not renewed: {mood}",
     ]
 

@@ -202,14 +202,14 @@ async def test_b5_after_fills_the_venues_word_on_the_position_is_asked_for_once_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sor.refresh.GAP_NS", 0)
-    monkeypatch.setattr("sor.caretaker.POSITION_QUIET_NS", 50 * MS)
+    monkeypatch.setattr("sor.reconciliation.POSITION_QUIET_NS", 50 * MS)
     venue = Deaf()
     async with Router(Settings(journal=tmp_path / "j", positions_s=0.0), venues=[venue]) as router:
         await router.submit_intent(intent("in"))
         venue.stolen_lots = 200  # somebody else trades on the account
         await until(lambda: len(router.alarms()) == 1)
         assert router.alarms()[0].text.startswith(
-            "BTCUSDT on simulated: the venue has 300 lots, with our fills it should be 500"
+            "BTCUSDT on simulated: the venue has 300 lots, where our fills and all other trades"
         )
         book = router.core.desk.books[venue.name, AccountId("default"), Symbol("BTCUSDT")]
         assert book.positions == {PositionSide.BOTH: 300}

@@ -72,7 +72,7 @@ def test_other_peoples_orders_are_not_touched(terms: dict[str, object]) -> None:
     )
     foreign = msgspec.structs.replace(report, **terms)
     assert bench.post(Reported(now_ns=bench.now_ns, report=foreign, mid_hticks=0)) == []
-    assert (bench.core.foreign, child.counted_lots) == (1, 0)
+    assert (bench.core.foreign.reports, child.counted_lots) == (1, 0)
 
 
 # --- decisions that are none ----------------------------------------------------------------------------------------

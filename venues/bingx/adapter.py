@@ -16,6 +16,8 @@ from decimal import Decimal
 from math import ceil
 from typing import Final
 
+import msgspec
+
 from sor.adapter import (
     AccountState,
     Capabilities,
@@ -32,12 +34,12 @@ from sor.adapter import (
 )
 from sor.errors import CallerError, InDoubt, NotSent
 from sor.ids import Symbol, VenueName
-from sor.orders import ExecutionReport
+from sor.orders import AccountFill, PositionSide
 from sor.units import MS, NS
 from venues.bingx import wire
 from venues.bingx.account import identity_of
 from venues.bingx.account_stream import AccountStream, Unread
-from venues.bingx.caps import CLOCK_ERROR_NS, capabilities
+from venues.bingx.caps import CLIENT_IDS, CLOCK_ERROR_NS, capabilities
 from venues.bingx.checks import check_all
 from venues.bingx.endpoints import PLACE
 from venues.bingx.environments import Env
@@ -164,8 +166,8 @@ class BingxVenue:
         """Every live order of the account, also those that are not ours. Raises `NotSent` or `InDoubt`."""
         return await self._connected.open_orders()
 
-    async def fills_since(self, venue_ns: int) -> tuple[ExecutionReport, ...]:
-        """TRADE reports of the last seven days at most, of the contracts that were traded or followed here.
+    async def fills_since(self, venue_ns: int) -> tuple[AccountFill, ...]:
+        """Trades of the last seven days at most, of the contracts that were traded, followed or held here.
 
         Their ids are those of BingX's archive and none of the stream's. Raises `NotSent` or `InDoubt`.
         """
@@ -173,7 +175,7 @@ class BingxVenue:
 
     async def account(self) -> AccountState:
         """Equity and positions. Raises `NotSent` or `InDoubt`; money alone may be older, and `venue_ns` says so."""
-        return await self._connected.holdings.read()
+        return await self._connected.account()
 
     async def set_leverage(self, symbol: Symbol, leverage: Decimal) -> LeverageSet:
         """See to it that the account has this leverage for a symbol; costs nothing where it is known to have it (B1).
@@ -320,6 +322,13 @@ class _On:
 
     # --- the account, asked -------------------------------------------------------------------------------------------
 
+    async def account(self) -> AccountState:
+        """Money and positions; what is held concerns us."""
+        state = await self.holdings.read()
+        for position in state.positions:
+            self._concerned[position.symbol] = None
+        return state
+
     async def open_orders(self) -> tuple[OpenOrder, ...]:
         """Everything that rests; the sink is told of contracts that it did not know of."""
         session = self.session
@@ -329,18 +338,20 @@ class _On:
             _log.warning("orders that cannot be expressed rest in %s", ", ".join(answer.unlisted))
         for news in answer.orders:
             session.tell(news.listing)
+            if CLIENT_IDS.decode(news.cl_ord_id) is not None:
+                self._concerned[news.symbol] = None
         return tuple([one for news in answer.orders if (one := open_order(news)) is not None])
 
-    async def fills_since(self, venue_ns: int) -> tuple[ExecutionReport, ...]:
+    async def fills_since(self, venue_ns: int) -> tuple[AccountFill, ...]:
         """Fills of the contracts that concern us, oldest first."""
         session = self.session
         now_ns = session.clock.venue_ns(session.now_ns())
         start_ms = max(venue_ns, now_ns - HISTORY_NS + NS) // MS - 1
         end_ms = now_ns // MS + 1_000
-        fills: list[ExecutionReport] = []
+        fills: list[AccountFill] = []
         if start_ms >= end_ms:
             return ()
-        for symbol in self._concerned:
+        for symbol in tuple(self._concerned):
             listing = session.listings.of(symbol)
             for page in range(1, PAGES_MAX + 1):
                 found = await self._page(listing, start_ms=start_ms, end_ms=end_ms, page=page)
@@ -352,6 +363,8 @@ class _On:
                     f"BingX has more than {PAGES_MAX * wire.HISTORY_MAX} fills of {symbol} since then; nothing was "
                     "changed. Ask for a later time"
                 )
+        if not self._hedge:  # labels of one-way mode name no side of their own
+            fills = [msgspec.structs.replace(fill, position_side=PositionSide.BOTH) for fill in fills]
         return tuple(sorted(fills, key=_venue_ns))
 
     async def _page(self, listing: Listing, *, start_ms: int, end_ms: int, page: int) -> FillPage:
@@ -460,7 +473,7 @@ def _market_link(up: bool, reason: str) -> None:
         _log.warning("BingX: %s", reason)
 
 
-def _venue_ns(report: ExecutionReport) -> int:
+def _venue_ns(report: AccountFill) -> int:
     return report.venue_ns
 
 

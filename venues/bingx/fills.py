@@ -13,10 +13,10 @@ import msgspec
 
 from sor.errors import VenueFault
 from sor.ids import ExecId
-from sor.orders import ExecType, ExecutionReport, FeeSource, Provenance
+from sor.orders import AccountFill, ExecType, ExecutionReport, FeeSource, PositionSide, Provenance
 from venues.bingx.codec import ABSENT, data_of, text_of
 from venues.bingx.listings import VENUE, Listing, Listings
-from venues.bingx.orders import client_id_of, order_id_of
+from venues.bingx.orders import client_id_of, order_id_of, side_of
 from venues.bingx.steps import plain
 
 
@@ -43,6 +43,7 @@ class _FillRow(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     commission: msgspec.Raw = ABSENT
     commission_asset: str = ""
     role: str = ""
+    position_side: str = ""
     filled_time: str = ""
     filled_tm: str = ""
     client_order_id: str | None = None
@@ -56,11 +57,12 @@ class _FillPage(msgspec.Struct, frozen=True, gc=False):
 class FillPage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One page of fills, oldest first. `rows` counts what BingX sent: fewer than were asked for is the last page."""
 
-    fills: tuple[ExecutionReport, ...]
+    fills: tuple[AccountFill, ...]
     unlisted: tuple[str, ...]
     rows: int
 
 
+_LABELS = {"LONG": PositionSide.LONG, "SHORT": PositionSide.SHORT}
 _FILLS = msgspec.json.Decoder(_FillPage | None)
 _WALL = timezone(timedelta(hours=8))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -74,7 +76,7 @@ def read_fills(body: bytes, listings: Listings, recv_ns: int, *, column: FillCol
     """
     page = data_of(body, _FILLS, "the fill history")
     rows = (page.fill_history_orders if page is not None else None) or []
-    fills: list[ExecutionReport] = []
+    fills: list[AccountFill] = []
     unlisted: dict[str, None] = {}
     for row in rows:
         listing = listings.known(row.symbol)
@@ -90,11 +92,11 @@ def _venue_ns(report: ExecutionReport) -> int:
     return report.venue_ns
 
 
-def _fill(row: _FillRow, listing: Listing, recv_ns: int, column: FillColumn) -> ExecutionReport:
+def _fill(row: _FillRow, listing: Listing, recv_ns: int, column: FillColumn) -> AccountFill:
     commission = text_of(row.commission)
     instrument = listing.instrument
     role = row.role.lower()
-    return ExecutionReport(
+    return AccountFill(
         venue=VENUE,
         symbol=instrument.symbol,
         cl_ord_id=client_id_of(row.client_order_id),
@@ -110,6 +112,8 @@ def _fill(row: _FillRow, listing: Listing, recv_ns: int, column: FillColumn) -> 
         fee_atoms=instrument.atoms(-plain(commission)) if commission else None,
         fee_asset=(row.commission_asset or instrument.settle) if commission else "",
         fee_source=FeeSource.REST_SETTLED if commission else None,
+        side=side_of(row.side),
+        position_side=_LABELS.get(row.position_side.upper(), PositionSide.BOTH),
     )
 
 

@@ -33,7 +33,7 @@ from sor.ids import Symbol, VenueName
 from sor.instruments import Instrument
 from sor.market import BookReset, BookUpdate, MarketEvent, MarkUpdate, TradePrint
 from sor.models.queues import QueueModel, queue_model
-from sor.orders import ExecType, ExecutionReport, RejectKind, Tif
+from sor.orders import AccountFill, ExecType, ExecutionReport, RejectKind, Tif
 from venues.paper.matcher import Matcher
 from venues.paper.reports import PaperReports
 from venues.paper.settings import PaperSettings, open_market, read_settings
@@ -149,10 +149,11 @@ class PaperVenue:
             order.shown(symbol) for symbol, matcher in self._matchers.items() for order in matcher.live.values()
         )
 
-    async def fills_since(self, venue_ns: int) -> tuple[ExecutionReport, ...]:
-        """TRADE reports from `venue_ns` on, oldest first."""
+    async def fills_since(self, venue_ns: int) -> tuple[AccountFill, ...]:
+        """Trades from `venue_ns` on, oldest first."""
         trades = [trade for matcher in self._matchers.values() for trade in matcher.trades]
-        return tuple(sorted((trade for trade in trades if trade.venue_ns >= venue_ns), key=_venue_ns))
+        since = [AccountFill.of(report, side) for report, side in trades if report.venue_ns >= venue_ns]
+        return tuple(sorted(since, key=_venue_ns))
 
     async def account(self) -> AccountState:
         """Paper money at the marks, else the mids, and what the leverage leaves of it; funding is not charged."""

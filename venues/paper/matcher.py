@@ -57,7 +57,7 @@ class Matcher:
         self.ledger = Ledger(instrument)
         self.orders: dict[ClOrdId, Order] = {}
         self.live: dict[ClOrdId, Order] = {}
-        self.trades: list[ExecutionReport] = []
+        self.trades: list[tuple[ExecutionReport, Side]] = []
         self._model = model
         self._stale_ns = stale_ns
         self._levels: dict[int, PaperLevel] = {}
@@ -236,9 +236,8 @@ class Matcher:
         if not order.leaves_lots:
             self._forget(order)
         fee_atoms = self.ledger.trade(order.side, lots=lots, ticks=price_ticks, maker=maker)
-        self.trades.append(
-            self.reports.trade(order, now_ns, lots=lots, ticks=price_ticks, maker=maker, fee_atoms=fee_atoms)
-        )
+        report = self.reports.trade(order, now_ns, lots=lots, ticks=price_ticks, maker=maker, fee_atoms=fee_atoms)
+        self.trades.append((report, order.side))
         return lots
 
     def _settle(self, now_ns: int) -> None:

@@ -47,7 +47,7 @@ from sor.errors import CallerError, NotSent
 from sor.ids import ClOrdIdCodec, Symbol, VenueName
 from sor.instruments import Instrument
 from sor.market import BookReset
-from sor.orders import ExecType, ExecutionReport, OrdStatus, Provenance, RejectKind, Side, Tif
+from sor.orders import AccountFill, ExecType, ExecutionReport, OrdStatus, Provenance, RejectKind, Side, Tif
 from sor.units import NS, RATE_E8
 from venues.matching.engine import Engine
 from venues.matching.orders import Account
@@ -203,13 +203,16 @@ class SimulatedVenue:
         self._read()
         return self._exchange.open_orders()
 
-    async def fills_since(self, venue_ns: int) -> tuple[ExecutionReport, ...]:
-        """TRADE reports from `venue_ns` on, oldest first. Raises `NotSent` while the link is down."""
+    async def fills_since(self, venue_ns: int) -> tuple[AccountFill, ...]:
+        """Trades of the account from `venue_ns` on, oldest first. Raises `NotSent` while the link is down."""
         now_ns = self._read()
-        fills = self._exchange.fills
+        fills, orders = self._exchange.fills, self._exchange.orders
         first = bisect_left(fills, venue_ns, key=_venue_ns)
         return tuple(
-            msgspec.structs.replace(fill, provenance=Provenance.QUERY, recv_ns=now_ns) for fill in fills[first:]
+            AccountFill.of(
+                msgspec.structs.replace(fill, provenance=Provenance.QUERY, recv_ns=now_ns), orders[fill.cl_ord_id].side
+            )
+            for fill in fills[first:]
         )
 
     async def account(self) -> AccountState:

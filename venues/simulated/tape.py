@@ -54,6 +54,7 @@ from sor.ids import ClOrdId, Symbol, VenueName
 from sor.instruments import Instrument
 from sor.lab.columns import columns_of
 from sor.orders import (
+    AccountFill,
     ExecType,
     ExecutionReport,
     OrdType,
@@ -106,7 +107,7 @@ class TapeVenue:
         self._owners: dict[str, Owner] = {}
         self._orders: dict[ClOrdId, OwnOrder] = {}
         self._live: dict[ClOrdId, OwnOrder] = {}
-        self._trades: list[ExecutionReport] = []
+        self._trades: list[tuple[ExecutionReport, Side]] = []
         self._ledger = Ledger(instrument)
         rtt_ns = settings.entry.median_ns + settings.response.median_ns
         self._capabilities = Capabilities(
@@ -189,10 +190,10 @@ class TapeVenue:
         self._settle_all(self._clock.now_ns())
         return tuple(order.shown(self._instrument.symbol) for order in self._live.values())
 
-    async def fills_since(self, venue_ns: int) -> tuple[ExecutionReport, ...]:
-        """TRADE reports from `venue_ns` on, as of now at the venue, oldest first."""
+    async def fills_since(self, venue_ns: int) -> tuple[AccountFill, ...]:
+        """Trades from `venue_ns` on, as of now at the venue, oldest first."""
         self._settle_all(self._clock.now_ns())
-        return tuple(report for report in self._trades if report.venue_ns >= venue_ns)
+        return tuple(AccountFill.of(report, side) for report, side in self._trades if report.venue_ns >= venue_ns)
 
     async def account(self) -> AccountState:
         """Equity at the mid of now at the venue, and the position of all owners together."""
@@ -461,9 +462,8 @@ class TapeVenue:
             del self._live[order.cl_ord_id]
             owner.reducing.pop(order.cl_ord_id, None)
         fee_atoms = self._ledger.trade(side, lots=lots, ticks=price_ticks, maker=maker)
-        self._trades.append(
-            self._told.trade(order, at_ns, lots=lots, ticks=price_ticks, maker=maker, fee_atoms=fee_atoms)
-        )
+        report = self._told.trade(order, at_ns, lots=lots, ticks=price_ticks, maker=maker, fee_atoms=fee_atoms)
+        self._trades.append((report, side))
         if owner.reducing and any(-one.side * owner.position_lots <= 0 for one in owner.reducing.values()):
             # Not here: the trade that closed the position may have more to do to the same orders.
             self._clock.call_at(at_ns, partial(self._cancel_reducing, owner, at_ns))
