@@ -10,16 +10,31 @@ import heapq
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 
+from sor.adapter import Scheduler
 from sor.units import NS
 
 _PASSED_NS: Final[Callable[[], int]] = (
     partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic_ns
 )
 """A count that never goes back, and counts suspended time too where there is one that does."""
+
+
+class Clock(Scheduler, Protocol):
+    """A router's time: a `Scheduler` that one of its tasks drives."""
+
+    async def run(self) -> None:
+        """Make the calls that are due, until `stop`."""
+
+    def stop(self) -> None:
+        """Make none any more."""
+
+
+OpenClock = Callable[[int], Clock]
+"""A clock for one router, that does not begin before a time, ns."""
 
 
 class LoopScheduler:
@@ -29,7 +44,7 @@ class LoopScheduler:
     passed_ns        carries it on: a count that never goes back.
     """
 
-    def __init__(self, *, not_before_ns: int = 0, passed_ns: Callable[[], int] = _PASSED_NS) -> None:
+    def __init__(self, not_before_ns: int = 0, *, passed_ns: Callable[[], int] = _PASSED_NS) -> None:
         # Wall time that never goes back: the wall clock is read once.
         self._passed_ns = passed_ns
         self._base_ns = max(time.time_ns(), not_before_ns) - passed_ns()

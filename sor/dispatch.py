@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum
+from functools import partial
 from typing import Final, Protocol
 
 from sor.adapter import Feed, Identified, OrderRef, OwnFeed, Reach, Request, RequestFailed, Scheduler, VenueAdapter
@@ -125,7 +126,7 @@ class Dispatcher:
         self._queue: deque[AnyFact] = deque()
         self._running = False
         self._armed: dict[int, int] = {}
-        self._scheduled: dict[int, int] = {}
+        self._scheduled: dict[int, list[int]] = {}  # when calls will come, the next one last
         self._marks: tuple[deque[tuple[int, int, ExecId]], ...] = tuple(deque() for _ in horizons_ns)
         # By type, because a chain of isinstance costs more than most wishes do. Every wish is in it.
         self._ways: dict[type[Wish], _Way] = {
@@ -394,29 +395,38 @@ class Dispatcher:
             feed.gone(wish.cl_ord_id)
 
     def _arm(self, wish: WakeAt) -> None:
-        """Keep at most the next wake-up of each parent with the scheduler; a later wish reuses an earlier call."""
+        """Remember the next wake-up of a parent; a call that comes no later will look after it."""
+        if not wish.at_ns:
+            self._armed.pop(wish.parent_no, None)
+            return
         self._armed[wish.parent_no] = wish.at_ns
-        scheduled = self._scheduled.get(wish.parent_no, 0)
-        if wish.at_ns and (not scheduled or wish.at_ns < scheduled):
-            self._schedule(wish.parent_no, wish.at_ns)
+        self._see_to(wish.parent_no, wish.at_ns)
 
-    def _schedule(self, parent_no: int, at_ns: int) -> None:
-        self._scheduled[parent_no] = at_ns
-        self.scheduler.call_at(at_ns, lambda: self._wake(parent_no, at_ns))
+    def _see_to(self, parent_no: int, at_ns: int) -> None:
+        """Call the scheduler for `at_ns`, unless it calls sooner anyway.
 
-    def _wake(self, parent_no: int, scheduled_ns: int) -> None:
-        if self._scheduled.get(parent_no) != scheduled_ns:
-            return  # an earlier call has taken its place
-        del self._scheduled[parent_no]
-        armed = self._armed.get(parent_no, 0)
+        Calls cannot be taken back, and a deadline may be hours away: one that was made for it stays good, so that a
+        parent has as many as it had nested waits, and not one for each time that it waited.
+        """
+        calls = self._scheduled.setdefault(parent_no, [])
+        if not calls or at_ns < calls[-1]:
+            calls.append(at_ns)
+            self.scheduler.call_at(at_ns, partial(self._wake, parent_no))
+
+    def _wake(self, parent_no: int) -> None:
+        calls = self._scheduled[parent_no]
+        calls.pop()
+        if not calls:
+            del self._scheduled[parent_no]
+        armed = self._armed.get(parent_no)
         now = self.scheduler.now_ns()
-        if not armed:
-            del self._armed[parent_no]
-        elif armed <= now:
+        if armed is None:
+            return
+        if armed <= now:
             del self._armed[parent_no]
             self.post(Woke(now_ns=now, parent_no=parent_no, market=False))
         else:
-            self._schedule(parent_no, armed)
+            self._see_to(parent_no, armed)
 
     def _mark_at(self, horizon: int, fill_ns: int, parent_no: int, exec_id: ExecId) -> None:
         """Queue a fill for one horizon; when it is marked there it moves to the next, so a fill waits in one place."""

@@ -28,7 +28,7 @@ from sor import __version__
 from sor.adapter import AccountState, Keyed, Selective, Situated, VenueAdapter
 from sor.caretaker import Caretaker, Listener, all_of, open_children
 from sor.child import Life
-from sor.clock import LoopScheduler
+from sor.clock import Clock, LoopScheduler, OpenClock
 from sor.commands import Alarm, Happening
 from sor.decide import Recorded as RecordedDecisions
 from sor.decide import decide
@@ -86,7 +86,10 @@ ENDED_HANDLES_MAX = 1_000
 class Router:
     """A running router. Use it as an async context manager; its methods belong to the loop that entered it."""
 
-    def __init__(self, settings: Settings, *, venues: Sequence[VenueAdapter]) -> None:
+    def __init__(
+        self, settings: Settings, *, venues: Sequence[VenueAdapter], open_clock: OpenClock = LoopScheduler
+    ) -> None:
+        """`open_clock`: another time than the real one, which is the simulator's business."""
         if not venues:
             raise CallerError("a router needs at least one venue; nothing was started")
         self._settings = settings
@@ -102,7 +105,8 @@ class Router:
         self._offered: dict[str, str] = {}
         self._journal: Journal | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
-        self._scheduler: LoopScheduler | None = None
+        self._open_clock = open_clock
+        self._scheduler: Clock | None = None
         self._dispatcher: Dispatcher | None = None
         self._caretaker: Caretaker | None = None
         self._patience: anyio.CancelScope | None = None
@@ -166,7 +170,7 @@ class Router:
         )
         self.core.decider = decide
         self._check_venues()
-        scheduler = self._scheduler = LoopScheduler(not_before_ns=self.core.now_ns)
+        scheduler = self._scheduler = self._open_clock(self.core.now_ns)
         behind_s = (self.core.now_ns - time.time_ns()) / NS
         if behind_s > CLOCK_BEHIND_S:
             text = f"the clock is {behind_s:.0f} s behind the journal; time goes on from where the journal ends"

@@ -11,6 +11,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import cache
 from typing import Protocol, TypeVar
 
+import anyio
+
 from sor.adapter import VenueAdapter
 from sor.caretaker import Caretaker
 from sor.commands import Alarm, Happening, Recorded
@@ -75,6 +77,14 @@ class Lifetime:
     def call_at(self, at_ns: int, action: Callable[[], object]) -> None:
         """Run `action` then, if the process lives."""
         self._clock.call_at(at_ns, lambda: action() if self.alive else None)
+
+    async def run(self) -> None:
+        """Whoever drives virtual time makes the calls."""
+        await anyio.Event().wait()
+
+    def stop(self) -> None:
+        """As if the process had died."""
+        self.alive = False
 
 
 class Ground(Protocol):

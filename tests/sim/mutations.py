@@ -302,11 +302,10 @@ def timers_are_lost(patch: pytest.MonkeyPatch) -> None:
     """A timer that was put off is not set again."""
     original = Dispatcher._wake
 
-    def wake(self: Dispatcher, parent_no: int, scheduled_ns: int) -> None:
+    def wake(self: Dispatcher, parent_no: int) -> None:
         if self._armed.get(parent_no, 0) > self.scheduler.now_ns():
-            self._scheduled.pop(parent_no, None)
-        else:
-            original(self, parent_no, scheduled_ns)
+            del self._armed[parent_no]
+        original(self, parent_no)
 
     patch.setattr(Dispatcher, "_wake", wake)
 

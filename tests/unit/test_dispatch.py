@@ -1,23 +1,24 @@
 """What the dispatcher does when one of its ends fails: the journal, an adapter, the core itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
 
 import pytest
 
 from sor.adapter import NewOrder, OrderRef
-from sor.commands import Cancel, Place, Recorded
+from sor.commands import AnyWish, Cancel, Place, Recorded, WakeAt
 from sor.decide import decide
+from sor.dispatch import Dispatcher
 from sor.errors import CallerError, InDoubt, JournalFault, NotSent, SorError, VenueFault
-from sor.events import AnyFact, CancelAsked, RequestLost
+from sor.events import AnyFact, CancelAsked, RequestLost, Woke
 from sor.ids import ParentId
 from sor.orders import ParentOrder, ParentStatus, Side
 from sor.params import ParamStore
 from sor.parent import Parent
 from sor.plugins import Plugins
 from sor.router import Core
-from sor.sim.world import World
+from sor.sim.world import VirtualScheduler, World
 from sor.units import NS
 from venues.simulated.adapter import SimulatedVenue
 from venues.simulated.options import read
@@ -216,3 +217,65 @@ def test_no_slice_is_worth_less_than_the_venue_takes() -> None:
     setting.go(25.0)
     assert parent.status is ParentStatus.FILLED
     assert sorted(one.filled_lots for one in setting.venue.audit()) == [2, 3]
+
+
+class Alarms(VirtualScheduler):
+    """Counts the calls that it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(T0)
+        self.asked: list[int] = []
+
+    def call_at(self, at_ns: int, action: Callable[[], object]) -> None:
+        self.asked.append(at_ns)
+        super().call_at(at_ns, action)
+
+
+class Sleeper(Core):
+    """One parent that waits for a moment whenever the market moves, and for its deadline otherwise."""
+
+    def __init__(self, *, deadline_ns: int, moment_ns: int) -> None:
+        super().__init__(policies={}, schedules={}, decider=decide)
+        self.deadline_ns = deadline_ns
+        self.moment_ns = moment_ns
+        self.woke_ns: list[int] = []
+
+    def step(self, fact: AnyFact) -> list[AnyWish]:
+        assert isinstance(fact, Woke)
+        if fact.market:
+            return [WakeAt(at_ns=fact.now_ns + self.moment_ns, parent_no=1)]
+        self.woke_ns.append(fact.now_ns)
+        return [WakeAt(at_ns=self.deadline_ns if fact.now_ns < self.deadline_ns else 0, parent_no=1)]
+
+
+def test_a_deadline_is_waited_for_once_however_often_something_came_before_it() -> None:
+    """A thousand parents with an hour each had a million calls waiting."""
+    scheduler, hour_ns = Alarms(), T0 + 3_600 * NS
+    core = Sleeper(deadline_ns=hour_ns, moment_ns=NS)
+    dispatcher = Dispatcher(core, scheduler=scheduler, recorder=Turns())
+    moments = [T0 + seconds * NS for seconds in range(0, 3_000, 3)]
+    for moment_ns in moments:
+        scheduler.run_until(moment_ns)
+        dispatcher.post(Woke(now_ns=moment_ns, parent_no=1, market=True))
+    scheduler.run_until(2 * hour_ns)
+    assert core.woke_ns == [*(moment_ns + NS for moment_ns in moments), hour_ns]
+    assert scheduler.asked.count(hour_ns) == 1
+    assert len(scheduler.asked) == len(moments) + 1
+
+
+def test_a_wake_up_may_be_put_off_taken_back_and_brought_forward() -> None:
+    scheduler = Alarms()
+    core = Sleeper(deadline_ns=T0 + 100 * NS, moment_ns=0)
+    dispatcher = Dispatcher(core, scheduler=scheduler, recorder=Turns())
+
+    def arm(after_s: int) -> None:
+        now_ns = scheduler.now_ns()
+        core.moment_ns = after_s * NS if after_s else -now_ns
+        dispatcher.post(Woke(now_ns=now_ns, parent_no=1, market=True))
+
+    for after_s in (50, 20, 30, 0, 40, 5, 10):
+        arm(after_s)
+    scheduler.run_until(T0 + 99 * NS)
+    assert core.woke_ns == [T0 + 10 * NS]
+    scheduler.run_until(T0 + 1_000 * NS)
+    assert core.woke_ns == [T0 + 10 * NS, T0 + 100 * NS]
