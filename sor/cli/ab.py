@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 import click
+from rich.console import Console
 
 from sor.cli.common import PARAM_DIR_HELP, RUNS, Output, progress_of, say_json
 from sor.cli.plan import PlanTerms, plan_of, plan_options
+from sor.errors import CallerError
 
 if TYPE_CHECKING:
-    from sor.lab.ab.run import Market
+    from sor.lab.ab.run import Ab, Market
 
 SYNTHETIC_SEED = 1_000_003
 """Times the number of a made-up market, and the plan's seed: its market has nothing to do with its parents' times."""
@@ -26,8 +28,11 @@ SYNTHETIC_SEED = 1_000_003
 @click.option("--synthetic", metavar="TIME", help="A made-up market of this length, such as 1h, instead of a tape.")
 @click.option("--markets", default=1, show_default=True, help="How many made-up markets, each with a seed of its own.")
 @click.option("--effect-bps", metavar="BPS", help="Difference worth knowing of, for the number of parents needed.")
-@click.option("--margin-bps", metavar="BPS", help="By how much the winner's tail may be worse; default: not at all.")
+@click.option(
+    "--margin-bps", default="0.5", show_default=True, metavar="BPS", help="By how much the winner's tail may be worse."
+)
 @plan_options
+@click.option("--html", type=click.Path(path_type=Path), help="Also write a page with charts, whole in one file.")
 @click.option("--param-dir", "param_dirs", multiple=True, type=click.Path(path_type=Path), help=PARAM_DIR_HELP)
 @click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where journals go.")
 @click.pass_context
@@ -39,7 +44,8 @@ def ab(
     synthetic: str | None,
     markets: int,
     effect_bps: str | None,
-    margin_bps: str | None,
+    margin_bps: str,
+    html: Path | None,
     param_dirs: tuple[Path, ...],
     runs: Path,
     **terms: Unpack[PlanTerms],
@@ -64,7 +70,7 @@ def ab(
         raise BadValue("give --tape or --synthetic, one of them; nothing was run")
     plan = plan_of((arm_a, arm_b), **terms)
     effect = None if effect_bps is None else float(decimal(effect_bps, what="--effect-bps"))
-    margin = 0.0 if margin_bps is None else float(decimal(margin_bps, what="--margin-bps"))
+    margin = float(decimal(margin_bps, what="--margin-bps"))
     with tempfile.TemporaryDirectory(prefix="sor-ab-") as scratch:
         if synthetic is None:
             grounds = [Market(tape=open_whole(path), path=path) for path in tapes]
@@ -87,12 +93,37 @@ def ab(
                 margin_bps=margin,
                 progress=progress,
             )
+        if html is not None:
+            _write_page(html, found, grounds)
+            output.err.print(f"The page is {html}.")
     if output.json:
         say_json(ab_document(found))
     else:
         report(output.out, found)
     broken = any(guard.name == "books" and not guard.holds for guard in found.found.guards)
     ctx.exit(EXIT_BROKEN if broken else 0)
+
+
+def _write_page(path: Path, found: Ab, grounds: list[Market]) -> None:
+    """The page, with the stories of the dearest parents in it."""
+    from io import StringIO
+
+    from sor.cli.common import PIPE_WIDTH
+    from sor.cli.story import tell_story
+    from sor.cli.tables import setting_line
+    from sor.lab.ab.page import page, worst_parents
+
+    stories = {}
+    for one in worst_parents(found):
+        told = StringIO()
+        console = Console(file=told, width=PIPE_WIDTH, highlight=False, markup=False, soft_wrap=True)
+        tell_story(console, one.comparison.outcomes[0].journal, one.parent_id)
+        stories[one.parent_id] = told.getvalue()
+    text = page(found, grounds, stories, setting=setting_line(found.a[0]))
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CallerError(f"{path} cannot be written: {error.strerror}; the comparison was run, not told") from error
 
 
 def _made_up(output: Output, scratch: Path, length: str, *, count: int, seed: int) -> list[Market]:

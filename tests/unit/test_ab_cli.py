@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,13 +57,57 @@ def test_patience_is_cheaper_than_crossing_on_a_made_up_market(say: Say) -> None
     assert found["sequential"]["stopped_at"] is None  # 6 minutes are too few blocks to be watched
     assert found["a"]["markets"][0]["orphans"] == 0
     assert say(*arms, *BRIEF, "--json").out == said.out  # the same bytes again
-    told = say(*arms, *BRIEF).out
+    told = say(*arms, *BRIEF, "--html", "page.html").out
+    _look_at(Path("page.html").read_text(encoding="utf-8"))
     assert "Decision: a (maker_first). A is cheaper" in told
     assert "holds   books: the venue's books agree with every fill" in told
     # Turned round it is the other arm, by as much.
     turned = json.loads(say("--a", "cross", "--b", "maker_first", *BRIEF, "--json").out)
     assert turned["decision"] == "b"
     assert turned["estimate_bps"]["mean"] == pytest.approx(-found["estimate_bps"]["mean"], abs=0.05)
+
+
+class _Reader(HTMLParser):
+    """Checks that elements close in order, and collects what is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.count: Counter[str] = Counter()
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.count[tag] += 1
+        assert not {"src", "href"} & {name for name, _ in attrs}  # nothing is fetched
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.count[tag] += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def _look_at(page: str) -> None:
+    """A whole page: five charts, tables, and ten stories."""
+    reader = _Reader()
+    reader.feed(page)
+    assert reader.open == []
+    assert (reader.count["svg"], reader.count["details"], reader.count["script"]) == (5, 10, 0)
+    assert "nan" not in page.partition("<h2>Where it comes from</h2>")[2].partition("<h2>By side")[0]
+    text = " ".join(reader.words)
+    for said in ("Decision:", "The difference as it came", "volatility high", "Filled by resting", "maker_first-0"):
+        assert said in text
+
+
+def test_a_page_that_cannot_be_written_says_so(say: Say) -> None:
+    said = say("--a", "cross", "--b", "maker_first", *BRIEF, "--html", "nowhere/page.html")
+    assert said.code == 1
+    assert "nowhere/page.html cannot be written: No such file or directory" in said.err
 
 
 def test_a_policy_against_itself_under_other_delays_is_undecided(say: Say) -> None:

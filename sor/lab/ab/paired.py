@@ -61,7 +61,8 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     parents, costed   put on the markets, and with a cost under both arms.
     difference        with the interval of a single look. effective: independent parents that know the mean as well.
-    looks             the sequence over blocks, None with fewer than LOOKS_FROM blocks. stopped_at: in parents.
+    looks             the sequence over blocks, None with fewer than LOOKS_FROM blocks. seen: (L,) parents at each
+                      look. stopped_at: of them, when zero was first excluded.
     needed            parents for a power of 80 % to see `effect_bps`, on markets like these; None where nothing varies.
     cost_a, cost_b    (N,) of the costed parents, in the order of the markets.
     """
@@ -71,6 +72,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     difference: Difference
     effective: float | None
     looks: Looks | None
+    seen: Ints
     stopped_at: int | None
     effect_bps: float
     needed: int | None
@@ -104,7 +106,7 @@ def findings(
     cost_b = np.concatenate([market.cost_b[one] for market, one in zip(markets, kept, strict=True)])
     block = _blocks(markets, kept)
     found = difference(ours=cost_a, theirs=cost_b, block=block, rng=np.random.default_rng([seed, _STREAM]))
-    looks, stopped_at = _looks(cost_a - cost_b, _blocks(markets, kept, fine=True))
+    looks, seen = _looks(cost_a - cost_b, _blocks(markets, kept, fine=True))
     effect = abs(found.mean) if effect_bps is None else effect_bps
     error = _error(cost_a - cost_b, block)
     known = error > 0.0 and effect > 0.0 and found.blocks >= BLOCKS_MIN
@@ -125,7 +127,8 @@ def findings(
         difference=found,
         effective=float((cost_a - cost_b).var()) / error**2 if known else None,
         looks=looks,
-        stopped_at=stopped_at,
+        seen=seen,
+        stopped_at=None if looks is None or (look := looks.stopped_at()) is None else int(seen[look - 1]),
         effect_bps=effect,
         needed=fixed_sample(sd=error * sqrt(costed), effect=effect, alpha=ALPHA) if known else None,
         guards=held,
@@ -158,15 +161,13 @@ def _error(gap: Floats, block: Ints) -> float:
     return sqrt(few * float((off[held] ** 2).sum())) / len(gap)
 
 
-def _looks(gap: Floats, block: Ints) -> tuple[Looks | None, int | None]:
-    """The sequence over block means, and after how many parents it excluded zero."""
+def _looks(gap: Floats, block: Ints) -> tuple[Looks | None, Ints]:
+    """The sequence over block means, and how many parents each look has seen."""
     sizes = np.bincount(block)
-    means = np.bincount(block, weights=gap)[sizes > 0] / sizes[sizes > 0]
-    if len(means) < LOOKS_FROM:
-        return None, None
-    looks = asymptotic(means, alpha=ALPHA, tightest_at=len(means))
-    stopped = looks.stopped_at()
-    return looks, None if stopped is None else int(sizes[sizes > 0][:stopped].sum())
+    held = sizes > 0
+    means = np.bincount(block, weights=gap)[held] / sizes[held]
+    seen = np.cumsum(sizes[held])
+    return (asymptotic(means, alpha=ALPHA, tightest_at=len(means)) if len(means) >= LOOKS_FROM else None), seen
 
 
 def _decided(found: Difference, likely: Decision, guards: Sequence[Guard]) -> tuple[Decision, str]:

@@ -1,0 +1,179 @@
+"""Line and bar charts as inline SVG: no script, no font, no file beside the page that holds them.
+
+Colours come from the page's style by class (`s0`, `s1`, ...), so a dark page has dark charts. Every text is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from math import ceil, floor, isfinite, log10
+
+import msgspec
+
+WIDTH, HEIGHT = 640, 260
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 12, 40
+_TICKS = 6
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """Points joined in order. series: which colour. step: each value is held until the next."""
+
+    points: Sequence[tuple[float, float]]
+    series: int
+    label: str = ""
+    step: bool = False
+    dashed: bool = False
+
+
+class Band(msgspec.Struct, frozen=True, kw_only=True):
+    """Area between two values at each x."""
+
+    points: Sequence[tuple[float, float, float]]
+    series: int
+    label: str = ""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of a stacked bar; parts below zero are stacked to the left."""
+
+    value: float
+    series: int
+
+
+def chart(
+    shapes: Sequence[Line | Band], *, x_label: str, y_label: str, zero: bool = False, title: str, log_x: bool = False
+) -> str:
+    """Lines and bands on common axes; zero: y reaches to 0 and a rule is drawn there. x > 0 where log_x."""
+    xs = [point[0] for shape in shapes for point in shape.points]
+    ys = [value for shape in shapes for point in shape.points for value in point[1:] if isfinite(value)]
+    if not xs or not ys:
+        return f'<p class="none">{escape(title)}: nothing to draw.</p>'
+    scale_x = _Scale(min(xs), max(xs), _LEFT, WIDTH - _RIGHT, log=log_x)
+    low, high = min(ys + [0.0] * zero), max(ys + [0.0] * zero)
+    room = 0.04 * (high - low or abs(high) or 1.0)
+    scale_y = _Scale(low - room, high + room, HEIGHT - _BOTTOM, _TOP)
+    drawn = [_grid(scale_x, scale_y)]
+    if zero:
+        at = scale_y.at(0.0)
+        drawn.append(f'<line class="zero" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
+    drawn += [
+        _band(shape, scale_x, scale_y) if isinstance(shape, Band) else _line(shape, scale_x, scale_y)
+        for shape in shapes
+    ]
+    drawn.append(_axis_labels(x_label, y_label))
+    return _framed("".join(drawn), title=title, legend=[(one.label, one.series) for one in shapes if one.label])
+
+
+def bars(
+    rows: Sequence[tuple[str, Sequence[Part]]], *, x_label: str, title: str, legend: Sequence[tuple[str, int]]
+) -> str:
+    """Stacked bars, one a row, with a mark at each row's sum."""
+    low = min([0.0, *(sum(min(0.0, part.value) for part in parts) for _, parts in rows)])
+    high = max([0.0, *(sum(max(0.0, part.value) for part in parts) for _, parts in rows)])
+    if low == high:
+        return f'<p class="none">{escape(title)}: nothing to draw.</p>'
+    height = _TOP + _BOTTOM + 44 * len(rows)
+    scale = _Scale(low, high, _LEFT + 90, WIDTH - _RIGHT)
+    drawn = []
+    for tick in scale.ticks():
+        at = scale.at(tick)
+        drawn.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{height - _BOTTOM}"/>')
+        drawn.append(
+            f'<text class="tick" x="{at:.1f}" y="{height - _BOTTOM + 16}" text-anchor="middle">{tick:g}</text>'
+        )
+    for no, (name, parts) in enumerate(rows):
+        top = _TOP + 44 * no + 8
+        left = right = 0.0
+        for part in parts:
+            begin = right if part.value >= 0.0 else left + part.value
+            width = scale.at(begin + abs(part.value)) - scale.at(begin)
+            drawn.append(
+                f'<rect class="f{part.series}" x="{scale.at(begin):.1f}" y="{top}" width="{width:.1f}" height="26"/>'
+            )
+            right, left = (right + part.value, left) if part.value >= 0.0 else (right, left + part.value)
+        total = sum(part.value for part in parts)
+        at = scale.at(total)
+        drawn.append(f'<line class="sum" x1="{at:.1f}" x2="{at:.1f}" y1="{top - 4}" y2="{top + 30}"/>')
+        drawn.append(f'<text class="tick" x="{_LEFT + 82}" y="{top + 17}" text-anchor="end">{escape(name)}</text>')
+    drawn.append(
+        f'<text class="axis" x="{(scale.start + scale.end) / 2:.1f}" y="{height - 6}" text-anchor="middle">'
+        f"{escape(x_label)}</text>"
+    )
+    return _framed("".join(drawn), title=title, legend=legend, height=height)
+
+
+class _Scale:
+    """From values to places on the page."""
+
+    def __init__(self, low: float, high: float, start: float, end: float, *, log: bool = False) -> None:
+        self.log = log
+        self.low, self.high = (log10(low), log10(high)) if log else (low, high)
+        if self.low == self.high:
+            self.low, self.high = self.low - 0.5, self.high + 0.5
+        self.start, self.end = start, end
+
+    def at(self, value: float) -> float:
+        place = log10(value) if self.log else value
+        return self.start + (place - self.low) / (self.high - self.low) * (self.end - self.start)
+
+    def ticks(self) -> list[float]:
+        """Round values within the scale."""
+        if self.log:
+            powers = range(floor(self.low), ceil(self.high) + 1)
+            found = [step * 10.0**power for power in powers for step in (1.0, 2.0, 5.0)]
+            return [tick for tick in found if self.low - 1e-9 <= log10(tick) <= self.high + 1e-9]
+        rough = (self.high - self.low) / _TICKS
+        power = 10.0 ** floor(log10(rough))
+        step = next(size * power for size in (1.0, 2.0, 5.0, 10.0) if size * power >= rough)
+        first, last = ceil(self.low / step - 1e-9), floor(self.high / step + 1e-9)
+        return [round(no * step, 10) + 0.0 for no in range(first, last + 1)]
+
+
+def _grid(scale_x: _Scale, scale_y: _Scale) -> str:
+    drawn = []
+    for tick in scale_y.ticks():
+        at = scale_y.at(tick)
+        drawn.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
+        drawn.append(f'<text class="tick" x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{tick:g}</text>')
+    for tick in scale_x.ticks():
+        at = scale_x.at(tick)
+        drawn.append(
+            f'<text class="tick" x="{at:.1f}" y="{HEIGHT - _BOTTOM + 16}" text-anchor="middle">{tick:g}</text>'
+        )
+    return "".join(drawn)
+
+
+def _line(line: Line, scale_x: _Scale, scale_y: _Scale) -> str:
+    places = [(scale_x.at(x), scale_y.at(y)) for x, y in line.points if isfinite(y)]
+    path: list[str] = []
+    for no, (x, y) in enumerate(places):
+        if no and line.step:
+            path.append(f"H{x:.1f}")
+        path.append(f"{'L' if no else 'M'}{x:.1f} {y:.1f}")
+    return f'<path class="s{line.series}{" dashed" if line.dashed else ""}" d="{"".join(path)}"/>'
+
+
+def _band(band: Band, scale_x: _Scale, scale_y: _Scale) -> str:
+    known = [point for point in band.points if isfinite(point[1]) and isfinite(point[2])]
+    there = [f"{scale_x.at(x):.1f},{scale_y.at(high):.1f}" for x, _, high in known]
+    back = [f"{scale_x.at(x):.1f},{scale_y.at(low):.1f}" for x, low, _ in reversed(known)]
+    return f'<polygon class="b{band.series}" points="{" ".join(there + back)}"/>'
+
+
+def _axis_labels(x_label: str, y_label: str) -> str:
+    middle = (_TOP + HEIGHT - _BOTTOM) / 2
+    return (
+        f'<text class="axis" x="{(_LEFT + WIDTH - _RIGHT) / 2:.1f}" y="{HEIGHT - 6}" text-anchor="middle">'
+        f"{escape(x_label)}</text>"
+        f'<text class="axis" x="14" y="{middle:.1f}" text-anchor="middle" transform="rotate(-90 14 {middle:.1f})">'
+        f"{escape(y_label)}</text>"
+    )
+
+
+def _framed(drawn: str, *, title: str, legend: Sequence[tuple[str, int]], height: int = HEIGHT) -> str:
+    keys = "".join(f'<span><i class="k{series}"></i>{escape(label)}</span>' for label, series in legend)
+    return (
+        f'<figure><figcaption>{escape(title)}</figcaption><svg viewBox="0 0 {WIDTH} {height}" role="img" '
+        f'aria-label="{escape(title, quote=True)}">{drawn}</svg><div class="legend">{keys}</div></figure>'
+    )
