@@ -344,7 +344,7 @@ def _record(case: Case, way: _Way) -> None:
         "worth_bps": wait.worth_bps,
     }
     if wait.se_bps is not None:
-        case.inputs["again_bps"] = wait.again_bps
+        case.inputs |= {"again_bps": wait.again_bps, "fitted": 1.0}
 
 
 def _alternatives(case: Case, ways: list[_Way]) -> tuple[Alternative, ...]:

@@ -38,6 +38,7 @@ from sor.events import (
     AmendAsked,
     AnyFact,
     CancelAsked,
+    FitTrusted,
     HaltLifted,
     ModeSet,
     ParamsAdopted,
@@ -48,7 +49,7 @@ from sor.events import (
     Submitted,
     TradingMode,
 )
-from sor.fit_watch import FitWatches, WatchedRecorder
+from sor.fit_watch import Doubt, FitWatches, WatchedRecorder
 from sor.handle import ParentHandle
 from sor.ids import EPOCH_BOUND, ClOrdId, ParentId, VenueName
 from sor.instruments import Instrument, canonical_symbol
@@ -149,11 +150,18 @@ class Router:
         """An alarm of the shell's own, about no parent and no venue."""
         self._alarms.append(Alarm(0, VenueName(""), text, halts=False))
 
+    def _doubted(self, doubt: Doubt) -> None:
+        """Outcomes contradict a fit: what is fitted is not rested by any more, and that is a fact like any other."""
+        if doubt.fit.fitted:
+            self._post(doubt.fact(self._now()))
+        else:
+            self._alarm(doubt.text)
+
     def _seen_again(self, path: Path) -> Iterator[list[Record]]:
         """The turns of the journal so far; fits are watched as if it had never stopped, and no alarm is repeated."""
         for turn in turns(path):
             for record in turn.records:
-                self._fits.see(record)
+                self._fits.see(record)  # what it doubts and no record has told is told by the start
             yield turn.records
 
     async def _start(self, journal: Journal, tasks: anyio.abc.TaskGroup) -> None:
@@ -178,7 +186,7 @@ class Router:
         dispatcher = self._dispatcher = Dispatcher(
             self.core,
             scheduler=scheduler,
-            recorder=WatchedRecorder(journal, self._fits, self._alarm),
+            recorder=WatchedRecorder(journal, self._fits, self._doubted),
             tell=self._tell,
             alarm=self._alarms.append,
             stopped=self._give_up,
@@ -204,6 +212,8 @@ class Router:
                 same_accounts=settings.same_accounts,
             )
         )
+        for doubt in tuple(self._fits.unrecorded.values()):
+            self._doubted(doubt)  # of an earlier process, which ended before it could say so
         if settings.resume is not None:
             # Before a venue is there: what is to go must not place anything first.
             for parent in tuple(self.core.at_work.values()):
@@ -439,6 +449,20 @@ class Router:
     def lift_halt(self, venue: VenueName, symbol: str) -> None:
         """Somebody has looked at a halted symbol and takes responsibility for trading on."""
         self._post(HaltLifted(now_ns=self._now(), venue=venue, symbol=canonical_symbol(symbol)))
+
+    def trust_fit(self, name: str, *, reason: str) -> None:
+        """Somebody has looked at a set that outcomes contradict and takes responsibility: orders rest by it again.
+
+        name      of the set, or of the family whose set it is. Another content of it is trusted anyway.
+        Raises    `CallerError`, nothing changed, where nothing contradicts it.
+        """
+        doubted = dict.fromkeys(told.set_id for told in self.core.doubted_fits.values())
+        newest = self.core.sets.get(name)
+        set_id = name if name in doubted or newest is None else newest.set_id
+        if set_id not in doubted:
+            listing = ", ".join(doubted) or "nothing"
+            raise CallerError(f"outcomes do not contradict {name!r}, nothing was changed. They contradict {listing}")
+        self._post(as_recorded(FitTrusted(now_ns=self._now(), set_id=set_id, reason=reason)))
 
     def settle(self, cl_ord_id: ClOrdId, *, filled: Decimal, reason: str) -> None:
         """Somebody has looked an order in doubt up at the venue and takes responsibility: it is over, with this fill.

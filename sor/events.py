@@ -244,6 +244,30 @@ class HaltLifted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag
     symbol: Symbol
 
 
+class FitContradicted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="fit_contradicted"):
+    """Outcomes contradict what a policy predicted by the models of a set (`sor.fit_watch`): nothing new rests by them.
+
+    digest    of the set: another content of the same name is another fit.
+    orders    that ended with a known outcome; `filled` of them whole, `expected` by the predictions.
+    text      all of it in words, for the alarm.
+    """
+
+    policy: str
+    set_id: str
+    digest: str
+    orders: int
+    filled: int
+    expected: float
+    text: str
+
+
+class FitTrusted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="fit_trusted"):
+    """Somebody has looked at a contradicted set and takes responsibility: what rests may rest by it again."""
+
+    set_id: str
+    reason: str
+
+
 class Marked(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="mark"):
     """The mid some time after a fill (half-ticks, 0 unknown), for markouts."""
 
@@ -282,6 +306,8 @@ AnyFact = (
     | AmendAsked
     | ModeSet
     | HaltLifted
+    | FitContradicted
+    | FitTrusted
     | Marked
     | EndMarked
 )

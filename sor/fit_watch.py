@@ -10,18 +10,24 @@ no more often than once in so many orders (Shin, Ramdas, Rinaldo 2024, E-detecto
 What an order would have done that was withdrawn before its time is not known. Each bet takes the outcome that is worse
 for it, so withdrawing what the market has left raises no alarm, and too much of it makes the watch blind.
 
+An alarm about fitted models acts: the router records it as a fact (`FitContradicted`), and from then on the invariants
+let nothing new rest by that fit. One about an estimate that nobody has fitted only tells. What an exploring policy does
+by itself counts as its policy's.
+
 Pure: it is fed with the records of a journal, live or later, and reads no clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from sor.commands import Amend, Cancel, Decided, Place
 from sor.dispatch import Recorder
-from sor.events import Fact, Reported
+from sor.events import Fact, FitContradicted, Reported
+from sor.explore import PREFIX
 from sor.ids import ClOrdId
 from sor.journal.records import Record
 from sor.orders import ExecType
@@ -31,11 +37,46 @@ ORDERS_PER_FALSE_ALARM = 10_000
 BETS = (-0.8, -0.4, -0.2, 0.2, 0.4, 0.8)
 PREDICTION = "fill_probability"
 """The input of a decision by which its resting order is predicted to be filled whole before its time is over."""
+FITTED = "fitted"
+"""The input of a decision that is above 0 where that prediction is by models of the set, fitted for this market."""
 _ENDED = (ExecType.CANCELED, ExecType.EXPIRED)
 
 
+class Fit(NamedTuple):
+    """What predicts: a policy, with a set of that content; by models of the set, or by what nobody has fitted."""
+
+    policy: str
+    set_id: str
+    digest: str
+    fitted: bool
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """Outcomes contradict a fit, with the numbers of its watch (`FitWatch`) and all of it in words."""
+
+    fit: Fit
+    orders: int
+    filled: int
+    expected: float
+    text: str
+
+    def fact(self, now_ns: int) -> FitContradicted:
+        """As the journal has it."""
+        fit = self.fit
+        return FitContradicted(
+            now_ns=now_ns,
+            policy=fit.policy,
+            set_id=fit.set_id,
+            digest=fit.digest,
+            orders=self.orders,
+            filled=self.filled,
+            expected=self.expected,
+            text=self.text,
+        )
+
+
 class FitWatch:
-    """The test of one policy with one param-set.
+    """The test of one fit.
 
     orders       that ended with a known outcome; `filled` of them whole, `expected` by the predictions.
     withdrawn    orders that ended before their time.
@@ -84,9 +125,9 @@ class FitWatch:
 
 
 class _Open(msgspec.Struct):
-    """An order that rests: its watch's key, the prediction, what is left, and whether its time is over."""
+    """An order that rests: by which fit, the prediction, what is left, and whether its time is over."""
 
-    key: tuple[str, str]
+    fit: Fit
     probability: float
     left_lots: int
     expire_ns: int
@@ -94,17 +135,21 @@ class _Open(msgspec.Struct):
 
 
 class FitWatches:
-    """A watch for each policy and param-set in a stream of journal records, in their order."""
+    """A watch for each fit in a stream of journal records, in their order.
+
+    unrecorded    doubts about fitted models which no record has told yet.
+    """
 
     def __init__(self, *, orders_per_false_alarm: float = ORDERS_PER_FALSE_ALARM) -> None:
         self._bound = orders_per_false_alarm
         self._now_ns = 0
-        self._predicted: dict[int, tuple[tuple[str, str], float]] = {}
+        self._predicted: dict[int, tuple[Fit, float]] = {}
         self._open: dict[ClOrdId, _Open] = {}
-        self.watches: dict[tuple[str, str], FitWatch] = {}
+        self.watches: dict[Fit, FitWatch] = {}
+        self.unrecorded: dict[Fit, Doubt] = {}
 
-    def see(self, record: Record) -> str | None:
-        """Take in one record. Returns the words of an alarm that it raises."""
+    def see(self, record: Record) -> Doubt | None:
+        """Take in one record. Returns the doubt that it raises."""
         if isinstance(record, Fact):
             self._now_ns = record.now_ns
         if isinstance(record, Decided):
@@ -119,21 +164,26 @@ class FitWatches:
                 order.timed_out = self._now_ns >= order.expire_ns
         elif isinstance(record, Reported):
             return self._reported(record)
+        elif isinstance(record, FitContradicted):
+            self.unrecorded.pop(Fit(record.policy, record.set_id, record.digest, fitted=True), None)
         return None
 
     def _decided(self, record: Decided) -> None:
         self._predicted.pop(record.parent_no, None)
         if any(isinstance(placement, Rest) for placement in record.decision.placements):
-            predicted = dict(record.decision.inputs).get(PREDICTION)
+            inputs = dict(record.decision.inputs)
+            predicted = inputs.get(PREDICTION)
             if predicted is not None:
-                self._predicted[record.parent_no] = ((record.by, record.set_id), predicted)
+                policy = record.by.removeprefix(PREFIX)
+                fit = Fit(policy, record.set_id, record.params_digest, inputs.get(FITTED, 0.0) > 0.0)
+                self._predicted[record.parent_no] = fit, predicted
 
     def _placed(self, record: Place) -> None:
         if record.order.post_only and record.parent_no in self._predicted:
-            key, probability = self._predicted.pop(record.parent_no)
-            self._open[record.order.cl_ord_id] = _Open(key, probability, record.order.qty_lots, record.expire_ns)
+            fit, probability = self._predicted.pop(record.parent_no)
+            self._open[record.order.cl_ord_id] = _Open(fit, probability, record.order.qty_lots, record.expire_ns)
 
-    def _reported(self, record: Reported) -> str | None:
+    def _reported(self, record: Reported) -> Doubt | None:
         report = record.report
         order = self._open.get(report.cl_ord_id)
         if order is None:
@@ -147,35 +197,45 @@ class FitWatches:
             del self._open[report.cl_ord_id]  # it never rested
         return None
 
-    def _ended(self, order_id: ClOrdId, *, filled: bool | None) -> str | None:
+    def _ended(self, order_id: ClOrdId, *, filled: bool | None) -> Doubt | None:
         order = self._open.pop(order_id, None)
         if order is None:
             return None
-        watch = self.watches.get(order.key)
+        fit = order.fit
+        watch = self.watches.get(fit)
         if watch is None:
-            watch = self.watches[order.key] = FitWatch(orders_per_false_alarm=self._bound)
+            watch = self.watches[fit] = FitWatch(orders_per_false_alarm=self._bound)
         if not watch.add(probability=order.probability, filled=filled):
             return None
-        policy, set_id = order.key
-        return (
-            f"{policy} with param-set {set_id} does not predict fills well: {watch.told()} (at most one false alarm in "
-            f"{self._bound:g} orders). Its orders go on as they are; calibrate the set anew, or name another one"
+        follows = (
+            "Nothing new rests by it: calibrate the set anew, name another one, or say that it is to be trusted all "
+            "the same (`--trust-fit`, `Router.trust_fit`)"
+            if fit.fitted
+            else "It was not fitted, and its orders go on as they are; calibrate a set for this market"
         )
+        text = (
+            f"{fit.policy} with param-set {fit.set_id} does not predict fills well: {watch.told()} (at most one false "
+            f"alarm in {self._bound:g} orders). {follows}"
+        )
+        doubt = Doubt(fit, watch.orders, watch.filled, watch.expected, text)
+        if fit.fitted:
+            self.unrecorded[fit] = doubt
+        return doubt
 
 
 class WatchedRecorder:
     """A journal's recorder whose records are also watched, once they are on disk."""
 
-    def __init__(self, recorder: Recorder, watches: FitWatches, alarm: Callable[[str], None]) -> None:
+    def __init__(self, recorder: Recorder, watches: FitWatches, doubt: Callable[[Doubt], None]) -> None:
         self._recorder = recorder
         self._watches = watches
-        self._alarm = alarm
+        self._doubt = doubt
 
     def append(self, records: Sequence[Record]) -> int:
         """As the recorder itself; raises as it."""
         turn = self._recorder.append(records)
         for record in records:
-            text = self._watches.see(record)
-            if text is not None:
-                self._alarm(text)
+            doubt = self._watches.see(record)
+            if doubt is not None:
+                self._doubt(doubt)
         return turn

@@ -13,7 +13,7 @@ import msgspec
 from sor.adapter import Feed
 from sor.decide import PluginFault, due_of
 from sor.errors import CallerError, VenueFault
-from sor.events import AmendAsked, CancelAsked, ModeSet, TradingMode
+from sor.events import AmendAsked, CancelAsked, FitTrusted, ModeSet, TradingMode
 from sor.ids import VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.limits import limits_of
@@ -27,7 +27,7 @@ from sor.reasons import Denial
 from sor.router import Core
 from sor.snapshot import Cause
 
-Asked = TypeVar("Asked", bound=AmendAsked | CancelAsked | ModeSet)
+Asked = TypeVar("Asked", bound=AmendAsked | CancelAsked | FitTrusted | ModeSet)
 
 INTENT_DEADLINE_S = 60.0
 """An intent without a price must be done within this."""
@@ -217,6 +217,7 @@ def preview(core: Core, order: ParentOrder, venue: VenueName, market: MarketView
         due_ns=due.by_ns,
         capabilities=core.desk.venues[venue].capabilities,
         now_ns=now_ns,
+        contradicted=core.doubt_of(order.policy, params),
     )
     decision, _ = core.decider(parent, core.policies[order.policy], view, params)
     return Foresight(
@@ -316,7 +317,7 @@ _READ: dict[type, tuple[Callable[[bytes], object], tuple[tuple[str, type[Enum]],
     ),
     Intent: (msgspec.msgpack.Decoder(Intent).decode, (("action", Action), ("side", PositionSide))),
 }
-_read_asked = msgspec.msgpack.Decoder(AmendAsked | CancelAsked | ModeSet).decode
+_read_asked = msgspec.msgpack.Decoder(AmendAsked | CancelAsked | FitTrusted | ModeSet).decode
 
 
 def as_recorded(asked: Asked) -> Asked:

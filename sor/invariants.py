@@ -8,6 +8,8 @@
                       have no support there, so it becomes a `Take` at the collar. What rests keeps its place, and an
                       order rests where the limit forbids to cross, as that is all there is. Until flow and volatility
                       rest on `placement.window_s_min` of data a market is not known to be unlike anything.
+    no new order      rests by a fit that outcomes contradict (`sor.fit_watch`): it becomes a `Take` likewise, while
+                      the set is the same and nobody has said that it is to be trusted (decision 0076).
     no resting        at a price that would take: it is moved back to the near side of the far touch (post-only always).
                       An own order that the market has come through is in the book already and takes nothing by
                       staying: it is kept where it is, and not made larger.
@@ -28,6 +30,7 @@ import msgspec
 
 from sor.market import Trust
 from sor.models.covariates import COVARIATES, covariates_of
+from sor.models.forecast import FORECAST_NEEDS
 from sor.params import Params
 from sor.policy import Decision, Placement, Rest, Take
 from sor.pricing import collar_ticks, nearer_ticks
@@ -58,6 +61,7 @@ class Veto(StrEnum):
     MAY_NOT_REST = "may_not_rest"
     TOO_LATE_TO_REST = "too_late_to_rest"
     UNLIKE_FIT = "unlike_fit"
+    FIT_CONTRADICTED = "fit_contradicted"
     WOULD_TAKE = "would_take"
     LIMIT_PRICE = "limit_price"
     BELOW_ONE_TICK = "below_one_tick"
@@ -82,7 +86,6 @@ class Ruled(msgspec.Struct, frozen=True, gc=False):
 
 
 _ALL = Admissible(may_rest=True, may_take=True, vetoes=())
-_UNLIKE = Admissible(may_rest=False, may_take=True, vetoes=(Veto.UNLIKE_FIT,))
 
 
 def admissible(view: View, params: Params) -> Admissible:
@@ -126,7 +129,8 @@ def apply(decision: Decision, view: View, params: Params) -> Ruled:
     """What is left of a policy's decision: inadmissible placements replaced, and the names of what replaced them.
 
     The invariants are named in the order of the module's list, each once, and only those that changed something. Where
-    a market is unlike the fit, `inputs` say in what: the covariate, and the bound of its range that it is beyond.
+    a market is unlike the fit, `inputs` say in what: the covariate, and the bound of its range that it is beyond. Where
+    outcomes contradict the fit they say how many orders rested, were filled, and should have been.
     """
     allowed = admissible(view, params)
     if not allowed.may_take:
@@ -145,9 +149,11 @@ def apply(decision: Decision, view: View, params: Params) -> Ruled:
         if order.venue == view.market.venue and view.side * (order.price_ticks - touch) >= 0
     ]
     for wanted in decision.placements:
-        unlike = _unlike_fit(wanted, view, params, touch) if allowed.may_rest and params.ranges else {}
-        strange |= unlike
-        placement = _admit(wanted, view, params, _UNLIKE if unlike else allowed, touch, through, fired)
+        doubts = _doubts(wanted, view, params, touch) if allowed.may_rest else {}
+        for grounds in doubts.values():
+            strange |= grounds
+        fit = Admissible(may_rest=False, may_take=True, vetoes=tuple(doubts)) if doubts else allowed
+        placement = _admit(wanted, view, params, fit, touch, through, fired)
         if placement is None:
             continue
         if placement.qty_lots > left or placement.qty_lots <= 0:
@@ -178,18 +184,41 @@ def apply(decision: Decision, view: View, params: Params) -> Ruled:
     return Ruled(ruled, tuple(veto for veto in Veto if veto in fired))
 
 
-def _unlike_fit(wanted: Placement, view: View, params: Params, touch: int) -> dict[str, float]:
-    """In what a new resting order is unlike all that the set was fitted on: nothing for what takes or rests already."""
+def _doubts(wanted: Placement, view: View, params: Params, touch: int) -> dict[Veto, dict[str, float]]:
+    """Why a new resting order is not to be judged by the set's fit, each reason with its numbers.
+
+    Nothing for what takes or rests already, for what a limit leaves nothing else, and where nothing is fitted.
+    """
+    told = None if view.contradicted is None or params.missing(FORECAST_NEEDS) else view.contradicted
+    if told is None and not params.ranges:
+        return {}
+    if not isinstance(wanted, Rest) or wanted.qty_lots <= 0 or wanted.venue != view.market.venue:
+        return {}
+    if view.limit_ticks is not None and view.side * (touch - view.limit_ticks) > 0:
+        return {}
+    if any(order.price_ticks == wanted.price_ticks and order.leaves_lots >= wanted.qty_lots for order in view.resting):
+        return {}
+    found: dict[Veto, dict[str, float]] = {}
+    unlike = _unlike_fit(wanted, view, params) if params.ranges else {}
+    if unlike:
+        found[Veto.UNLIKE_FIT] = unlike
+    if told is not None:
+        found[Veto.FIT_CONTRADICTED] = {
+            "fit_orders": float(told.orders),
+            "fit_filled": float(told.filled),
+            "fit_expected": told.expected,
+        }
+    return found
+
+
+def _unlike_fit(wanted: Rest, view: View, params: Params) -> dict[str, float]:
+    """In what a new resting order is unlike all that the set was fitted on, once that is known."""
     market = view.market
     features = market.features
     side = view.side
-    if not isinstance(wanted, Rest) or features is None or wanted.qty_lots <= 0 or wanted.venue != market.venue:
-        return {}
-    if view.limit_ticks is not None and side * (touch - view.limit_ticks) > 0:
+    if features is None:
         return {}
     if "placement.window_s_min" in params and features.window_s < params["placement.window_s_min"]:
-        return {}
-    if any(order.price_ticks == wanted.price_ticks and order.leaves_lots >= wanted.qty_lots for order in view.resting):
         return {}
     covariates = covariates_of(
         features,

@@ -24,7 +24,7 @@ from sor.pricing import collar_ticks, nearer_ticks
 from sor.reasons import Denial
 from sor.revisit import Revisit
 from sor.risk import Proposal, deny, reducible_lots
-from sor.snapshot import Cause, Costs, Resting, View
+from sor.snapshot import Cause, Contradiction, Costs, Resting, View
 from sor.units import BPS, NS, rate_bps
 
 
@@ -54,10 +54,12 @@ def view_of(
     capabilities: Capabilities,
     now_ns: int,
     ahead: tuple[tuple[ClOrdId, int], ...] = (),
+    contradicted: Contradiction | None = None,
 ) -> View:
     """What the policy sees of a parent.
 
-    ahead    lots ahead of those of its orders of which that is known.
+    ahead           lots ahead of those of its orders of which that is known.
+    contradicted    what says that its set's models do not predict its policy's fills.
     """
     order = parent.order
     instrument = parent.instrument
@@ -117,6 +119,7 @@ def view_of(
         memory=parent.memory,
         parent_id=parent.id,
         funding_s=(market.funding_ns - now_ns) / NS if market.funding_ns else None,
+        contradicted=contradicted,
     )
 
 

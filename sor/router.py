@@ -27,6 +27,8 @@ from sor.events import (
     Contradicted,
     EndMarked,
     Fact,
+    FitContradicted,
+    FitTrusted,
     HaltLifted,
     InstrumentAdopted,
     Looked,
@@ -48,6 +50,7 @@ from sor.events import (
     VenueUp,
     Woke,
 )
+from sor.explore import PREFIX
 from sor.foreign import Foreign
 from sor.ids import ParentId, Symbol, VenueName
 from sor.instruments import Instrument, canonical_symbol
@@ -62,7 +65,7 @@ from sor.policy import POLICY_FAULT, Decision, Policy, Schedule
 from sor.reasons import EndReason
 from sor.refusals import REFUSALS, Consequence
 from sor.revisit import Revisit
-from sor.snapshot import Cause, View
+from sor.snapshot import Cause, Contradiction, View
 from sor.units import MS, NS, to_ns
 
 HOLD_POLL_NS = NS
@@ -134,6 +137,8 @@ class Core:
         self.mode_reason = ""
         self.foreign = Foreign(self.desk)
         self.now_ns = 0
+        self.doubted_fits: dict[tuple[str, str], FitContradicted] = {}
+        """Fits that outcomes contradict, by policy and digest of the set; an exploring policy counts as its own."""
         self._resolved: dict[tuple[str, VenueName, Symbol], tuple[Params, Limits]] = {}
         self._handlers: dict[type[Fact], Callable[..., None]] = {
             SessionStarted: self._session,
@@ -157,6 +162,8 @@ class Core:
             AmendAsked: self._amend_asked,
             ModeSet: self._mode_set,
             HaltLifted: self._halt_lifted,
+            FitContradicted: self._fit_contradicted,
+            FitTrusted: self._fit_trusted,
             Marked: self._marked,
             EndMarked: self._end_marked,
         }
@@ -369,6 +376,20 @@ class Core:
             if venue == fact.venue and symbol == fact.symbol:
                 book.halted = ""
                 book.rejects = 0
+
+    def _fit_contradicted(self, fact: FitContradicted) -> None:
+        self.doubted_fits[fact.policy, fact.digest] = fact
+        self.out.append(Alarm(0, VenueName(""), fact.text, halts=False))
+
+    def _fit_trusted(self, fact: FitTrusted) -> None:
+        self.doubted_fits = {key: told for key, told in self.doubted_fits.items() if told.set_id != fact.set_id}
+
+    def doubt_of(self, policy: str, params: Params) -> Contradiction | None:
+        """What contradicts the fit that a policy rests by with these values, None while nothing does."""
+        if not self.doubted_fits:
+            return None
+        told = self.doubted_fits.get((policy.removeprefix(PREFIX), params.digest))
+        return None if told is None else Contradiction(told.orders, told.filled, told.expected)
 
     def _halt(self, key: BookKey, parent_no: int, text: str, now_ns: int) -> None:
         """Nothing more may be placed on this symbol of this account, and what rests there is withdrawn."""
@@ -827,6 +848,7 @@ class Core:
             capabilities=self.desk.venues[parent.venue].capabilities,
             now_ns=now,
             ahead=fact.ahead,
+            contradicted=self.doubt_of(parent.order.policy, params),
         )
         vetoes: tuple[str, ...] = ()
         if crossing:

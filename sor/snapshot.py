@@ -51,6 +51,14 @@ class Costs(msgspec.Struct, frozen=True, gc=False, array_like=True):
     cancel_rtt_ns: int
 
 
+class Contradiction(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What has contradicted a fit: `filled` of `orders` that rested were filled whole, where `expected` should be."""
+
+    orders: int
+    filled: int
+    expected: float
+
+
 class View(msgspec.Struct, frozen=True, gc=False):
     """Everything one decision may depend on.
 
@@ -65,6 +73,7 @@ class View(msgspec.Struct, frozen=True, gc=False):
     parent_id        for an experiment's hash; nothing else may depend on it.
     funding_s        until the next settlement of funding, negative once it has passed and nothing newer was said; None
                      where the venue does not say. The venue's clock against ours: good to a second, not to a trip.
+    contradicted     what says that the models of the parent's set do not predict this policy's fills; None: nothing.
     """
 
     now_ns: int
@@ -95,3 +104,4 @@ class View(msgspec.Struct, frozen=True, gc=False):
     memory: dict[str, float]
     parent_id: ParentId
     funding_s: float | None = None
+    contradicted: Contradiction | None = None

@@ -259,19 +259,23 @@ def outcomes(ctx: click.Context, journal: Path) -> None:
     """Compare the fills that were predicted in the JOURNAL with those that came, by policy and param-set.
 
     Orders that were withdrawn before their time count neither way. An alarm says that the predictions are off; a router
-    raises the same one while it runs. Exit code 1 when there was one.
+    raises the same one while it runs, and lets nothing new rest by models of a set that are contradicted. Exit code 1
+    when there was one.
     """
     from sor.fit_watch import FitWatches
     from sor.journal import turns
 
     output = ctx.ensure_object(Output)
     watches = FitWatches()
-    alarms = [text for turn in turns(journal) for text in map(watches.see, turn.records) if text is not None]
+    doubts = [doubt for turn in turns(journal) for doubt in map(watches.see, turn.records) if doubt is not None]
+    alarms = [doubt.text for doubt in doubts]
     if output.json:
         told = [
             {
-                "policy": policy,
-                "set": set_id,
+                "policy": fit.policy,
+                "set": fit.set_id,
+                "digest": fit.digest,
+                "fitted": fit.fitted,
                 "orders": watch.orders,
                 "filled": watch.filled,
                 "expected": watch.expected,
@@ -279,12 +283,13 @@ def outcomes(ctx: click.Context, journal: Path) -> None:
                 "evidence": watch.evidence,
                 "alarms": watch.alarms,
             }
-            for (policy, set_id), watch in watches.watches.items()
+            for fit, watch in watches.watches.items()
         ]
         say_json({"fits": told, "alarms": alarms})
     else:
-        for (policy, set_id), watch in watches.watches.items():
-            output.out.print(f"{policy} with {set_id}: {watch.told()}; evidence {watch.evidence:.3g}")
+        for fit, watch in watches.watches.items():
+            how = "fitted" if fit.fitted else "not fitted"
+            output.out.print(f"{fit.policy} with {fit.set_id} ({how}): {watch.told()}; evidence {watch.evidence:.3g}")
         for text in alarms or ["No alarm." if watches.watches else "No order was predicted to be filled."]:
             output.out.print(text)
     if alarms:

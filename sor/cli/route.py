@@ -39,6 +39,13 @@ from sor.errors import CallerError
     metavar="ORDER=FILLED",
     help="An order in doubt is over, as you saw at the venue.",
 )
+@click.option(
+    "--trust-fit",
+    "trusted",
+    multiple=True,
+    metavar="SET",
+    help="Rest by this set again although its outcomes contradict its fit.",
+)
 @click.option("--same-account", is_flag=True, help="The journal's account is this one, although it says it is another.")
 @click.option("--adopt", "neighbours", flag_value="adopt", help="Withdraw orders that another journal left behind.")
 @click.option("--leave", "neighbours", flag_value="leave", help="Another journal's router runs: its orders stay.")
@@ -74,6 +81,7 @@ def route(
     param_dirs: tuple[Path, ...],
     parent_id: str | None,
     settled: tuple[str, ...],
+    trusted: tuple[str, ...],
     same_account: bool,
     neighbours: str | None,
     journal: Path | None,
@@ -132,6 +140,7 @@ def route(
         journal=journal or access.journal,
         param_dirs=param_dirs,
         settled=orders(settled),
+        trusted=trusted,
         same_account=same_account,
         neighbours=Neighbours(neighbours or Neighbours.REFUSE),
         watch_s=None if watch is None else seconds_or_none(watch),

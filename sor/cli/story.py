@@ -27,6 +27,7 @@ from sor.cli.words import (
     seen,
     unanswered,
     verb,
+    vetoed,
     wanted,
     weighed,
 )
@@ -218,7 +219,7 @@ class _Teller:
             self._say(decision.note, indent=INDENT)
         for veto in record.vetoes:
             did = "changed" if decision.placements else "forbade"
-            self._say((f"invariant {plain(veto)} {did} this", "yellow"), indent=INDENT)
+            self._say((f"invariant {plain(veto)} {did} this{vetoed(veto, decision)}", "yellow"), indent=INDENT)
         for denial in record.denials:
             self._say((f"risk gate refused it: {denied(denial, self._params)}", "yellow"), indent=INDENT)
         grounds = tuple(self._grounds(decision))

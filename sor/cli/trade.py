@@ -44,6 +44,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     settled         orders of the journal that somebody has looked up at the venue, with what they filled.
     watch_s         how long the market is watched before anything is decided; None: not at all for an order, and long
                     enough for a dry run to have estimates.
+    trusted         sets that somebody trusts although outcomes contradict them.
     same_account    somebody vouches that the venue's account is the journal's.
     neighbours      what orders with another journal's mark are.
     """
@@ -54,6 +55,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     journal: Path
     param_dirs: tuple[Path, ...]
     settled: tuple[tuple[ClOrdId, Decimal], ...] = ()
+    trusted: tuple[str, ...] = ()
     same_account: bool = False
     neighbours: Neighbours = Neighbours.REFUSE
     watch_s: float | None = None
@@ -164,6 +166,9 @@ class _Work:
         router, output = self._router, self._output
         for cl_ord_id, filled in self.job.settled:
             await self._settle(cl_ord_id, filled)
+        for name in self.job.trusted:
+            router.trust_fit(name, reason="--trust-fit")
+            self._note(f"{name} is trusted again, on your word")
         order = self.job.order_for(router, self._adapter)
         known = admit(router.core, order)
         if not isinstance(known, Parent):

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from sor.adapter import NewOrder, Reach, RequestFailed
 from sor.instruments import Instrument
+from sor.invariants import Veto
 from sor.market import MarketView
 from sor.orders import ExecType, ExecutionReport, OrdType, Side
 from sor.policy import Alternative, Decision, Rest
@@ -129,6 +130,17 @@ def possible(decision: Decision) -> str:
     if not decision.admissible:
         return f"possible: nothing{why}"
     return f"possible: {' or '.join(decision.admissible)}{why}"
+
+
+def vetoed(veto: str, decision: Decision) -> str:
+    """What an invariant's numbers say and what ends it, where there is something to be done about it; else ""."""
+    if veto != Veto.FIT_CONTRADICTED:
+        return ""
+    told = dict(decision.inputs)
+    return (
+        f": of {told['fit_orders']:.0f} resting orders {told['fit_filled']:.0f} were filled, where "
+        f"{told['fit_expected']:.1f} were predicted; a new set ends this, or --trust-fit"
+    )
 
 
 def compared(alternatives: tuple[Alternative, ...]) -> str:

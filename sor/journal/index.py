@@ -29,6 +29,8 @@ from sor.events import (
     Contradicted,
     EndMarked,
     Fact,
+    FitContradicted,
+    FitTrusted,
     HaltLifted,
     InstrumentAdopted,
     Looked,
@@ -315,6 +317,8 @@ class _Filler:
                 | NeighbourFound()
                 | ModeSet()
                 | HaltLifted()
+                | FitContradicted()
+                | FitTrusted()
             ):
                 return None
             case _:

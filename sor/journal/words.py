@@ -13,6 +13,8 @@ from sor.events import (
     CancelAsked,
     Contradicted,
     EndMarked,
+    FitContradicted,
+    FitTrusted,
     HaltLifted,
     InstrumentAdopted,
     Looked,
@@ -134,6 +136,11 @@ class Narrator:
                 return f"trading is {_spaced(record.mode)}: {record.reason}"
             case HaltLifted():
                 return f"the halt of {record.symbol} on {record.venue} is lifted"
+            case FitContradicted():
+                fit = f"the fit of {record.set_id} ({record.digest})"
+                return f"nothing new rests by {fit} under {record.policy}: {record.text}"
+            case FitTrusted():
+                return f"{record.set_id} is trusted again: {record.reason}"
             case Marked():
                 mid = "unknown" if record.mid_hticks == 0 else f"{record.mid_hticks / 2:g} ticks"
                 horizon = f"{seconds(record.horizon_ns):g} s"

@@ -106,6 +106,11 @@ MISTAKES: Mapping[str, tuple[tuple[str, ...], int, str]] = {
     "unknown schedule": ((*CROSS, "--schedule", "magic"), 1, "there is no 'magic' among sor.schedules"),
     "bad schedule argument": ((*CROSS, "--schedule", "twap", "--schedule-arg", "slices"), 2, "like slices=5"),
     "unknown param-set": ((*CROSS, "--param-set", "nope"), 1, "there is no param-set 'nope'; nothing was sent"),
+    "a set that nothing contradicts": (
+        (*CROSS, "--trust-fit", "synthetic"),
+        1,
+        "outcomes do not contradict 'synthetic', nothing was changed. They contradict nothing",
+    ),
     "bad duration": ((*CROSS, "--deadline", "soon"), 2, "duration 'soon': write it like 15s"),
     "urgency beyond now": ((*CROSS, "--urgency", "2"), 2, "2.0 is not in the range 0<=x<=1"),
     "leverage too high": ((*CROSS, "--leverage", "900"), 1, "leverage 900 is not from 1 to 125; nothing was sent"),

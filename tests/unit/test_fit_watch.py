@@ -12,7 +12,7 @@ from sor.adapter import NewOrder, OrderRef
 from sor.cli.main import run
 from sor.commands import Amend, Cancel, Decided, Place
 from sor.events import Reported, Woke
-from sor.fit_watch import BETS, FitWatch, FitWatches, WatchedRecorder
+from sor.fit_watch import BETS, Doubt, Fit, FitWatch, FitWatches, WatchedRecorder
 from sor.ids import ClOrdId
 from sor.journal import Record
 from sor.orders import ExecType, ExecutionReport, OrdType, Side, Tif
@@ -104,18 +104,18 @@ def ref(order: str) -> OrderRef:
     return OrderRef(cl_ord_id=ClOrdId(order), symbol=SYMBOL)
 
 
-def posted(order: str, *, predicted: float | None = 0.9) -> list[Record]:
+def posted(order: str, *, predicted: float | None = 0.9, fitted: float = 1.0, by: str = "patient") -> list[Record]:
     """A decision to rest ten lots, and the order."""
     order_id = ClOrdId(order)
     rest = Rest(VENUE, 10, 100_000, EXPIRE_NS, TimeoutBound.FIXED)
-    inputs = () if predicted is None else (("timeout_s", 10.0), ("fill_probability", predicted))
+    inputs = () if predicted is None else (("timeout_s", 10.0), ("fill_probability", predicted), ("fitted", fitted))
     decision = Decision(placements=(rest,), revisit=Revisit(), reason="rest", inputs=inputs)
     decided = Decided(
         parent_no=1,
         cause=Cause.START,
-        by="patient",
+        by=by,
         set_id="fit/2026-01-02",
-        params_digest="",
+        params_digest="0123456789abcdef",
         open_lots=10,
         remaining_lots=10,
         decision=decision,
@@ -144,12 +144,15 @@ def cancel(order: str, at_ns: int) -> list[Record]:
     return [Woke(now_ns=at_ns, parent_no=1, market=False), Cancel(1, VENUE, ref(order))]
 
 
+FIT = Fit("patient", "fit/2026-01-02", "0123456789abcdef", fitted=True)
+
+
 def counted(*records: list[Record]) -> tuple[int, int, int]:
     """(orders, filled, withdrawn) of the one watch, (0, 0, 0) without one."""
     watches = FitWatches()
     for record in chain(*records):
         assert watches.see(record) is None
-    watch = watches.watches.get(("patient", "fit/2026-01-02"))
+    watch = watches.watches.get(FIT)
     return (0, 0, 0) if watch is None else (watch.orders, watch.filled, watch.withdrawn)
 
 
@@ -182,19 +185,56 @@ def test_the_alarm_is_told_once_the_records_are_on_disk() -> None:
             kept.extend(records)
             return 7
 
-    alarms: list[str] = []
-    recorder = WatchedRecorder(Recorder(), FitWatches(orders_per_false_alarm=5), alarms.append)
+    doubts: list[Doubt] = []
+    watches = FitWatches(orders_per_false_alarm=5)
+    recorder = WatchedRecorder(Recorder(), watches, doubts.append)
     orders = 0
-    while not alarms:
+    while not doubts:
         orders += 1
         turn = [*posted(f"o{orders}"), *cancel(f"o{orders}", EXPIRE_NS), *report(f"o{orders}", ExecType.CANCELED)]
         assert recorder.append(turn) == 7
     assert len(kept) == orders * 6
-    (alarm,) = alarms
-    assert alarm.startswith(
+    (doubt,) = doubts
+    assert (doubt.fit, doubt.orders, doubt.filled) == (FIT, orders, 0)
+    assert doubt.expected == pytest.approx(0.9 * orders)
+    assert doubt.text.startswith(
         f"patient with param-set fit/2026-01-02 does not predict fills well: 0.0% of {orders} resting orders filled, "
         "90.0% predicted; 0 withdrawn before their time (at most one false alarm in 5 orders)."
     )
+
+
+def missed(watches: FitWatches, **how: object) -> list[Doubt]:
+    """The doubts that ten orders raise which nobody fills."""
+    return [
+        doubt
+        for number in range(10)
+        for record in chain(
+            posted(f"o{number}", **how),  # type: ignore[arg-type]
+            cancel(f"o{number}", EXPIRE_NS),
+            report(f"o{number}", ExecType.CANCELED),
+        )
+        if (doubt := watches.see(record)) is not None
+    ]
+
+
+def test_a_doubt_about_a_fit_waits_until_it_is_recorded() -> None:
+    watches = FitWatches(orders_per_false_alarm=5)
+    doubts = missed(watches)
+    assert watches.unrecorded == {FIT: doubts[-1]}
+    assert watches.see(doubts[0].fact(NOW_NS)) is None
+    assert watches.unrecorded == {}
+
+
+def test_what_nobody_has_fitted_is_told_and_no_more() -> None:
+    watches = FitWatches(orders_per_false_alarm=5)
+    doubt = missed(watches, fitted=0.0)[0]
+    assert (doubt.fit.fitted, watches.unrecorded) == (False, {})
+    assert doubt.text.endswith("It was not fitted, and its orders go on as they are; calibrate a set for this market")
+
+
+def test_what_an_exploring_policy_does_by_itself_is_its_policys() -> None:
+    watches = FitWatches(orders_per_false_alarm=5)
+    assert missed(watches, by="explore:patient")[0].fit == FIT
 
 
 @pytest.mark.slow
@@ -204,7 +244,7 @@ def test_the_outcomes_of_a_journal_are_told(tmp_path: Path, capsys: pytest.Captu
     (resting,), (crossing,) = (list(tmp_path.glob(f"*/{name}")) for name in ("cost_aware", "cross"))
     assert run(["params", "outcomes", str(resting)]) == 0
     first, last = capsys.readouterr().out.splitlines()
-    assert first.startswith("cost_aware with baseline/2026-11-21: ")
+    assert first.startswith("cost_aware with baseline/2026-11-21 (not fitted): ")
     assert last == "No alarm."
     assert run(["params", "outcomes", str(crossing), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"fits": [], "alarms": []}
