@@ -102,7 +102,7 @@ def test_show_tells_every_record(path: Path) -> None:
     assert [int(row[1]) for row in rows] == [number for number, turn in enumerate(TURNS, start=1) for _ in turn]
     assert ["2026-11-21 06:40:45.000000", "3", "place"] in [row[:3] for row in rows]
     assert (
-        rows[18][3]
+        rows[16][3]
         == "parent 1.1: sell 0.250 BTCUSDT @ 64000.1 ioc post-only reduce-only at sim as sor100007-000001-0001e"
     )
 
@@ -147,7 +147,7 @@ def test_show_as_json_lines(path: Path) -> None:
             "same_accounts": False,
         },
     }
-    assert lines[18]["time_ns"] == T0 + 11  # a wish has the time of its fact
+    assert lines[16]["time_ns"] == T0 + 11  # a wish has the time of its fact
     one = run("show", path, "--limit", "1", "--json").output
     assert [msgspec.json.decode(line) for line in one.splitlines()] == lines[-1:]
 
