@@ -206,7 +206,7 @@ class Desk:
 
     def __init__(self, out: list[AnyWish]) -> None:
         self.out = out
-        self.epoch = 0
+        self.epoch = self.session = 0
         self.venues: dict[VenueName, VenueState] = {}
         self.children: dict[ClOrdId, Child] = {}
         self.books: dict[BookKey, OwnBook] = {}
@@ -256,9 +256,9 @@ class Desk:
         return child
 
     def next_id(self, parent: Parent, *, closing: bool) -> ClOrdId:
-        """The ClOrdID of the parent's next child: a pure function of epoch, parent and counter (B9)."""
+        """The ClOrdID of the parent's next child: a pure function of epoch, session, parent and counter (B9)."""
         codec = self.venues[parent.venue].capabilities.client_ids
-        return codec.encode(self.epoch, parent.no, parent.next_child_no, closing=closing)
+        return codec.encode(self.epoch, parent.no, parent.next_child_no, closing=closing, session=self.session)
 
     def cancel(self, child: Child, now_ns: int, limits: Limits) -> None:
         """Withdraw an order: at once if the venue can be asked, else as soon as it can."""

@@ -177,6 +177,7 @@ class Router:
             decisions=RecordedDecisions(),
         )
         self.core.decider = decide
+        last_ns = self.core.now_ns
         self._check_venues()
         scheduler = self._scheduler = self._open_clock(self.core.now_ns)
         behind_s = (self.core.now_ns - time.time_ns()) / NS
@@ -205,6 +206,7 @@ class Router:
         self._adopt_sets()
         dispatcher.post(
             SessionStarted(
+                last_ns=last_ns,
                 now_ns=scheduler.now_ns(),
                 epoch=journal.epoch,
                 version=__version__,
@@ -212,6 +214,7 @@ class Router:
                 same_accounts=settings.same_accounts,
             )
         )
+        journal.sync()  # whatever the power takes, the next session has another number, and its orders other ids
         for doubt in tuple(self._fits.unrecorded.values()):
             self._doubted(doubt)  # of an earlier process, which ended before it could say so
         if settings.resume is not None:

@@ -28,12 +28,14 @@ class SessionStarted(Fact, frozen=True, gc=False, kw_only=True, array_like=True,
     """A router process opened the journal. `epoch` is the journal's ownership mark, drawn when it was created.
 
     same_accounts    somebody vouches that the venues' accounts are still those of before, whatever they identify as.
+    last_ns          time of the journal's last record before, 0 for none: since then nobody has worked its parents.
     """
 
     epoch: int
     version: str
     default_set: str
     same_accounts: bool = False
+    last_ns: int = 0
 
 
 class InstrumentAdopted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="instrument"):

@@ -344,7 +344,11 @@ def _check_numbers(order: ParentOrder) -> None:
         raise CallerError(f"deadline of {order.deadline_s} s: it must be positive; nothing was sent")
     if not 0 <= order.urgency <= 1:
         raise CallerError(f"urgency {order.urgency} is not within 0 and 1; nothing was sent")
-    for name, value in (("mae_budget_bps", order.mae_budget_bps), ("holding_s", order.holding_s)):
+    for name, value in (
+        ("mae_budget_bps", order.mae_budget_bps),
+        ("holding_s", order.holding_s),
+        ("unwind_after_s", order.unwind_after_s),
+    ):
         if value is not None and not 0 < value < float("inf"):
             raise CallerError(f"{name} {value} must be positive; nothing was sent")
     if order.max_participation is not None and not 0 < order.max_participation <= 1:

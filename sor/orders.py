@@ -212,6 +212,8 @@ class ParentOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     venues               allowed venues in order of preference; empty: any that lists the symbol.
     schedule, policy     names of plug-ins; `schedule_args` are the schedule's own parameters.
     param_set            name of a loaded param-set; empty: the router's default.
+    unwind_after_s       where no process has worked it for longer than this, from the journal's last record on, it is
+                         withdrawn and ends when one comes up again; None: it goes on where it was.
     decision_price       mid when the caller decided; None: the arrival mid stands in and the delay cost is 0.
     """
 
@@ -237,6 +239,7 @@ class ParentOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     position_side: PositionSide = PositionSide.BOTH
     decision_price: Decimal | None = None
     on_no_market: OnNoMarket = OnNoMarket.WAIT
+    unwind_after_s: float | None = None
 
 
 class Action(StrEnum):

@@ -67,6 +67,7 @@ class EndReason(StrEnum):
     COMPLETE = "complete"
     CALLER = "caller"
     SHUTDOWN = "shutdown"
+    UNWOUND = "unwound"
     KILL_SWITCH = "kill_switch"
     DEADLINE = "deadline"
     LIMIT_PRICE = "limit_price"

@@ -218,6 +218,7 @@ class Core:
     def _session(self, fact: SessionStarted) -> None:
         """A process starts: what the one before had on its way is not known."""
         self.desk.epoch = fact.epoch
+        self.desk.session += 1
         self.foreign.suspects.clear()  # who asked is no more
         self.default_set = fact.default_set
         for state in self.desk.venues.values():
@@ -231,8 +232,17 @@ class Core:
             for child in parent.open_children:
                 self.desk.session_lost(parent, child, fact.now_ns)
                 child.early_queries = 0  # their answers died with the process that asked
+            self._unwind(parent, fact)
             # Nothing is decided before its venue is up: without a book what rests would lose its place for nothing.
             self._settle(parent, fact.now_ns)
+
+    def _unwind(self, parent: Parent, fact: SessionStarted) -> None:
+        """End a parent that was left alone for longer than it allows; what of it rests is withdrawn."""
+        limit_s = parent.order.unwind_after_s
+        if limit_s is None or not fact.last_ns or fact.now_ns - fact.last_ns <= to_ns(limit_s):
+            return
+        text = f"no process has worked it for {(fact.now_ns - fact.last_ns) / NS:.1f} s; it allows {limit_s:g} s"
+        self._stop(parent, ParentStatus.CANCELED, EndReason.UNWOUND, text)
 
     def _instrument(self, fact: InstrumentAdopted) -> None:
         new = fact.instrument

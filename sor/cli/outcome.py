@@ -115,6 +115,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         match parent.end_reason:
             case EndReason.CALLER | EndReason.SHUTDOWN:
                 return "it was interrupted" if self.signal else f"it was withdrawn{text}"
+            case EndReason.UNWOUND:
+                return f"it was left alone for too long and withdrawn{text}"
             case EndReason.DEADLINE:
                 return f"the deadline came{text}{self._obstacle}"
             case EndReason.LIMIT_PRICE:

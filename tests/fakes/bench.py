@@ -45,7 +45,7 @@ from sor.events import (
 from sor.ids import AccountId, ClOrdId, ClOrdIdCodec, ExecId, ParentId, Symbol, VenueName, VenueOrderId
 from sor.instruments import Instrument
 from sor.market import Levels, MarketView, Trust
-from sor.orders import ExecType, ExecutionReport, OrdStatus, ParentOrder, PositionSide, RejectKind, Side
+from sor.orders import ExecType, ExecutionReport, OrdStatus, ParentOrder, PositionSide, Provenance, RejectKind, Side
 from sor.param_table import IF_GIVEN, TABLE
 from sor.parent import Parent
 from sor.policy import Policy, Schedule
@@ -78,6 +78,7 @@ ROOMY = {
 }
 OUTWARD = (Place, Cancel, Amend, Query, Ended, Alarm)
 """The wishes that somebody outside sees."""
+_ANSWERS = frozenset({ExecType.STATUS, ExecType.NOT_FOUND})
 Outward = Place | Cancel | Amend | Query | Ended | Alarm
 
 
@@ -190,7 +191,7 @@ class Bench:
         """The market as a look shows it now."""
         return msgspec.structs.replace(self.market, recv_ns=self.now_ns) if self.fresh else self.market
 
-    def session(self, *, same_accounts: bool = False) -> list[AnyWish]:
+    def session(self, *, same_accounts: bool = False, last_ns: int = 0) -> list[AnyWish]:
         """A process starts on this journal."""
         self.wakes.clear()
         self.watched.clear()
@@ -201,11 +202,15 @@ class Bench:
                 version="test",
                 default_set="baseline",
                 same_accounts=same_accounts,
+                last_ns=last_ns,
             )
         )
 
-    def restart(self, *, same_accounts: bool = False) -> list[AnyWish]:
-        """The process dies and another takes over: its state is what the journal gives, and must be the same."""
+    def restart(self, *, same_accounts: bool = False, after_ns: int = 0) -> list[AnyWish]:
+        """The process dies and another takes over: its state is what the journal gives, and must be the same.
+
+        after_ns    for so long there is none.
+        """
         again = fold(
             self.journal,
             policies=self.policies,
@@ -215,7 +220,8 @@ class Bench:
         assert state_of(again) == state_of(self.core)
         again.decider = self._decider
         self.core = again
-        return self.session(same_accounts=same_accounts)
+        self.now_ns += after_ns
+        return self.session(same_accounts=same_accounts, last_ns=again.now_ns)
 
     def up(self, identity: str = "") -> list[AnyWish]:
         return self.post(VenueUp(now_ns=self.now_ns, venue=A, capabilities=self.capabilities, identity=identity))
@@ -282,8 +288,9 @@ class Bench:
         is_maker: bool | None = None,
         avg_hticks: int = 0,
         venue_ns: int = 0,
+        asked: bool = False,
     ) -> list[AnyWish]:
-        """A report of one order; a trade without an id gets one of its own."""
+        """A report of one order; a trade without an id gets one of its own. asked: a lookup has brought it."""
         cl_ord_id = child.order.cl_ord_id if isinstance(child, Child) else child
         if exec_type is ExecType.TRADE and not exec_id:
             self._exec += 1
@@ -293,6 +300,7 @@ class Bench:
             symbol=BTC,
             cl_ord_id=cl_ord_id,
             exec_type=exec_type,
+            provenance=Provenance.QUERY if asked or exec_type in _ANSWERS else Provenance.PUSH,
             venue_order_id=VenueOrderId(venue_order_id),
             venue_ns=venue_ns,
             recv_ns=self.now_ns,
@@ -314,8 +322,10 @@ class Bench:
     def ack(self, child: Child) -> list[AnyWish]:
         return self.report(child, ExecType.NEW, venue_order_id=f"v-{child.child_no}")
 
-    def trade(self, child: Child, lots: int, ticks: int, *, exec_id: str = "", cum: int = -1) -> list[AnyWish]:
-        return self.report(child, ExecType.TRADE, lots=lots, ticks=ticks, exec_id=exec_id, cum=cum)
+    def trade(
+        self, child: Child, lots: int, ticks: int, *, exec_id: str = "", cum: int = -1, asked: bool = False
+    ) -> list[AnyWish]:
+        return self.report(child, ExecType.TRADE, lots=lots, ticks=ticks, exec_id=exec_id, cum=cum, asked=asked)
 
     def canceled(self, child: Child, cum: int) -> list[AnyWish]:
         return self.report(child, ExecType.CANCELED, cum=cum)

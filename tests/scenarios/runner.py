@@ -4,6 +4,7 @@
     wants  P1 take 60 @ 10_001              venue params book wants parent stop pause resume change kill lift wait
     send   P1.1 buy 60 @ 10_001 ioc         market ack trade canceled expired rejected refused status unknown
     wait   1s        -> P1.1 in_doubt       replaced kept lost unsent relist position down up restart
+                                            stray neighbour moved contradicted
     query  P1.1                             what the router did: send cancel amend query alarm halt ended
 
 Everything that the router does must stand in the script, in its order: a line that is missing fails like one that is
@@ -26,22 +27,29 @@ from sor.commands import Alarm, Amend, Cancel, Ended, Place, Query
 from sor.events import (
     AmendAsked,
     CancelAsked,
+    Contradicted,
+    FlowCause,
+    ForeignTrade,
     HaltLifted,
     InstrumentAdopted,
     ModeSet,
+    NeighbourFound,
     PauseAsked,
+    PositionMoved,
+    Reading,
     ResumeAsked,
+    StrayFound,
     TradingMode,
 )
-from sor.ids import ParentId
+from sor.ids import AccountId, ClOrdId, ExecId, ParentId, VenueOrderId
 from sor.market import Levels, Trust
-from sor.orders import ExecType, OnNoMarket, OrdStatus, OrdType, RejectKind, Side
+from sor.orders import ExecType, OnNoMarket, OrdStatus, OrdType, PositionSide, RejectKind, Side
 from sor.parent import Parent
 from sor.policy import Decision, Placement
 from sor.revisit import Revisit
 from sor.snapshot import View
 from sor.units import MS, NS
-from tests.fakes.bench import BTC, BTC_A, SURE, A, Bench, Outward, book, decided, outward, parent_order
+from tests.fakes.bench import BTC, BTC_A, CODEC, SURE, A, Bench, Outward, book, decided, outward, parent_order
 from tests.fakes.policies import QUIET, Broken, Greedy, Immediate, Slices, Wanting, decision, rest, take
 
 LIVES = {
@@ -92,7 +100,8 @@ class Script:
             self.venue, self.params, self.book, self.wants, self.parent, self.stop, self.pause, self.resume,
             self.change, self.kill, self.lift, self.wait, self.market, self.ack, self.trade, self.canceled,
             self.expired, self.rejected, self.refused, self.status, self.unknown, self.replaced, self.kept, self.lost,
-            self.unsent, self.relist, self.position, self.down, self.up, self.restart,
+            self.unsent, self.relist, self.position, self.down, self.up, self.restart, self.stray, self.neighbour,
+            self.moved, self.contradicted,
         ]  # fmt: skip
         self.inputs = {verb.__name__: verb for verb in verbs}
         done: list[Callable[[list[str]], None]] = [
@@ -166,7 +175,10 @@ class Script:
                 if child.order.cl_ord_id == cl_ord_id:
                     self.named = parent
                     return f"{parent.id}.{child.child_no}"
-        raise ScriptError(f"nobody's order: {cl_ord_id}")
+        owned = CODEC.decode(cl_ord_id)
+        if owned is None:
+            raise ScriptError(f"nobody's order: {cl_ord_id}")
+        return f"stray{owned.parent_no}"
 
     # --- the ground ---------------------------------------------------------------------------------------------------
 
@@ -267,6 +279,8 @@ class Script:
                     changes["limit"] = Decimal(number(value))
                 case "deadline":
                     changes["deadline_s"] = duration_ns(value) / NS
+                case "unwind":
+                    changes["unwind_after_s"] = duration_ns(value) / NS
                 case "reduce":
                     changes["reduce_only"] = value == "yes"
                 case "plan":
@@ -325,9 +339,10 @@ class Script:
         self.bench.ack(self.child(words[0]))
 
     def trade(self, words: list[str]) -> None:
-        """`P1.1 25 @ 10_001`, with `id x7` and `cum 25` where they matter."""
+        """`P1.1 25 @ 10_001`, with `id x7` and `cum 25` where they matter; `asked` behind it: by a lookup."""
         name, lots, at, ticks, *more = words
-        terms = pairs(more)
+        asked = more[-1:] == ["asked"]
+        terms = pairs(more[:-1] if asked else more)
         if at != "@":
             raise ScriptError("a trade is written as P1.1 25 @ 10_001")
         self.bench.trade(
@@ -336,6 +351,7 @@ class Script:
             number(ticks),
             exec_id=terms.get("id", ""),
             cum=number(terms.get("cum", "-1")),
+            asked=asked,
         )
 
     def canceled(self, words: list[str]) -> None:
@@ -418,9 +434,74 @@ class Script:
     def restart(self, words: list[str]) -> None:
         """The process dies, and another one takes over its journal; the venue is not connected yet.
 
-        `restart vouched`: somebody vouches that the venues' accounts are those of before.
+        `restart vouched`: somebody vouches that the venues' accounts are those of before. `restart after 31s`: for so
+        long there is none.
         """
-        self.bench.restart(same_accounts=words == ["vouched"])
+        after_ns = duration_ns(words[1]) if words[:1] == ["after"] else 0
+        self.bench.restart(same_accounts=words == ["vouched"], after_ns=after_ns)
+
+    # --- what reading the venue's books brings ------------------------------------------------------------------------
+
+    def stray(self, words: list[str]) -> None:
+        """`stray9 buy 40 @ 9_990`: an order with our mark rests, of a parent 9 that nobody knows; `stray9 canceled`."""
+        cl_ord_id = CODEC.encode(7, int(words[0].removeprefix("stray")), 1, closing=False)
+        if words[1:] == ["canceled"]:
+            self.bench.report(cl_ord_id, ExecType.CANCELED, cum=0)
+            return
+        self.bench.post(
+            StrayFound(
+                now_ns=self.bench.now_ns,
+                venue=A,
+                symbol=BTC,
+                cl_ord_id=cl_ord_id,
+                venue_order_id=VenueOrderId(""),
+                side=SIDES[words[1]],
+                price_ticks=number(words[4]),
+                leaves_lots=number(words[2]),
+            )
+        )
+
+    def neighbour(self, words: list[str]) -> None:
+        """`8`: orders with the mark of that journal rest."""
+        epoch = int(words[0])
+        ids = (CODEC.encode(epoch, 1, 1, closing=False),)
+        self.bench.post(NeighbourFound(now_ns=self.bench.now_ns, venue=A, epoch=epoch, cl_ord_ids=ids))
+
+    def moved(self, words: list[str]) -> None:
+        """`-20 manual m1`: the position moved, by that trade; none for `unexplained`."""
+        lots = number(words[0])
+        trades = tuple(
+            ForeignTrade(
+                ExecId(name),
+                ClOrdId(""),
+                VenueOrderId(""),
+                Side.BUY if lots > 0 else Side.SELL,
+                abs(lots),
+                10_000,
+                self.bench.now_ns,
+            )
+            for name in words[2:]
+        )
+        self.bench.post(
+            PositionMoved(
+                now_ns=self.bench.now_ns,
+                venue=A,
+                account=AccountId("default"),
+                symbol=BTC,
+                position_side=PositionSide.BOTH,
+                cause=FlowCause(words[1]),
+                by=Reading.FILLS if trades else Reading.POSITIONS,
+                qty_lots=lots,
+                trades=trades,
+            )
+        )
+
+    def contradicted(self, words: list[str]) -> None:
+        """`P1.1 fills`: what was read there is not what has been told of it."""
+        child = self.child(words[0])
+        by = Reading(words[1])
+        cl_ord_id = child.order.cl_ord_id
+        self.bench.post(Contradicted(now_ns=self.bench.now_ns, cl_ord_id=cl_ord_id, by=by, text="test"))
 
     # --- what the router did ------------------------------------------------------------------------------------------
 
@@ -519,6 +600,9 @@ class Script:
             assert self.named is not None
             asked = sum(parent_id == self.named.id for parent_id, _ in self.wanting.asked)
             assert asked == number(rest_of[0]), f"its policy was asked {asked} times"
+        elif subject == "holds":
+            lots = self.bench.core.desk.books[A, AccountId("default"), BTC].positions[PositionSide.BOTH]
+            assert lots == number(rest_of[0]), f"the position is {lots}"
         elif subject == "orders":
             assert self.named is not None
             assert len(self.named.children) == number(rest_of[0]), f"it has had {len(self.named.children)} orders"

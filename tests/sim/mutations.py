@@ -282,7 +282,8 @@ def ids_come_again(patch: pytest.MonkeyPatch) -> None:
 
     def next_id(self: Desk, parent: Parent, *, closing: bool) -> ClOrdId:
         codec = self.venues[parent.venue].capabilities.client_ids
-        return codec.encode(self.epoch, parent.no, len(parent.open_children) + 1, closing=closing)
+        count = len(parent.open_children) + 1
+        return codec.encode(self.epoch, parent.no, count, closing=closing, session=self.session)
 
     patch.setattr(Desk, "next_id", next_id)
 

@@ -103,7 +103,7 @@ def test_show_tells_every_record(path: Path) -> None:
     assert ["2026-11-21 06:40:45.000000", "3", "place"] in [row[:3] for row in rows]
     assert (
         rows[16][3]
-        == "parent 1.1: sell 0.250 BTCUSDT @ 64000.1 ioc post-only reduce-only at sim as sor100007-000001-0001e"
+        == "parent 1.1: sell 0.250 BTCUSDT @ 64000.1 ioc post-only reduce-only at sim as sor100007000-000001-0001e"
     )
 
 
@@ -111,7 +111,7 @@ def test_show_of_one_parent_knows_the_instruments_of_before(path: Path) -> None:
     rows = [row for row in told(run("show", path, "--parent", "P-3")) if row[1]]
     assert [row[1:] for row in rows] == [
         ["4", "submit", "parent P-3: buy 0.002 BTCUSDT on sim, cost_aware over immediate, 60 s"],
-        ["4", "place", "parent 3.1: buy 0.002 BTCUSDT market gtc at sim as sor100007-000003-0001e"],
+        ["4", "place", "parent 3.1: buy 0.002 BTCUSDT market gtc at sim as sor100007000-000003-0001e"],
     ]
 
 
@@ -145,6 +145,7 @@ def test_show_as_json_lines(path: Path) -> None:
             "version": "0.1.0",
             "default_set": "baseline",
             "same_accounts": False,
+            "last_ns": 0,
         },
     }
     assert lines[16]["time_ns"] == T0 + 11  # a wish has the time of its fact

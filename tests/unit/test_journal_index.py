@@ -120,7 +120,7 @@ def test_tables_for_people(path: Path) -> None:
         path, "SELECT cl_ord_id, parent_no, child_no, side, ord_type, qty_lots, price_ticks, turn FROM orders"
     ) == [
         (CL_ORD_ID, 1, 1, -1, "limit", 250, 640_001, 3),
-        ("sor100007-000003-0001e", 3, 1, 1, "market", 2, 0, 4),
+        ("sor100007000-000003-0001e", 3, 1, 1, "market", 2, 0, 4),
     ]
     assert rows(path, "SELECT exec_id, parent_no, lots, ticks, is_maker, fee_atoms, fee_source, turn FROM fills") == [
         ("E-1", 1, 100, 640_001, 0, -3_200_005_000_000_000, "WS_SETTLED", 5)

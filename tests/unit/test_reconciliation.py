@@ -71,6 +71,9 @@ def test_a_stray_is_found_at_the_start_before_anything_is_placed(account: Accoun
     account.wait(1)
     assert account.books.resting() == {}
     assert ParentId("lost") not in account.core.by_id
+    again = account.submit("anew", BUY, 3)  # it has the lost parent's number, and all the same another name
+    assert (again.no, again.status, again.children[0].counted_lots) == (parent.no, ParentStatus.FILLED, 3)
+    assert again.children[0].order.cl_ord_id != cl_ord_id
     assert [text.partition(" rests")[0] for text in account.texts()] == [f"stray order {cl_ord_id}"]
 
 

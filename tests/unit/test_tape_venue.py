@@ -1021,7 +1021,7 @@ def test_delays_of_a_parent_do_not_depend_on_others() -> None:
         for parent in parents:
             for child in (1, 2, 3):
                 trader.rest(150 + child, codec.encode(epoch, parent, child, closing=False), BUY, 1, 1000)
-        second = codec.encode(epoch, 2, 1, closing=False)[:16]
+        second = codec.encode(epoch, 2, 1, closing=False)[:19]
         told.append([(one.at_ns, one.what) for one in trader.run() if one.order.startswith(second)])
     assert len(told[0]) == 3
     assert told[0] == told[1]

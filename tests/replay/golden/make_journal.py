@@ -153,6 +153,7 @@ FULL_ORDER = ParentOrder(
     position_side=PositionSide.LONG,
     decision_price=Decimal("64000.05"),
     on_no_market=OnNoMarket.REFUSE,
+    unwind_after_s=90.0,
 )
 FULL_INTENT = Intent(
     intent_id=ParentId("P-1"),
@@ -269,7 +270,9 @@ FULL_DECISION = Decision(
 TURNS: list[list[Record]] = [
     [SessionStarted(now_ns=T0, epoch=EPOCH, version="0.1.0", default_set="baseline")],
     [
-        SessionStarted(now_ns=T0, epoch=EPOCH, version="0.1.0", default_set="baseline", same_accounts=True),
+        SessionStarted(
+            now_ns=T0, epoch=EPOCH, version="0.1.0", default_set="baseline", same_accounts=True, last_ns=T0 - 9
+        ),
         InstrumentAdopted(
             now_ns=T0,
             instrument=Instrument(symbol=BTC, venue=SIM, tick_size=Decimal("0.1"), lot_size=Decimal("0.001")),
