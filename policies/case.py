@@ -67,6 +67,8 @@ NEEDS = (
     "remainder.rule",
 )
 """Ids of the parameters that a `Case` reads whichever policy it serves."""
+EXCURSION = "placement.excursion_bps"
+"""What it reads beside these where a set gives it."""
 
 _SOUND = Trust.OK
 _INTERVAL_SES = 2 * 1.96
@@ -124,7 +126,8 @@ class Case:
     scheduled      the schedule ends before the parent does.
     cost_bps       expected cost of crossing now, `average` the price of that book walk, ticks, and its `caveat`.
     measured       flow and volatility rest on enough data.
-    budget_bps     what is left of the excursion budget, infinite without one.
+    moved_bps      the adverse move that the excursion budget counts: since arrival by the parent's own, since the slice
+                   began by the set's. moved_bps_max: the budget, infinite without one. budget_bps: what is left of it.
     tolerated      ticks that the touch may be away from an order of ours, >= 1.
     own            our resting orders that may stay where they are as far as venue and limit are concerned.
     slice          when this slice began, and what there had been of fills, timeouts, re-quotes and refusals.
@@ -151,6 +154,8 @@ class Case:
         "left_s",
         "measured",
         "mid_hticks",
+        "moved_bps",
+        "moved_bps_max",
         "near",
         "own",
         "params",
@@ -185,9 +190,10 @@ class Case:
         self.measured = features.window_s >= params["placement.window_s_min"]
         self.average, self.caveat = walk_ticks(view, view.open_lots)
         self.cost_bps = cross_bps(view, self.average)
-        self.budget_bps = inf if view.mae_budget_bps is None else view.mae_budget_bps - view.adverse_bps
         self.tolerated = max(1, ceil(params["placement.chase_bps_min"] * self.mid_hticks / (2.0 * BPS)))
-        self.slice = _slice_memory(view)
+        self.slice = _slice_memory(view, params)
+        self.moved_bps, self.moved_bps_max = _excursion(view, params, self.slice)
+        self.budget_bps = self.moved_bps_max - self.moved_bps
         self.impact_bps = 0.0
         self.impact_se_bps: float | None = None
         self.review_ns: int | None = None
@@ -221,7 +227,7 @@ class Case:
             return Why.MAY_NOT_REST
         if view.urgency >= 1.0:
             return Why.URGENT
-        if view.mae_budget_bps is not None and self.exceeds("adverse_bps", view.adverse_bps, view.mae_budget_bps):
+        if self.budget_bps < inf and self.exceeds("adverse_bps", self.moved_bps, self.moved_bps_max):
             return Why.EXCURSION
         return None
 
@@ -576,7 +582,16 @@ def _first(bounded: tuple[float, TimeoutBound]) -> float:
     return bounded[0]
 
 
-def _slice_memory(view: View) -> Memory:
+def _excursion(view: View, params: Params, memory: Memory) -> tuple[float, float]:
+    """The adverse move that counts and the budget for it, bps: the parent's, else the set's, else none."""
+    if view.mae_budget_bps is not None:
+        return view.adverse_bps, view.mae_budget_bps
+    if EXCURSION in params:
+        return view.adverse_bps - memory.get("adverse_bps", view.adverse_bps), params[EXCURSION]
+    return view.adverse_bps, inf
+
+
+def _slice_memory(view: View, params: Params) -> Memory:
     """What there had been when this slice began: each slice has its own patience."""
     memory = view.memory
     due = float(view.due_ns)
@@ -589,4 +604,5 @@ def _slice_memory(view: View) -> Memory:
         "requotes": float(view.requotes),
         "refusals": float(view.refusals),
         "filled": float(view.filled_lots),
+        **({"adverse_bps": view.adverse_bps} if EXCURSION in params else {}),
     }

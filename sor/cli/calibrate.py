@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sor.lab.calibration import (
         Calibration,
         CalibrationPlan,
+        ExcursionBudget,
         ImpactLaw,
         Refusal,
         RegimeFit,
@@ -240,6 +241,8 @@ def _show(output: Output, found: Calibration, made: ParamSet | None, out: Path |
         out_console.print(_size_told(found.size))
     for regime in found.regimes:
         out_console.print(_regime_told(regime))
+    if found.excursion is not None:
+        out_console.print(_excursion_told(found.excursion))
     out_console.print(_impact_told(found.impact))
     if made is None:
         out_console.print("Nothing was admitted, and nothing was written.")
@@ -277,6 +280,19 @@ def _regime_told(one: RegimeFit | RegimeRefusal) -> str:
         f"The {one.regime} market ({one.probes:,} probes) has a fit of its own: {one.gain:+.4f} "
         f"[{one.gain_low:+.4f}, {one.gain_high:+.4f}] log-likelihood an order over the whole fit; {one.fitted.fills:,} "
         f"fills in {one.fitted.blocks} blocks"
+    )
+
+
+def _excursion_told(budget: ExcursionBudget | Refusal) -> str:
+    from sor.lab.calibration import Refusal
+
+    if isinstance(budget, Refusal):
+        return f"Excursion budget up to {budget.horizon_s:g} s: none, {budget.reason}"
+    return (
+        f"Excursion budget up to {budget.horizon_s:g} s: {budget.value_bps:.3g} bps [{budget.low_bps:.3g}, "
+        f"{budget.high_bps:.3g}] with fees of {budget.fees}; on the held-out part staying costs "
+        f"{budget.remaining_below_bps:+.3f} bps against crossing from half of it on, and "
+        f"{budget.remaining_beyond.mean:+.3f} bps from beyond it"
     )
 
 
@@ -421,6 +437,8 @@ def _document(found: Calibration, made: ParamSet | None, out: Path | None) -> di
         "impact": None if isinstance(found.impact, Refusal) else found.impact,
         "impact_refused": found.impact.reason if isinstance(found.impact, Refusal) else None,
         "size": found.size,
+        "excursion": None if isinstance(found.excursion, Refusal) else found.excursion,
+        "excursion_refused": found.excursion.reason if isinstance(found.excursion, Refusal) else None,
         "regimes": [
             {
                 "regime": one.regime,

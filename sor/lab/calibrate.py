@@ -43,6 +43,7 @@ from sor.lab.calibration import (
 from sor.lab.calibration_sample import BEYOND_NS, Progress, Sample, draw_sample, effective_fills, known_by, support_of
 from sor.lab.columns import FloatColumn
 from sor.lab.costs import RIDGE, DriftRows, LinearFit, drift_rows, fit_drift, fit_markout
+from sor.lab.excursions import fit_budget
 from sor.lab.fitting import HazardFit, fit_hazard, person_periods
 from sor.lab.model_scores import GROUPS, HAZARD, KAPLAN_MEIER, lifetime_forecasts, model_scores
 from sor.lab.probes import Probes
@@ -106,6 +107,7 @@ def calibrate(tapes: Sequence[Tape], plan: CalibrationPlan, progress: Progress) 
         fitted=fitted,
         impact=fit_law(windows_of(tapes, sample), plan),
         regimes=regimes,
+        excursion=None if fitted is None else fit_budget(tapes, plan, fitted.horizon_s, progress),
         size=None if fitted is None else check_size(tapes, sample, plan, fitted, progress),
     )
 

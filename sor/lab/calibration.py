@@ -218,6 +218,26 @@ class SizeCheck(msgspec.Struct, frozen=True, kw_only=True):
     rate_ratio_high: float | None
 
 
+class ExcursionBudget(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the mid may leave a resting order before staying costs more than crossing, see `sor.lab.excursions`.
+
+    orders, blocks     that were fitted. value_bps: the budget with the ends of its interval.
+    remaining_below_bps, remaining_beyond    on the held-out part: what staying costs against crossing from half of the
+                       budget on, and, with its interval, from half-way between it and the farthest excursions.
+    fees               that the costs were worked out with.
+    """
+
+    horizon_s: float
+    orders: int
+    blocks: int
+    value_bps: float
+    low_bps: float
+    high_bps: float
+    remaining_below_bps: float
+    remaining_beyond: Interval
+    fees: str = ""
+
+
 class DriftJudged(msgspec.Struct, frozen=True, kw_only=True):
     """Mean weighted squared error of D on the held-out part: with covariates, with the base alone, and of no drift."""
 
@@ -287,6 +307,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     exits     by stratum and horizon. fitted: None when every horizon was refused.
     impact    the law of impact, or why there is none. size: None where nothing was fitted, or sizes hardly differ.
     regimes   by regime, where that was asked for.
+    excursion the budget of a resting order, or why there is none; None where nothing was fitted.
     """
 
     plan: CalibrationPlan
@@ -301,6 +322,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     impact: ImpactLaw | Refusal
     size: SizeCheck | None
     regimes: tuple[RegimeFit | RegimeRefusal, ...]
+    excursion: ExcursionBudget | Refusal | None
 
     @property
     def admitted(self) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sor import __version__
 from sor.errors import CallerError
-from sor.lab.calibration import VERSION, Calibration, Fitted, ImpactLaw, RegimeFit
+from sor.lab.calibration import VERSION, Calibration, ExcursionBudget, Fitted, ImpactLaw, RegimeFit
 from sor.lab.costs import LinearFit
 from sor.models.covariates import COVARIATES
 from sor.models.drift import DRIFT_COVARIATES, MARKOUT_COVARIATES
@@ -127,6 +127,8 @@ def _note(calibration: Calibration, base: ParamSet) -> str:
         own = [str(one.regime) for one in calibration.regimes if isinstance(one, RegimeFit)]
         apart = f", {' and '.join(own)} markets apart," if own else ""
         parts.append(f"fill and drift up to {calibration.fitted.horizon_s:g} s{apart}")
+    if isinstance(calibration.excursion, ExcursionBudget):
+        parts.append("excursion budget")
     if isinstance(calibration.impact, ImpactLaw):
         parts.append(f"impact in {calibration.impact.window_s:g} s")
     what = " and ".join(parts)
@@ -172,6 +174,8 @@ def _all_records(calibration: Calibration, scope: Mapping[str, str]) -> Iterator
             yield from _of_regime(calibration, one, {**scope, "regime": str(one.regime)})
     if isinstance(calibration.impact, ImpactLaw):
         yield from _impact(calibration, calibration.impact)
+    if isinstance(calibration.excursion, ExcursionBudget):
+        yield _excursion(calibration, calibration.excursion)
 
 
 def _of_regime(calibration: Calibration, one: RegimeFit, scope: Json) -> Iterator[Json]:
@@ -194,6 +198,23 @@ def _of_regime(calibration: Calibration, one: RegimeFit, scope: Json) -> Iterato
             continue
         shared = {} if record["kind"] == "assumed" else evidence
         yield {**shared, **record, "scope": scope}
+
+
+def _excursion(calibration: Calibration, budget: ExcursionBudget) -> Json:
+    return {
+        **_record("placement.excursion_bps", budget.value_bps, (budget.low_bps, budget.high_bps)),
+        **_tapes(calibration),
+        "method": f"remaining cost of orders that stay up to {budget.horizon_s:g} s by isotonic regression on the "
+        "excursion, bootstrap over blocks of time",
+        "fee_tier": budget.fees,
+        "sample_size": budget.orders,
+        "score": {
+            "name": "cost of staying against crossing from half-way between the budget and the farthest excursions, "
+            "bps, held out; reference: from half of the budget",
+            "value": _text(budget.remaining_beyond.mean),
+            "reference": _text(budget.remaining_below_bps),
+        },
+    }
 
 
 def _impact(calibration: Calibration, law: ImpactLaw) -> Iterator[Json]:

@@ -73,6 +73,13 @@ ROWS = (
         "0.5",
         "Probability with which waiting may exceed the parent's excursion budget.",
     ),
+    number(
+        "placement.excursion_bps",
+        Unit.BPS,
+        "0.001",
+        "1000",
+        "Excursion budget of a slice where the parent names none: adverse move of the mid since the slice began.",
+    ),
     number("placement.timeout_s_max", Unit.S, "0.1", "600", "Longest timeout of a resting order."),
     number(
         "placement.timeouts_max", Unit.COUNT, "1", "100", "Resting orders that may time out before a slice is crossed."

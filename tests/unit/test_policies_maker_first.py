@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from policies.case import Why
+from policies.case import EXCURSION, Why
 from policies.maker_first import MakerFirst
 from sor.market import MarketView, Trust
 from sor.orders import Side
@@ -99,6 +99,26 @@ def test_the_excursion_budget_binds_before_its_time() -> None:
     # (2 / (0.5 * 1.644854))^2 = 5.9138 s
     assert rest.bound_by is TimeoutBound.EXCURSION
     assert (rest.expire_ns - NOW_NS) / NS == pytest.approx(5.9138, abs=1e-4)
+
+
+def test_a_set_gives_a_budget_to_each_slice_of_parents_without_one() -> None:
+    given = params({EXCURSION: 5.0})
+    # The slice begins three against us: its own budget is whole then, whatever the parent has lost before.
+    first = asked(view(adverse_bps=3.0), given)
+    (rest,) = first.placements
+    assert isinstance(rest, Rest)
+    # (5 / (0.5 * 1.644854))^2 = 36.961 s is longer than what it rests for.
+    assert rest.bound_by is TimeoutBound.FIXED
+    assert first.memory["adverse_bps"] == 3.0
+    (later,) = asked(view(adverse_bps=6.0, memory=first.memory), given).placements
+    assert isinstance(later, Rest)
+    assert later.bound_by is TimeoutBound.EXCURSION
+    assert (later.expire_ns - NOW_NS) / NS == pytest.approx(5.9138, abs=1e-4)
+    assert asked(view(adverse_bps=8.5, memory=first.memory), given).reason is Why.EXCURSION
+    # Another slice begins anew; a parent's own budget comes first and counts from its arrival.
+    assert asked(view(adverse_bps=8.5, memory={**first.memory, "due_ns": 1.0}), given).reason is Why.REST
+    assert asked(view(adverse_bps=3.0, mae_budget_bps=2.0), given).reason is Why.EXCURSION
+    assert "adverse_bps" not in asked(view(adverse_bps=3.0)).memory
 
 
 def test_the_limit_holds() -> None:
