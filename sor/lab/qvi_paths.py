@@ -2,8 +2,8 @@
 
 The benchmark buys along the target at mid + `cross_cost`. What a path saves has two parts that do not depend on one
 another: what its fills and crossings earned against the mid of their moment, and the mid's moves while path and target
-held different quantities. The second has mean 0 and a variance that follows from the path, so it is not drawn at all:
-`mean` is free of its noise and `deviation` contains it, whatever the volatility.
+held different quantities. The second has mean 0 and a variance that follows from the path, so it is not drawn along it:
+`mean` is free of its noise, and `deviation` and `drawn` contain it, whatever the volatility.
 
 From one arrival to the next nothing happens but crossings at moments that are known, so paths advance by arrivals.
 """
@@ -41,6 +41,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def mean(self) -> tuple[float, float]:
         """(mean saving in price per unit, its standard error)."""
         return float(self.saved.mean()), float(self.saved.std(ddof=1)) / sqrt(len(self.saved))
+
+    def drawn(self, variance_per_s: float, rng: np.random.Generator) -> FloatArray:
+        """(P,) what is saved with the mid drawn too, as many small moves of this variance per second: for quantiles."""
+        noise: FloatArray = np.sqrt(variance_per_s * self.exposure_s) * rng.standard_normal(len(self.saved))
+        return self.saved + noise
 
     def deviation(self, variance_per_s: float) -> float:
         """Standard deviation of what is saved, for a mid of this variance per second."""
