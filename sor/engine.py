@@ -10,6 +10,7 @@ rests any more; what could not be confirmed in time is named in the error, never
 
 from __future__ import annotations
 
+import signal
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -33,7 +34,7 @@ from sor.commands import Alarm, Happening
 from sor.decide import Recorded as RecordedDecisions
 from sor.decide import decide
 from sor.dispatch import Dispatcher, identity_of
-from sor.errors import CallerError, InDoubt, JournalFault
+from sor.errors import CallerError, InDoubt, JournalFault, NotSent, VenueFault
 from sor.events import (
     AmendAsked,
     AnyFact,
@@ -55,6 +56,8 @@ from sor.ids import EPOCH_BOUND, ClOrdId, ParentId, VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.intake import Foresight, admit, as_recorded, check_amend, check_size, listed, parent_of, preview
 from sor.journal import Journal, Record, turns
+from sor.journal.switch import SwitchAsked, switch_asked, take_switch
+from sor.kill import marked
 from sor.market import MarketView, Trust
 from sor.orders import (
     Action,
@@ -65,7 +68,7 @@ from sor.orders import (
     ParentOrder,
 )
 from sor.params import Adopted, ParamStore, Refused
-from sor.parent import Parent
+from sor.parent import Parent, ParentLife
 from sor.plugins import Plugins
 from sor.policy import Decision
 from sor.reconciliation import Reconciled as Reconciled
@@ -111,6 +114,7 @@ class Router:
         self._dispatcher: Dispatcher | None = None
         self._caretaker: Caretaker | None = None
         self._patience: anyio.CancelScope | None = None
+        self._stuck: SwitchAsked | None = None
         self._caring: list[tuple[anyio.CancelScope, anyio.Event]] = []
         self.core = Core(policies={}, schedules={}, decider=decide)
         self.recovered: Reconciled | None = None
@@ -224,6 +228,7 @@ class Router:
                     dispatcher.post(
                         CancelAsked(now_ns=scheduler.now_ns(), parent_no=parent.no, reason="left by an earlier process")
                     )
+        self._heed_switch(journal.path)
         tasks.start_soon(scheduler.run)
         learned: dict[VenueName, bool] = {}
         met: list[Reconciled] = []
@@ -248,6 +253,9 @@ class Router:
         self._care_by(tasks, care.keep_reconciled)
         if settings.params_poll_s:
             tasks.start_soon(self._watch_params)
+        tasks.start_soon(self._watch_switch, tasks)
+        if settings.kill_signal:
+            tasks.start_soon(self._hear_signal)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -448,6 +456,15 @@ class Router:
         Raises `CallerError`, nothing changed, for what is no mode.
         """
         self._post(as_recorded(ModeSet(now_ns=self._now(), mode=mode, reason=reason)))
+
+    async def kill(self, reason: str) -> tuple[ClOrdId, ...]:
+        """Halt everything, withdraw what is ours, and read the venues' open orders to see that it is gone.
+
+        Returns    what of ours is there still after `shutdown_s`; empty is the venues' own word that nothing is.
+        Raises     `NotSent` or `InDoubt` when a venue cannot be asked; it is halted all the same.
+        """
+        self.set_mode(TradingMode.HALTED, reason)
+        return await self._what_is_left()
 
     def lift_halt(self, venue: VenueName, symbol: str) -> None:
         """Somebody has looked at a halted symbol and takes responsibility for trading on."""
@@ -684,6 +701,66 @@ class Router:
             if known != param_set.digest:
                 self._offered[name] = param_set.digest
                 self._post(ParamsAdopted(now_ns=now, name=name, digest=param_set.digest, text=param_set.text))
+
+    async def _what_is_left(self) -> tuple[ClOrdId, ...]:
+        """Wait until nothing is at work that the switch forbids, then ask the venues whether it is so."""
+        mode = self.core.mode
+        with anyio.move_on_after(self._settings.shutdown_s):
+            while any(one.life is ParentLife.STOPPING for one in self.core.at_work.values()):  # noqa: ASYNC110
+                await anyio.sleep(BOOK_POLL_S)
+        left: list[ClOrdId] = []
+        for adapter in self._adapters:
+            orders = await adapter.open_orders()
+            codec = adapter.capabilities.client_ids
+            left += [one.cl_ord_id for one in marked(orders, codec, epoch=self.core.desk.epoch, mode=mode)]
+        return tuple(left)
+
+    def _heed_switch(self, journal: Path) -> bool:
+        """Move the kill switch if somebody has asked for it; whether trading was restricted."""
+        asked = switch_asked(journal)
+        if asked is None or asked == self._stuck:
+            return False
+        self.set_mode(asked.mode, asked.reason)
+        self._alarm(f"trading is {asked.mode.value} from now on, as was asked for: {asked.reason}")
+        self._stuck = None
+        try:
+            take_switch(journal)
+        except OSError as error:
+            self._stuck = asked
+            self._alarm(f"what was asked for is in force, but its file cannot be removed: {error}")
+        return asked.mode is not TradingMode.ACTIVE
+
+    async def _watch_switch(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Go on looking whether somebody wants the kill switch moved."""
+        assert self._journal is not None
+        while True:
+            await anyio.sleep(self._settings.switch_poll_s)
+            if self._dispatcher is None or self._dispatcher.fault is not None:
+                return
+            if self._heed_switch(self._journal.path):
+                tasks.start_soon(self._say_what_is_left)  # somebody may want it moved on meanwhile
+
+    async def _hear_signal(self) -> None:
+        """SIGUSR1 halts everything."""
+        with anyio.open_signal_receiver(signal.SIGUSR1) as signals:
+            async for _ in signals:
+                self.set_mode(TradingMode.HALTED, "signal SIGUSR1")
+                self._alarm("trading is halted from now on: SIGUSR1 came")
+                await self._say_what_is_left()
+
+    async def _say_what_is_left(self) -> None:
+        """Have the venues' word in the alarms."""
+        try:
+            left = await self._what_is_left()
+        except (CallerError, NotSent, InDoubt, VenueFault) as error:
+            self._alarm(f"whether anything is left that the switch forbids could not be read: {error}")
+            return
+        named = ", ".join(left)
+        self._alarm(
+            f"{len(left)} orders are left that the switch forbids: {named}"
+            if left
+            else "nothing is left that the switch forbids, by the venues' own word"
+        )
 
     async def _watch_params(self) -> None:
         while True:

@@ -51,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                       withdrawn, orders that are not as told are looked up, each with an alarm. 0 for at the start, and
                       when a venue comes back, only.
     shutdown_s        how long leaving waits until everything is withdrawn.
+    switch_poll_s     how often a router looks whether somebody has asked to move the kill switch of its journal
+                      (`sor kill`). kill_signal: SIGUSR1 halts it too; for one router of a process, in its main thread.
     params_poll_s     how often param-set files are looked at for changes; 0 for never.
     """
 
@@ -71,4 +73,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     positions_s: float = 30.0
     reconcile_s: float = 60.0
     shutdown_s: float = 30.0
+    switch_poll_s: float = 0.25
+    kill_signal: bool = False
     params_poll_s: float = 2.0

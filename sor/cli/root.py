@@ -14,6 +14,7 @@ from sor.cli.doctor import doctor
 from sor.cli.emulate import emulate
 from sor.cli.explain import explain
 from sor.cli.journal import journal
+from sor.cli.kill import kill
 from sor.cli.params import params
 from sor.cli.policies import policies
 from sor.cli.replay import replay
@@ -41,6 +42,7 @@ def cli(ctx: click.Context, as_json: bool) -> None:
 for command in (
     demo,
     route,
+    kill,
     doctor,
     emulate,
     simulate,

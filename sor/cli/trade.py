@@ -88,6 +88,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             resume=(self.order.parent_id,),
             same_accounts=self.same_account,
             neighbours=self.neighbours,
+            kill_signal=True,
         )
 
     def order_for(self, router: Router, adapter: VenueAdapter) -> ParentOrder:

@@ -73,6 +73,11 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         kind = EMULATOR if self.env == EMULATOR else self.environment.value
         return JOURNALS / (f"{self.venue}-{kind}" if _is_real(self.venue) else self.venue)
 
+    @property
+    def outside(self) -> bool:
+        """Whether orders rest somewhere outside of the router's own process."""
+        return not self.paper and _is_real(self.venue)
+
     def opened(self, plugins: Plugins) -> VenueAdapter:
         """The unconnected adapter. Raises `CallerError` for an unknown venue and for bad options."""
         if not self.paper:

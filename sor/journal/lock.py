@@ -42,3 +42,21 @@ def take_lock(directory: Path) -> int:
     with suppress(OSError):  # only for the message above; padded, so that it covers whatever pid stood there
         os.pwrite(fd, f"{os.getpid():<19}\n".encode(), 0)
     return fd
+
+
+def lock_holder(directory: Path) -> str | None:
+    """Who writes a journal: the process's id, "unknown" where it does not say; None where nobody does.
+
+    Asking takes the lock for an instant, and a writer that starts in that very instant is refused.
+    """
+    try:
+        fd = os.open(directory / LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
+    finally:
+        os.close(fd)
+    return None

@@ -1,12 +1,14 @@
 """The command line against BingX's emulator: real processes, real HTTP and sockets on loopback, real signals."""
 
 import json
+import os
 import re
 import shlex
 import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -268,3 +270,80 @@ def test_a_venue_that_dies_is_named_and_its_order_settled_by_hand(
     assert (ended, json.loads(out)["status"], json.loads(out)["unconfirmed"]) == (5, "canceled", [])
     assert f"{order} is over with 0 filled, on your word" in err
     assert sor(*route(mortal, "--side", "buy", "--qty", "0.01", "--policy", "cross"))[0] == 0
+
+
+# --- the kill switch --------------------------------------------------------------------------------------------------
+
+
+def killing(emulated: Emulated, *words: str) -> tuple[str, ...]:
+    """`sor kill` there."""
+    return ("kill", "bingx", "--env", "emulator", "--option", emulated.option, *words, "--json")
+
+
+def open_at(emulated: Emulated) -> list[str]:
+    """Client ids of what rests, by the emulator's own books."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{emulated.port}/_emulator/audit", timeout=10) as answer:
+        books = json.loads(answer.read())
+    orders = [order for account in books["accounts"] for order in account["orders"]]
+    return sorted(order["cl_ord_id"] for order in orders if order["leaves_lots"])
+
+
+def test_the_kill_switch_of_a_running_router(
+    sor: Sor, served: Emulated, tmp_path: Path, processes: list[subprocess.Popen[str]]
+) -> None:
+    process = spawned(tmp_path, *resting(served, "rest"))
+    processes.append(process)
+    until_said(process, "venue: new")
+    ended, out, _ = sor(*killing(served, "--reason", "drill"))
+    told = json.loads(out)
+    assert (ended, told["router"], told["heeded"], told["left"], told["proven"]) == (
+        0,
+        str(process.pid),
+        True,
+        [],
+        True,
+    )
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, open_at(served)) == (5, [])
+    assert "nothing of it rests at the venue: kill switch (drill)" in err
+    again = route(served, "--side", "buy", "--qty", "0.01", "--policy", "cross")
+    ended, _, err = sor(*again)
+    assert (ended, "trading is halted (kill switch: drill); nothing was sent" in err) == (1, True)
+    ended, out, _ = sor(*killing(served, "--mode", "active"))
+    assert (ended, json.loads(out)["router"]) == (0, None)
+    assert sor(*again)[0] == 0
+
+
+def test_the_kill_switch_of_a_router_that_died_takes_nothing_of_another_journal(
+    sor: Sor, served: Emulated, tmp_path: Path, processes: list[subprocess.Popen[str]]
+) -> None:
+    (tmp_path / "other").mkdir()
+    dead = spawned(tmp_path, *resting(served, "dead"), "--leave")
+    other = spawned(tmp_path / "other", *resting(served, "other"), "--leave")
+    processes += [dead, other]
+    until_said(dead, "venue: new")
+    until_said(other, "venue: new")
+    dead.kill()
+    dead.wait(timeout=60)
+    before = open_at(served)
+    assert len(before) == 2
+    for segment in (tmp_path / ".sor" / "journals" / "bingx-emulator").glob("*.seg"):
+        os.utime(segment, (time.time() - 60.0, time.time() - 60.0))  # it died a minute ago
+    ended, out, _ = sor(*killing(served))
+    told = json.loads(out)
+    assert (ended, told["router"], told["left"], told["proven"]) == (0, None, [], True)
+    assert sorted([*told["withdrawn"], *open_at(served)]) == before
+    assert len(told["withdrawn"]) == 1
+    other.send_signal(signal.SIGINT)
+    other.communicate(timeout=60)
+    assert open_at(served) == []
+
+
+def test_sigusr1_halts(served: Emulated, tmp_path: Path, processes: list[subprocess.Popen[str]]) -> None:
+    process = spawned(tmp_path, *resting(served, "rest"))
+    processes.append(process)
+    until_said(process, "venue: new")
+    process.send_signal(signal.SIGUSR1)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 5
+    assert "nothing of it rests at the venue: kill switch (signal SIGUSR1)" in err

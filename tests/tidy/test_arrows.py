@@ -52,6 +52,7 @@ LOOPS = (
     "sor/caretaker*",
     "sor/clock*",
     "sor/handle*",
+    "sor/kill*",
     "sor/port*",
     "sor/chaos/*",
     "sor/cli/*",
