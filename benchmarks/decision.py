@@ -19,7 +19,7 @@ from sor.decide import decide
 from sor.feed import LiveFeed
 from sor.ids import ParentId
 from sor.market import BookUpdate, MarketEvent, MarketView, TradePrint
-from sor.models.covariates import COVARIATES
+from sor.models.covariates import COVARIATES, FADING
 from sor.models.drift import DRIFT_COVARIATES
 from sor.models.fill_hazard import EDGES_S
 from sor.orders import ParentOrder, Side
@@ -149,6 +149,7 @@ def forecasting(params: Params) -> Params:
     values = {f"fill.edge_{number:02}": edge_s for number, edge_s in enumerate(edges_s)}
     values |= {f"fill.alpha_{number:02}": -1.0 for number in range(len(edges_s))}
     values |= {f"fill.{name}": -0.01 for name in COVARIATES} | {"fill.se": 0.1}
+    values |= {f"fading.{name}": 0.01 for name in FADING}
     values |= {f"drift.{name}": 0.01 for name in DRIFT_COVARIATES} | {"drift.base": 0.2, "drift.se": 0.05}
     return Params(
         set_id=params.set_id, digest=params.digest, values={**params.as_dict(), **values}, choices=params.choices()

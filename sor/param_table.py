@@ -59,7 +59,7 @@ EVERY_REGIME: tuple[str, ...] = tuple(
 
 TOGETHER: tuple[frozenset[str], ...] = tuple(
     frozenset(row.id for row in forecast.ROWS if row.id.partition(".")[0] in parts)
-    for parts in (("fill", "drift"), ("markout",), ("range",))
+    for parts in (("fill", "fading", "drift"), ("markout",), ("range",))
 )
 """Ids, a family by its own, that mean something only together: a model, half of which is none."""
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         CalibrationPlan,
         ExcursionBudget,
         ImpactLaw,
+        Judged,
         Refusal,
         RegimeFit,
         RegimeRefusal,
@@ -193,8 +194,8 @@ def _show(output: Output, found: Calibration, made: ParamSet | None, out: Path |
             f"{tape.name} ({tape.digest}): {tape.probes:,} probes, {moment(tape.first_ns)} to {moment(tape.last_ns)}"
         )
     out_console.print(
-        f"one every {found.every_s:g} s, both sides, at the touch and one tick inside it; {found.refused_as_taking:,} "
-        "would have taken"
+        f"one every {found.every_s:g} s, both sides, at the touch, inside the spread and behind; "
+        f"{found.refused_as_taking:,} would have taken"
     )
     out_console.print()
     out_console.print("What the fitted part knows", style="italic")
@@ -207,6 +208,9 @@ def _show(output: Output, found: Calibration, made: ParamSet | None, out: Path |
             "score: log-likelihood a probe; gain: over Kaplan-Meier by stratum, with its 95 % interval by block; "
             "identity: p AS - (1 - p) D, 0 where the mid has no drift"
         )
+        out_console.print()
+        out_console.print(f"The same by place, {found.judged[-1].horizon_s:g} s", style="italic")
+        out_console.print(_places_table(found.judged[-1]))
         out_console.print()
         out_console.print("The hazard beside other models of the time to fill, on the same part", style="italic")
         out_console.print(_models_table(found))
@@ -345,7 +349,6 @@ def _judged_table(found: Calibration) -> Table:
         table.add_column(name, justify="right")
     for one in found.judged:
         within = "" if one.gain_low is None else f"[{one.gain_low:+.4f}, {one.gain_high:+.4f}]"
-        worst = max(abs(group.forecast - group.observed.mean) for group in one.reliability)
         gap = one.identity
         table.add_row(
             f"{one.horizon_s:g} s",
@@ -358,7 +361,7 @@ def _judged_table(found: Calibration) -> Table:
             f"{one.brier_km:.4f}",
             f"{one.forecast:.3f}",
             f"{one.observed:.3f}",
-            f"{worst:.3f}",
+            f"{one.worst:.3f}",
             "-" if gap is None else f"{gap.bps:+.3f} ({gap.se_bps:.3f})",
         )
     return table
@@ -403,13 +406,30 @@ def _exits_table(found: Calibration) -> Table:
                 cells.append(f"{share.mean:.3f}")
                 cells.append("" if share.low is None else f"[{share.low:.3f}, {share.high:.3f}]")
             table.add_row(
-                "inside" if one.inside else "touch",
+                one.place,
                 ("short", "middling", "long")[one.queue],
                 ("theirs", "even", "ours")[one.lean],
                 f"{one.filled.parents:,}",
                 *cells,
                 f"{max(1.0 - one.filled.mean - one.moved_away.mean, 0.0):.3f}",
             )
+    return table
+
+
+def _places_table(judged: Judged) -> Table:
+    table = Table(box=None)
+    for name in ("", "probes", "score", "KM", "forecast", "observed", "worst"):
+        table.add_column(name, justify="right" if name else "left")
+    for one in judged.places:
+        table.add_row(
+            one.place,
+            f"{one.probes:,}",
+            f"{one.log_score:.4f}",
+            f"{one.log_score_km:.4f}",
+            f"{one.forecast:.3f}",
+            f"{one.observed:.3f}",
+            f"{one.worst:.3f}",
+        )
     return table
 
 

@@ -33,6 +33,7 @@ from sor.lab.calibration import (
     Fitted,
     Judged,
     ModelScore,
+    Placed,
     Range,
     Refusal,
     RegimeFit,
@@ -48,11 +49,11 @@ from sor.lab.fitting import HazardFit, fit_hazard, person_periods
 from sor.lab.model_scores import GROUPS, HAZARD, KAPLAN_MEIER, lifetime_forecasts, model_scores
 from sor.lab.probes import Probes
 from sor.lab.regimes import fit_regimes
-from sor.lab.scores import Forecast, brier_scores, hazard_forecast, log_scores, reliability
+from sor.lab.scores import Forecast, bin_logits, brier_scores, hazard_forecast, log_scores, reliability
 from sor.lab.size_check import check_size
-from sor.lab.strata import counted_fills, exits_of, strata_of
+from sor.lab.strata import PLACES, counted_fills, exits_of, place_of, strata_of
 from sor.lab.tape_impact import fit_law, windows_of
-from sor.models.covariates import COVARIATES
+from sor.models.covariates import COVARIATES, FADING
 from sor.models.drift import DRIFT_COVARIATES, MARKOUT_COVARIATES, Drift, Markout
 from sor.models.rule import Gap, martingale_gap
 from sor.models.survival import CENSORED, FILLED, Flags, Floats, Ints, kaplan_meier
@@ -76,7 +77,8 @@ def calibrate(tapes: Sequence[Tape], plan: CalibrationPlan, progress: Progress) 
     sample = draw_sample(tapes, plan, progress)
     supports = tuple(support_of(sample, horizon_s) for horizon_s in plan.horizons_s)
     known_s = [one.horizon_s for one in supports if one.enough]
-    strata = strata_of(sample.probes, sample.fits(plan.horizons_s[0]))
+    shortest_s = plan.horizons_s[0]
+    strata = strata_of(sample.probes, sample.fits(shortest_s), place_of(sample.probes, shortest_s))
     refusals = {one.horizon_s: too_few(one) for one in supports if not one.enough}
     fitted: Fitted | None = None
     judged: tuple[Judged, ...] = ()
@@ -128,13 +130,14 @@ def _attempt(
         return f"{blocks} blocks of time to fit on where errors need {BLOCKS_MIN}: record for longer"
     waited, cause = _cut(probes, horizon_s)
     rows = person_periods(waited[fits], cause[fits], probes.covariates[fits], edges_s=edges)
-    hazard = fit_hazard(rows, names=COVARIATES, blocks=block, ridge=RIDGE)
+    hazard = fit_hazard(rows, names=COVARIATES, fading=FADING, blocks=block, ridge=RIDGE)
     if not hazard.model.fill.covariance or len(hazard.model.edges_s) < len(edges):
         return "the fit has no error, or no probe lasted as long: record for longer"
     curves = hazard_forecast(hazard.model, probes.covariates)
-    counted = counted_fills(strata_of(probes, fits), waited, cause, fits, edges)
+    place = place_of(probes, horizon_s)
+    counted = counted_fills(place, strata_of(probes, fits, place), waited, cause, fits, edges)
     judged = tuple(
-        _judged(sample, curves, counted, horizon_s=one.horizon_s, seed=plan.seed)
+        _judged(sample, curves, counted, place, horizon_s=one.horizon_s, seed=plan.seed)
         for one in supports
         if one.horizon_s <= horizon_s
     )
@@ -148,9 +151,12 @@ def _attempt(
     drift, drift_fit, drift_judged = _drift(short, resting, fits, sample.held, block)
     if drift.base <= 0.0 and not any(drift.coefs):
         return f"the unfilled do not lose: the fitted drift is {drift.base:.3f} of its bound, which cannot be believed"
-    beyond = _beyond(
-        (f"fill.{name}", value) for name, value in zip(COVARIATES, hazard.model.fill.coefs, strict=True)
-    ) or _beyond((f"drift.{name}", value) for name, value in zip(_DRIFT_TERMS, (drift.base, *drift.coefs), strict=True))
+    fill = hazard.model.fill
+    beyond = (
+        _beyond((f"fill.{name}", value) for name, value in zip(COVARIATES, fill.coefs, strict=True))
+        or _beyond((f"fading.{name}", value) for name, value in zip(FADING, fill.fades, strict=True))
+        or _beyond((f"drift.{name}", one) for name, one in zip(_DRIFT_TERMS, (drift.base, *drift.coefs), strict=True))
+    )
     if beyond:
         return f"{beyond} is beyond what makes sense: too little of the tapes differs in it. Record for longer"
     markout, markout_fit = _markout(probes.take(fits), block)
@@ -199,7 +205,7 @@ def _cut(probes: Probes, horizon_s: float) -> tuple[Floats, Ints]:
     return waited, cause
 
 
-def _judged(sample: Sample, curves: Forecast, counted: Forecast, *, horizon_s: float, seed: int) -> Judged:
+def _judged(sample: Sample, curves: Forecast, counted: Forecast, place: Ints, *, horizon_s: float, seed: int) -> Judged:
     """Scores at one horizon on the held-out part."""
     probes, held = sample.probes, sample.held
     waited, cause = _cut(probes, horizon_s)
@@ -210,6 +216,25 @@ def _judged(sample: Sample, curves: Forecast, counted: Forecast, *, horizon_s: f
     rng = np.random.default_rng([seed, 5])
     gain = difference(ours=score, theirs=score_km, block=block, rng=rng)
     everybody = np.full(1, horizon_s)
+
+    def observed(chosen: Flags) -> float:
+        return 1.0 - float(kaplan_meier(waited[chosen], cause[chosen] == FILLED).at(everybody)[0])
+
+    def placed(number: int) -> Placed:
+        there = place[held] == number
+        own = _of(ours, there, horizon_s)
+        return Placed(
+            place=PLACES[number],
+            probes=int(there.sum()),
+            log_score=float(score[there].mean()),
+            log_score_km=float(score_km[there].mean()),
+            forecast=float(own.at(horizon_s).mean()),
+            observed=observed(there),
+            reliability=reliability(
+                own, waited[there], cause[there], horizon_s=horizon_s, block=block[there], rng=rng, groups=GROUPS
+            ),
+        )
+
     return Judged(
         horizon_s=horizon_s,
         probes=len(waited),
@@ -221,7 +246,8 @@ def _judged(sample: Sample, curves: Forecast, counted: Forecast, *, horizon_s: f
         brier=float(brier_scores(ours, waited, cause, horizon_s=horizon_s).mean()),
         brier_km=float(brier_scores(theirs, waited, cause, horizon_s=horizon_s).mean()),
         forecast=float(ours.at(horizon_s).mean()),
-        observed=1.0 - float(kaplan_meier(waited, cause == FILLED).at(everybody)[0]),
+        observed=observed(np.ones(len(waited), np.bool_)),
+        places=tuple([placed(number) for number in np.unique(place[held]).tolist()]),
         reliability=reliability(ours, waited, cause, horizon_s=horizon_s, block=block, rng=rng, groups=GROUPS),
         models=(),
         identity=None,
@@ -255,11 +281,13 @@ def _of(forecast: Forecast, chosen: Flags, horizon_s: float) -> Forecast:
 def _typical_se(hazard: HazardFit, covariates: Floats) -> float:
     """Root mean square standard error of the log of the cumulative hazard at the horizon, over the probes."""
     cause = hazard.model.fill
-    logits = np.array(cause.alphas) + (covariates @ np.array(cause.coefs))[:, None]
+    logits = bin_logits(hazard.model, cause, covariates)
     spent = np.logaddexp(0.0, logits)
     slopes = np.exp(logits - spent)
     level = slopes.sum(axis=1, keepdims=True)
-    slopes = np.concatenate((slopes, level * covariates), axis=1) / spent.sum(axis=1, keepdims=True)
+    aged = slopes @ np.array(hazard.model.log_ages)[:, None]
+    fading = covariates[:, hazard.model.fading_at]
+    slopes = np.concatenate((slopes, level * covariates, aged * fading), axis=1) / spent.sum(axis=1, keepdims=True)
     variance = np.einsum("ri,ij,rj->r", slopes, np.array(cause.covariance), slopes)
     return float(np.sqrt(np.maximum(variance, 0.0).mean()))
 

@@ -15,7 +15,7 @@ from sor.models.drift import Drift, Markout
 from sor.models.rule import Gap
 from sor.regime import Regime, Thresholds
 
-VERSION = "1"
+VERSION = "2"
 """Of the estimator: goes up when the same tapes would give other values."""
 EDGES_S = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 """Bins of time; horizons are chosen among the later ones."""
@@ -34,6 +34,7 @@ class CalibrationPlan(msgspec.Struct, frozen=True, kw_only=True):
     every_s          time between probes; None: so that there are about `_TIMES` over all tapes.
     latency_ns       delay of market data and of orders, each.
     regimes          where one regime ends and another begins; None: nothing is fitted by regime.
+    inside_ticks, scattered    where probes stand, as in `sor.lab.probes.ProbePlan`.
     """
 
     venue: VenueName
@@ -48,6 +49,7 @@ class CalibrationPlan(msgspec.Struct, frozen=True, kw_only=True):
     queue: str = "risk_averse"
     latency_ns: int = 5_000_000
     inside_ticks: tuple[int, ...] = (0, 1)
+    scattered: int = 1
     seed: int = 3
     regimes: Thresholds | None = None
 
@@ -120,17 +122,34 @@ class ModelScore(msgspec.Struct, frozen=True, kw_only=True):
 class Exits(msgspec.Struct, frozen=True, kw_only=True):
     """How the waits of one stratum ended by a horizon where the touch moving away ends one too, by Aalen-Johansen.
 
-    inside        one tick inside the spread, else at the touch. queue, lean: thirds from 0, the shortest queue and the
-                  side with the least at the touch first.
+    place         of `sor.lab.strata.PLACES`, none behind the touch: it has moved away from those.
+    queue, lean   thirds from 0, the shortest queue and the side with the least at the touch first.
     filled, moved_away    probabilities with intervals by block; what is left was resting still.
     """
 
     horizon_s: float
-    inside: bool
+    place: str
     queue: int
     lean: int
     filled: Interval
     moved_away: Interval
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """How the forecast did at one horizon on held-out probes of one place, as in `Judged`."""
+
+    place: str
+    probes: int
+    log_score: float
+    log_score_km: float
+    forecast: float
+    observed: float
+    reliability: tuple[Reliable, ...]
+
+    @property
+    def worst(self) -> float:
+        """How far the forecast of a group is from what happened, at most."""
+        return worst_of(self.reliability)
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,6 +158,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     log_score, log_score_km    mean right-censored log-likelihood, of it and of Kaplan-Meier by stratum; gain: their
                                difference, with its interval by block, which few blocks have none of.
     brier, brier_km            at the horizon. forecast, observed: mean fill probability, and what happened.
+    places                     the same by where probes stood, see `sor.lab.strata.PLACES`; of those that occur.
     reliability                in groups of about equal size. identity: p AS - (1 - p) D with its standard error.
     models                     the hazard beside other models of the time to fill.
     """
@@ -154,6 +174,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     brier_km: float
     forecast: float
     observed: float
+    places: tuple[Placed, ...]
     reliability: tuple[Reliable, ...]
     models: tuple[ModelScore, ...]
     identity: Gap | None
@@ -162,6 +183,16 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     def sound(self) -> bool:
         """Whether the identity holds but for noise; also where there are too few fills to ask."""
         return self.identity is None or self.identity.is_noise
+
+    @property
+    def worst(self) -> float:
+        """How far the forecast of a group is from what happened, at most."""
+        return worst_of(self.reliability)
+
+
+def worst_of(groups: tuple[Reliable, ...]) -> float:
+    """The largest gap between what was forecast and what happened, of groups of samples."""
+    return max(abs(group.forecast - group.observed.mean) for group in groups)
 
 
 class Refusal(msgspec.Struct, frozen=True):

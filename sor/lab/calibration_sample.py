@@ -80,6 +80,7 @@ def draw_sample(tapes: Sequence[Tape], plan: CalibrationPlan, progress: Progress
         grid_ns=(*grid_ns, longest_ns + BEYOND_NS),
         inside_ticks=plan.inside_ticks,
         lots=lots,
+        scattered=plan.scattered,
         queue=plan.queue,
         feed_ns=plan.latency_ns,
         entry_ns=plan.latency_ns,

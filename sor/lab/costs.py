@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 
 from sor.errors import CallerError
 from sor.lab.probes import Probes
-from sor.models.covariates import COVARIATES
+from sor.models.covariates import COVARIATES, unit_bps
 from sor.models.drift import (
     DRIFT_COVARIATES,
     FORM_MAX,
     MARKOUT_COVARIATES,
-    SPREAD_SHARE,
     Drift,
     Markout,
     selection,
@@ -66,7 +65,7 @@ class DriftRows(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     probe, at        (R,) the probe's number, and which time of the grid.
     moves_bps        (R,) of the mid by then, adverse positive.
-    bound            (R,) sqrt(tau) m(p), sqrt(s). unit: (R,) see `drift.unit_bps`.
+    bound            (R,) sqrt(tau) m(p), sqrt(s). unit: (R,) see `covariates.unit_bps`.
     weight           (R,) 1 / ((unit^2 + its median^2) tau), 1/bps^2: a move varies about as much, and a minute in
                      which nothing moved does not count for all the others.
     terms            (R, 1 + len(DRIFT_COVARIATES)) what the coefficients of the form multiply.
@@ -104,7 +103,7 @@ def drift_rows(probes: Probes, resting: Floats) -> DriftRows:
     chance = 1.0 - resting[probe, at]
     bound = np.sqrt(grid[at] / NS) * np.array([selection(p) for p in chance.tolist()])
     sigma, spread = probes.volatility[probe], probes.spread_bps[probe]
-    unit = sigma + SPREAD_SHARE * spread
+    unit = unit_bps(volatility=sigma, spread_bps=spread)
     return DriftRows(
         probe=probe,
         at=at,
@@ -142,7 +141,7 @@ def fit_markout(probes: Probes, *, block: IntColumn, at: int) -> tuple[Markout, 
     form = np.concatenate((np.ones((len(rows), 1)), probes.covariates[rows][:, _MARKOUT_AT]), axis=1)
     design = (spread + sigma)[:, None] * form
     count = 1 + len(MARKOUT_COVARIATES)
-    weight = 1.0 / (_scale_squared(sigma + SPREAD_SHARE * spread) * after_s + spread**2 / 4.0)
+    weight = 1.0 / (_scale_squared(unit_bps(volatility=sigma, spread_bps=spread)) * after_s + spread**2 / 4.0)
     fit = _least_squares(
         design, markouts[rows], weight, block[rows], penalised=range(1, count), free=np.ones(count, np.bool_)
     )

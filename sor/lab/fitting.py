@@ -20,7 +20,7 @@ import numpy as np
 
 from sor.errors import CallerError
 from sor.lab.likelihood import as_rows, covariance, minimum, sums_by_block
-from sor.models.fill_hazard import EDGES_S, CauseHazard, FillHazard
+from sor.models.fill_hazard import EDGES_S, CauseHazard, FillHazard, log_ages
 from sor.models.survival import CENSORED, FILLED, MOVED_AWAY, Flags, Floats, Ints
 
 _ROUNDING = 1e-12
@@ -103,6 +103,7 @@ def fit_hazard(
     rows: PersonPeriods,
     *,
     names: tuple[str, ...],
+    fading: tuple[str, ...] = (),
     blocks: Ints | None = None,
     both_causes: bool = False,
     ridge: float = 1.0,
@@ -111,7 +112,7 @@ def fit_hazard(
 ) -> HazardFit:
     """The production model.
 
-    names          of the covariates, (P,).
+    names          of the covariates, (P,). fading: those of them whose effect changes with the log of the age, (Q,).
     blocks         (N,) int64, by sample: which overlap in time.
     both_causes    fit the touch moving away as well; if not, such ends count as censored.
     ridge          precision of the coefficients of standardised covariates around 0, >= 0.
@@ -121,28 +122,45 @@ def fit_hazard(
 
     Bins that no sample reached are left off the end: the model's last edge is then earlier than the rows'.
     """
-    fill, how = _fit_cause(rows, FILLED, len(names), blocks, ridge=ridge, smooth=smooth, timed=timed)
+    if rows.covariates.shape[1] != len(names) or not set(fading) <= set(names):
+        raise CallerError(
+            f"{rows.covariates.shape[1]} covariates for {len(names)} names, of which {len(fading)} fade; nothing was "
+            "fitted. Give a name for each covariate, and let fade what has one"
+        )
+    aged = np.array(log_ages(rows.edges_s))[rows.bin_no]
+    fades = [rows.covariates[:, names.index(name)] * aged for name in fading]
+    design = np.column_stack((rows.covariates, *fades))
+    fill, how = _fit_cause(rows, FILLED, design, blocks, ridge=ridge, smooth=smooth, timed=timed)
     away, how_away = None, None
     if both_causes:
-        away, how_away = _fit_cause(rows, MOVED_AWAY, len(names), blocks, ridge=ridge, smooth=smooth, timed=timed)
+        away, how_away = _fit_cause(rows, MOVED_AWAY, design, blocks, ridge=ridge, smooth=smooth, timed=timed)
     edges = rows.edges_s[: int(rows.bin_no.max()) + 2]
-    return HazardFit(model=FillHazard(edges_s=edges, names=names, fill=fill, away=away), fill=how, away=how_away)
+    if fading:
+        fill = _with_fades(fill, len(fading))
+        away = None if away is None else _with_fades(away, len(fading))
+    model = FillHazard(edges_s=edges, names=names, fill=fill, away=away, fading=fading)
+    return HazardFit(model=model, fill=how, away=how_away)
+
+
+def _with_fades(cause: CauseHazard, count: int) -> CauseHazard:
+    """The last coefficients as fades."""
+    return CauseHazard(
+        alphas=cause.alphas, coefs=cause.coefs[:-count], covariance=cause.covariance, fades=cause.coefs[-count:]
+    )
 
 
 def _fit_cause(
-    rows: PersonPeriods, cause: int, width: int, blocks: Ints | None, *, ridge: float, smooth: float, timed: bool
+    rows: PersonPeriods, cause: int, columns: Floats, blocks: Ints | None, *, ridge: float, smooth: float, timed: bool
 ) -> tuple[CauseHazard, CauseFit]:
+    """One cause by the covariates and fades of each row, (R, P + Q); all of them come back as its coefficients."""
     ended = rows.cause == cause
-    ends, count = int(np.count_nonzero(ended)), len(ended)
-    if not ends or rows.covariates.shape[1] != width:
-        raise CallerError(
-            f"{ends} ends of cause {cause}, {rows.covariates.shape[1]} covariates for {width} names; nothing was "
-            "fitted. Give samples that end, and a name for each covariate"
-        )
+    ends, count, width = int(np.count_nonzero(ended)), len(ended), columns.shape[1]
+    if not ends:
+        raise CallerError(f"no sample ended of cause {cause}; nothing was fitted. Give samples that end")
     bins = int(rows.bin_no.max()) + 1
-    middle, scale = rows.covariates.mean(axis=0), rows.covariates.std(axis=0)
+    middle, scale = columns.mean(axis=0), columns.std(axis=0)
     scale[scale <= _ROUNDING * np.abs(middle)] = 1.0
-    design = (rows.covariates - middle) / scale
+    design = (columns - middle) / scale
     widths_s = np.diff(rows.edges_s)[:bins]
     log_widths = np.log(widths_s)
     jumps = np.diff(np.eye(bins), axis=0)

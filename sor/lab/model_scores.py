@@ -16,7 +16,7 @@ import numpy as np
 
 from sor.errors import CallerError
 from sor.lab.bootstrap import difference
-from sor.lab.calibration import ModelScore
+from sor.lab.calibration import ModelScore, worst_of
 from sor.lab.lifetimes import Family, Lifetime, fit_lifetime
 from sor.lab.scores import Forecast, brier_scores, d_calibration, log_scores, reliability, survival_forecast
 from sor.models.survival import FILLED, Flags, Floats, Ints
@@ -86,6 +86,6 @@ def _scored(
             lead_high=lead.high,
             brier=float(brier_scores(forecast, waited, cause, horizon_s=horizon_s).mean()),
             forecast=float(forecast.at(horizon_s).mean()),
-            worst=max(abs(group.forecast - group.observed.mean) for group in groups),
+            worst=worst_of(groups),
             unevenness=d_calibration(forecast, waited, cause).statistic,
         )

@@ -25,16 +25,20 @@ from sor.lab.order_hits import NEVER
 from sor.lab.passage import Lowest, range_max
 from sor.lab.queue_fills import Bools, Floats, Orders, QueueFills
 from sor.market import VIEW_DEPTH, Trust
-from sor.models.covariates import Terms
+from sor.models.covariates import Terms, unit_bps
 from sor.tape import ByteColumn, IntColumn, Tape
 from sor.units import BPS, MS, NS
 
+_NO_PLACE = 1 << 40
+"""Ticks inside that no spread has: such a probe is left out."""
 _OK = TRUSTS.index(Trust.OK)
 PROBES_MAX = 2_000_000
 SEED = 3
 WARM_UP_NS = 60 * NS
 """Features need this much of a recording behind them, at most a tenth of it, before the first probe."""
 _WARM_UP_SHARE = 10
+BEHIND_SDS = 4.0
+"""An order that rests falls behind when the market leaves it: so far, hardly ever further."""
 
 
 class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +47,10 @@ class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
     every_ns       a time is drawn from each stretch of this length; both sides and all prices are probed at it.
     grid_ns        times after arrival at which the mid is looked at, ascending; a probe is followed to the last.
     inside_ticks   prices, as ticks inside the own touch: 0 joins it, 1 improves it. What would take is left out.
+    scattered      prices beside these, drawn anew at each time and the same for both sides: so many deeper inside the
+                   spread, and as many behind the touch. Each distance is as likely as twice of it: inside from two
+                   ticks to the last before the other side, behind from one tick to `BEHIND_SDS` standard deviations of
+                   the mid over the longest time of the grid.
     lots           of each probe, 0 for the smallest that the venue takes.
     queue          `risk_averse`, `moderate` or `exact`, see `sor.lab.queue_fills`.
     feed_ns, entry_ns    delay of market data, and of an order.
@@ -52,6 +60,7 @@ class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
     every_ns: int
     grid_ns: tuple[int, ...]
     inside_ticks: tuple[int, ...] = (0, 1)
+    scattered: int = 0
     lots: int = 0
     queue: str = "risk_averse"
     feed_ns: int = 5 * MS
@@ -137,12 +146,13 @@ def draw_probes(tape: Tape, plan: ProbePlan, *, from_ns: int | None = None, unti
             f"tape {tape.name} has {(end_ns - begin_ns) / NS:.1f} s to probe, which is less than one probe every "
             f"{plan.every_ns / NS:g} s; nothing was probed. Take a longer stretch or probe more often"
         )
-    if 2 * count * len(plan.inside_ticks) > PROBES_MAX:
-        raise CallerError(f"{2 * count * len(plan.inside_ticks)} probes are more than {PROBES_MAX}; probe less often")
+    probes = 2 * count * (len(plan.inside_ticks) + 2 * plan.scattered)
+    if probes > PROBES_MAX:
+        raise CallerError(f"{probes} probes are more than {PROBES_MAX}; probe less often")
     columns = columns_with_delay(tape, feed_ns)
     rng = np.random.default_rng([plan.seed, SEED])
     times = begin_ns + feed_ns + np.arange(count) * plan.every_ns + rng.integers(0, plan.every_ns, count)
-    asked = _ask(columns, plan, times, tape)
+    asked = _ask(columns, plan, times, tape, rng)
     arrived_ns = asked.decided_ns + plan.entry_ns
     inside = arrived_ns < end_ns
     asked, arrived_ns = asked.take(inside), arrived_ns[inside]
@@ -255,7 +265,7 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return _Asked(**{name: getattr(self, name)[chosen] for name in self.__struct_fields__})
 
 
-def _ask(columns: FeatureColumns, plan: ProbePlan, times: IntColumn, tape: Tape) -> _Asked:
+def _ask(columns: FeatureColumns, plan: ProbePlan, times: IntColumn, tape: Tape, rng: np.random.Generator) -> _Asked:
     """Both sides, at every price, at each time with a sound book, in order of time."""
     row = columns.group_local_ns.searchsorted(times, "right") - 1
     sound = (row >= columns.first_group) & (columns.trust[np.maximum(row, 0)] == _OK)
@@ -263,6 +273,12 @@ def _ask(columns: FeatureColumns, plan: ProbePlan, times: IntColumn, tape: Tape)
     value: Callable[[str], Floats] = lambda name: columns.values(name, times)  # noqa: E731 -- one name, one meaning
     bid, ask = columns.bid_ticks[row].astype(np.int64), columns.ask_ticks[row].astype(np.int64)
     spread, volatility, spread_bps = ask[:, 0] - bid[:, 0], value("volatility"), value("spread_bps")
+    moved_ticks = unit_bps(volatility=volatility, spread_bps=spread_bps) * spread / spread_bps
+    places: list[IntColumn] = [np.full(len(times), inside, np.int64) for inside in plan.inside_ticks]
+    for _ in range(plan.scattered):
+        deeper = _scattered(rng, 2.0, spread - 1.0)
+        places.append(np.where(spread > 2, deeper, _NO_PLACE))
+        places.append(-_scattered(rng, 1.0, BEHIND_SDS * moved_ticks * np.sqrt(plan.grid_ns[-1] / NS)))
     flow = {1: value("sell_flow"), -1: value("buy_flow")}
     trades = {1: value("sell_trades_per_s"), -1: value("buy_trades_per_s")}
     touch = {1: value("bid_touch_lots"), -1: value("ask_touch_lots")}
@@ -274,19 +290,21 @@ def _ask(columns: FeatureColumns, plan: ProbePlan, times: IntColumn, tape: Tape)
     )
     for side, signed, depth, level_lots in sides:
         there = np.arange(VIEW_DEPTH) < depth[:, None]
-        for inside in plan.inside_ticks:
+        for inside in places:
             price = signed[:, 0] + inside
             ahead = level_lots.sum(axis=1, where=there & (signed >= price[:, None]))
             lots: IntColumn = np.full(len(times), plan.lots, np.int64)
             if not plan.lots:
-                lots = np.array([tape.instrument.min_lots_at(int(ticks)) for ticks in side * price], np.int64)
+                lots = np.array(
+                    [tape.instrument.min_lots_at(int(ticks)) for ticks in np.maximum(side * price, 1)], np.int64
+                )
             terms = Terms(
                 queue_lots=ahead + lots.astype(np.float64),
                 near_lots=touch[side],
                 far_lots=touch[-side],
                 spread_ticks=spread.astype(np.float64),
                 spread_bps=spread_bps,
-                away_ticks=np.full(len(times), -float(inside)),
+                away_ticks=-inside.astype(np.float64),
                 flow_against=flow[side],
                 flow_with=flow[-side],
                 trades_against=trades[side],
@@ -298,7 +316,7 @@ def _ask(columns: FeatureColumns, plan: ProbePlan, times: IntColumn, tape: Tape)
             asked = _Asked(
                 decided_ns=times,
                 side=np.full(len(times), side, np.int8),
-                inside_ticks=np.full(len(times), inside, np.int64),
+                inside_ticks=inside,
                 price_ticks=side * price,
                 lots=lots,
                 mid_hticks=bid[:, 0] + ask[:, 0],
@@ -306,9 +324,16 @@ def _ask(columns: FeatureColumns, plan: ProbePlan, times: IntColumn, tape: Tape)
                 volatility=volatility,
                 spread_bps=spread_bps,
             )
-            found.append(asked.take(inside < spread))
+            found.append(asked.take((inside < spread) & (side * price > 0)))
     together = {name: np.concatenate([getattr(one, name) for one in found]) for name in _Asked.__struct_fields__}
     return _Asked(**together).take(np.argsort(together["decided_ns"], kind="stable"))
+
+
+def _scattered(rng: np.random.Generator, least: float, most: Floats) -> IntColumn:
+    """Whole ticks from `least` to each of `most` (N,), evenly in the logarithm; `least` where there is no room."""
+    room = np.log(np.maximum(np.floor(most) + 1.0, least + 1.0) / least)
+    ticks: IntColumn = np.floor(least * np.exp(rng.random(len(most)) * room)).astype(np.int64)
+    return ticks
 
 
 # --- what became of them ----------------------------------------------------------------------------------------------
@@ -372,7 +397,7 @@ def _refuse_senseless(plan: ProbePlan) -> None:
         or grid[0] <= 0
         or list(grid) != sorted(dict.fromkeys(grid))
         or not plan.inside_ticks
-        or min(plan.feed_ns, plan.entry_ns, plan.lots) < 0
+        or min(plan.feed_ns, plan.entry_ns, plan.lots, plan.scattered) < 0
         or min(plan.markout_ns, default=1) <= 0
     ):
         raise CallerError(

@@ -19,7 +19,7 @@ from sor import __version__
 from sor.errors import CallerError
 from sor.lab.calibration import VERSION, Calibration, ExcursionBudget, Fitted, ImpactLaw, RegimeFit
 from sor.lab.costs import LinearFit
-from sor.models.covariates import COVARIATES
+from sor.models.covariates import COVARIATES, FADING
 from sor.models.drift import DRIFT_COVARIATES, MARKOUT_COVARIATES
 from sor.models.impact import LAW_EXPONENT
 from sor.param_table import definition_of
@@ -256,6 +256,8 @@ def _records(calibration: Calibration, fitted: Fitted) -> Iterator[Json]:
         yield _record(f"fill.alpha_{at:02d}", alpha, _around(alpha, errors[at]))
     for at, (name, coef) in enumerate(zip(COVARIATES, model.fill.coefs, strict=True)):
         yield _record(f"fill.{name}", coef, _around(coef, errors[bins + at]))
+    for at, (name, fade) in enumerate(zip(FADING, model.fill.fades, strict=True), bins + len(COVARIATES)):
+        yield _record(f"fading.{name}", fade, _around(fade, errors[at]))
     yield _record("fill.se", fitted.fill_se, _of_error(fitted.fill_se, fitted.blocks))
     judged = fitted.drift_judged
     score: Json = {

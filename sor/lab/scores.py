@@ -94,18 +94,26 @@ def hazard_forecast(model: FillHazard, covariates: Floats, *, both_causes: bool 
     both_causes    orders end also when the touch moves away; if not, a fill is all that can happen.
     """
     edges = np.array(model.edges_s)
-    spent = _cumulative(model.fill, covariates)
+    spent = _cumulative(model, model.fill, covariates)
     if not both_causes:
         resting = np.exp(-spent)
         return Forecast(edges_s=edges, resting=resting, filled=1.0 - resting)
     if model.away is None:
         raise CallerError("this fill hazard was fitted to fills alone; nothing was computed. Fit both causes")
-    both = spent + _cumulative(model.away, covariates)
+    both = spent + _cumulative(model, model.away, covariates)
     resting = np.exp(-both)
     ours, all_of_it = np.diff(spent, axis=1), np.diff(both, axis=1)
     share = np.divide(ours, all_of_it, out=np.zeros_like(ours), where=all_of_it > 0.0)
     gains = -np.diff(resting, axis=1) * share
     return Forecast(edges_s=edges, resting=resting, filled=_from_zero(gains))
+
+
+def bin_logits(model: FillHazard, cause: CauseHazard, covariates: Floats) -> Floats:
+    """Logits of one cause in each bin, (N, K): `CauseHazard.logits` for many."""
+    logits: Floats = np.array(cause.alphas) + (covariates @ np.array(cause.coefs))[:, None]
+    if model.fading:
+        logits += np.outer(covariates[:, model.fading_at] @ np.array(cause.fades), model.log_ages)
+    return logits
 
 
 def counted_forecast(curve: SurvivalCurve | Incidence, *, edges_s: tuple[float, ...], samples: int) -> Forecast:
@@ -249,10 +257,9 @@ def _check(forecast: Forecast, durations_s: Floats, causes: Ints) -> None:
         )
 
 
-def _cumulative(cause: CauseHazard, covariates: Floats) -> Floats:
+def _cumulative(model: FillHazard, cause: CauseHazard, covariates: Floats) -> Floats:
     """Hazard spent at each edge, (N, K + 1)."""
-    logits = np.array(cause.alphas) + (covariates @ np.array(cause.coefs))[:, None]
-    return _from_zero(np.logaddexp(0.0, logits))
+    return _from_zero(np.logaddexp(0.0, bin_logits(model, cause, covariates)))
 
 
 def _from_zero(gains: Floats) -> Floats:

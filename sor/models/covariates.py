@@ -9,7 +9,13 @@ of a mirrored market have the same covariates, so both teach one model.
     lean              2 x own side's share of the size at the touch - 1
     ofi_1s, ofi_10s   order-flow imbalance towards our side over the size at the touch of both sides, within `OFI_MAX`
     log_spread        log of the spread in ticks
-    distance          how far behind the own touch, in spreads: 0 joins it, negative is inside the spread
+    inside            1 for an order inside the spread, which is the first to be met, else 0
+    log_gap           log of the share of the spread that an order inside it leaves to the other side, 0 at the touch
+                      and behind it
+    behind            how far an order is behind the own touch over what the price moves in a second, `unit_bps`, within
+                      `BEHIND_MAX`; 0 at the touch and inside. One that is r behind is a standard deviation away over
+                      r^2 seconds
+    log_behind        log(1 + behind): near the touch a tick counts for more than far from it
     log_volatility    log of the volatility over the spread, both in bps
     log_flow_ratio    log of taker flow with us over against us; both are raised by a hundredth of the touch per second
     log_trades        log(1 + trades per second that take from our side)
@@ -17,6 +23,12 @@ of a mirrored market have the same covariates, so both teach one model.
 
 A tape knows neither our latency nor the next funding payment, so neither is here: what a model cannot be taught it must
 not be asked. Bounds keep a covariate finite where a window holds nothing, and a fit from leaning on outliers.
+
+Inside and behind are told apart because nothing holds across the touch: a tick better doubles the rate of fills, a tick
+worse hardly lowers it, and what is far behind waits for the price and not for the queue (decision 0065).
+
+The effect of some fades with the age of an order, `FADING`: a queue counts at first, before the price has moved, and
+being behind counts until it had time to.
 
 Each formula is written once, over `Maths`: floats where an order is judged, columns on tapes (`sor.lab.covariates`).
 """
@@ -38,7 +50,11 @@ Number = TypeVar("Number", float, "NDArray[np.float64]")
 
 QUEUE_S_MIN, QUEUE_S_MAX = 0.02, 600.0
 OFI_MAX = 4.0
-SPREADS_MAX = 5.0
+GAP_MIN = 0.01
+BEHIND_MAX = 50.0
+"""Roots of seconds, see `behind`."""
+SPREAD_SHARE = 0.05
+"""How much of the spread is added to the volatility where moves are scaled, 1/sqrt(s)."""
 VOLATILITY_MIN, VOLATILITY_MAX = 0.01, 100.0
 """Bounds of the volatility over the spread."""
 FLOW_FLOOR = 0.01
@@ -52,13 +68,18 @@ COVARIATES: tuple[str, ...] = (
     "ofi_1s",
     "ofi_10s",
     "log_spread",
-    "distance",
+    "inside",
+    "log_gap",
+    "behind",
+    "log_behind",
     "log_volatility",
     "log_flow_ratio",
     "log_trades",
     "log_moves",
 )
 """Names in the order in which they are always given; `fill.<name>` and `drift.<name>` are ids of parameters."""
+FADING: tuple[str, ...] = ("log_queue_s", "log_behind")
+"""Those of which the effect on fills changes with the log of an order's age; `fading.<name>` likewise."""
 
 
 class Maths(Protocol[Number]):
@@ -166,9 +187,26 @@ def relative_ofi(ofi_lots: Number, terms: Terms[Number], maths: Maths[Number]) -
     return maths.within(ofi_lots / (terms.near_lots + terms.far_lots), -OFI_MAX, OFI_MAX)
 
 
-def distance(terms: Terms[Number], maths: Maths[Number]) -> Number:
-    """Spreads behind the own touch."""
-    return maths.within(terms.away_ticks / terms.spread_ticks, -1.0, SPREADS_MAX)
+def inside(terms: Terms[Number], maths: Maths[Number]) -> Number:
+    """1 inside the spread, by a tick or more."""
+    return maths.within(-terms.away_ticks, 0.0, 1.0)
+
+
+def log_gap(terms: Terms[Number], maths: Maths[Number]) -> Number:
+    """Share of the spread to the other side."""
+    return maths.log(maths.within(1.0 + terms.away_ticks / terms.spread_ticks, GAP_MIN, 1.0))
+
+
+def behind(terms: Terms[Number], maths: Maths[Number]) -> Number:
+    """How far behind, in moves of a second."""
+    tick_bps = terms.spread_bps / terms.spread_ticks
+    moved_bps = unit_bps(volatility=terms.volatility, spread_bps=terms.spread_bps)
+    return maths.within(terms.away_ticks * tick_bps / moved_bps, 0.0, BEHIND_MAX)
+
+
+def unit_bps(*, volatility: Number, spread_bps: Number) -> Number:
+    """The scale of moves, bps/sqrt(s): a market that stood still for a minute is not one that cannot move."""
+    return volatility + SPREAD_SHARE * spread_bps
 
 
 def log_volatility(terms: Terms[Number], maths: Maths[Number]) -> Number:
@@ -184,13 +222,17 @@ def log_flow_ratio(terms: Terms[Number], maths: Maths[Number]) -> Number:
 
 def covariates(terms: Terms[Number], maths: Maths[Number]) -> tuple[Number, ...]:
     """All covariates, in the order of `COVARIATES`."""
+    away = behind(terms, maths)
     return (
         log_queue_s(terms, maths),
         lean(terms),
         relative_ofi(terms.ofi_1s_lots, terms, maths),
         relative_ofi(terms.ofi_10s_lots, terms, maths),
         maths.log(terms.spread_ticks),
-        distance(terms, maths),
+        inside(terms, maths),
+        log_gap(terms, maths),
+        away,
+        maths.log1p(away),
         log_volatility(terms, maths),
         log_flow_ratio(terms, maths),
         maths.log1p(terms.trades_against),

@@ -28,9 +28,7 @@ from sor.models.covariates import COVARIATES
 
 DRIFT_COVARIATES = ("log_queue_s", "lean", "ofi_10s", "log_flow_ratio")
 """What the drift's linear form uses, in its order; a few, as tapes hold few independent waits."""
-MARKOUT_COVARIATES = ("log_queue_s", "lean", "ofi_10s", "distance", "log_volatility")
-SPREAD_SHARE = 0.05
-"""How much of the spread is added to the volatility, 1/sqrt(s)."""
+MARKOUT_COVARIATES = ("log_queue_s", "lean", "ofi_10s", "log_gap", "log_behind", "log_volatility")
 FORM_MAX = 3.0
 PROBABILITY_MAX = 0.999
 """Beyond this nearly nobody is left to learn from, and the bound on the rest runs away."""
@@ -53,11 +51,6 @@ def selection(probability: float) -> float:
     """m(p): mean of a standard normal over its worst 1 - p, p in [0, 1]; p beyond `PROBABILITY_MAX` counts as that."""
     probability = min(probability, PROBABILITY_MAX)
     return gaussian_loss(probability) / (1.0 - probability)
-
-
-def unit_bps(*, volatility: float, spread_bps: float) -> float:
-    """The scale of moves, bps/sqrt(s)."""
-    return volatility + SPREAD_SHARE * spread_bps
 
 
 class Drift(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -1,7 +1,8 @@
 """The production model of fills: a discrete-time hazard, by logistic regression on what an order's market looks like.
 
 Time since an order rests is cut into bins that grow with age. The probability that an order which has lasted to bin k
-is filled within it is logit h(k|x) = alpha_k + b'x, x as in `sor.models.covariates`, taken as it stands when asked.
+is filled within it is logit h(k|x) = alpha_k + b'x + log(t_k) c'z: x as in `sor.models.covariates`, taken as it stands
+when asked, t_k the middle of the bin in seconds, and z those of x whose effect fades with age, or grows.
 
 Within a bin  the rate is constant: -log(1 - h) / width, the one rate with the bin's probability. Times between edges
               need no other rule, and what leaves at different rates adds up.
@@ -41,20 +42,24 @@ class CauseHazard(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """How orders leave for one cause: K bins, P covariates.
 
     alphas        (K,) logits of a bin's probability where all covariates are 0.
-    coefs         (P,) change of every logit for a unit of a covariate.
-    covariance    of alphas and coefs together, K + P rows of K + P; none if it is not known.
+    coefs         (P,) change of every logit for a unit of a covariate, at an age of one second.
+    covariance    of alphas, coefs and fades together, K + P + Q rows of as many; none if it is not known.
+    fades         (Q,) change of that change for a unit of log age, of the covariates that a model says fade.
     """
 
     alphas: tuple[float, ...]
     coefs: tuple[float, ...]
     covariance: tuple[tuple[float, ...], ...] = ()
+    fades: tuple[float, ...] = ()
 
-    def logits(self, covariates: Sequence[float]) -> list[float]:
-        """alpha_k + b'x for each bin, (K,); `covariates` (P,)."""
-        level = 0.0
+    def logits(self, covariates: Sequence[float], fading: Sequence[float], log_ages: Sequence[float]) -> list[float]:
+        """The logit of each bin, (K,); `covariates` (P,), `fading` (Q,) those of them that fade, `log_ages` (K,)."""
+        level, slope = 0.0, 0.0
         for coef, covariate in zip(self.coefs, covariates, strict=True):
             level += coef * covariate
-        return [alpha + level for alpha in self.alphas]
+        for fade, covariate in zip(self.fades, fading, strict=True):
+            slope += fade * covariate
+        return [alpha + level + slope * log_age for alpha, log_age in zip(self.alphas, log_ages, strict=True)]
 
 
 class FillCurve(msgspec.Struct, frozen=True, gc=False):
@@ -149,6 +154,8 @@ class FillHazard(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     edges_s    ascending from 0, (K + 1,).
     names      of the covariates, (P,), in the order in which they are given.
     fill       of fills. away: of the touch moving away; None if it was not fitted.
+    fading     which of `names` have an effect that changes with the log of the age, (Q,).
+    fading_at, log_ages    worked out: their places in `names`, and the log age of each bin, (K,).
     Raises     CallerError for edges, alphas, coefficients and names that do not fit together.
     """
 
@@ -156,21 +163,28 @@ class FillHazard(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     names: tuple[str, ...]
     fill: CauseHazard
     away: CauseHazard | None = None
+    fading: tuple[str, ...] = ()
+    fading_at: tuple[int, ...] = ()
+    log_ages: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         edges = self.edges_s
-        bins, width = len(edges) - 1, len(self.names)
+        bins, width, fading = len(edges) - 1, len(self.names), len(self.fading)
         causes = (self.fill,) if self.away is None else (self.fill, self.away)
         sound = bins >= 1 and edges[0] == 0.0 and all(one < other for one, other in pairwise(edges)) and edges[-1] < inf
+        sound = sound and all(name in self.names for name in self.fading)
         for cause in causes:
             rows = {len(cause.covariance), *map(len, cause.covariance)}
-            sound = sound and len(cause.alphas) == bins and len(cause.coefs) == width
-            sound = sound and (rows == {bins + width} or not cause.covariance)
+            sound = sound and (len(cause.alphas), len(cause.coefs), len(cause.fades)) == (bins, width, fading)
+            sound = sound and (rows == {bins + width + fading} or not cause.covariance)
         if not sound:
             raise CallerError(
                 f"a fill hazard with {len(edges)} edges and {width} covariates is not one; nothing was computed. Start "
                 "the edges at 0 and let them rise, and give an alpha for each bin and a coefficient for each covariate"
             )
+
+        msgspec.structs.force_setattr(self, "fading_at", tuple([self.names.index(name) for name in self.fading]))
+        msgspec.structs.force_setattr(self, "log_ages", log_ages(edges))
 
     def curve(self, covariates: Sequence[float]) -> FillCurve:
         """Time to fill of an order by itself: what to ask when an order follows the touch.
@@ -208,21 +222,31 @@ class FillHazard(msgspec.Struct, frozen=True, gc=False, kw_only=True):
             )
         total = 0.0
         spent = [total]
-        for logit in cause.logits(covariates):  # as `_softplus`, without a call for each bin
+        for logit in self._logits(cause, covariates):  # as `_softplus`, without a call for each bin
             total += logit + log1p(exp(-logit)) if logit > 0.0 else log1p(exp(logit))
             spent.append(total)
         if not isfinite(total):
             raise CallerError("a covariate is not a finite number; nothing was computed. Leave such orders out")
         return FillCurve(self.edges_s, tuple(spent))
 
+    def _logits(self, cause: CauseHazard, covariates: Sequence[float]) -> list[float]:
+        return cause.logits(covariates, [covariates[at] for at in self.fading_at], self.log_ages)
+
     def _slopes(self, covariates: Sequence[float], by_s: float) -> list[float]:
-        """Change of the cumulative hazard by `by_s` with each alpha and each coefficient, (K + P,)."""
+        """Change of the cumulative hazard by `by_s` with each alpha, coefficient and fade, (K + P + Q,)."""
         slopes = []
-        for logit, (start_s, end_s) in zip(self.fill.logits(covariates), pairwise(self.edges_s), strict=True):
+        for logit, (start_s, end_s) in zip(self._logits(self.fill, covariates), pairwise(self.edges_s), strict=True):
             share = min(max((by_s - start_s) / (end_s - start_s), 0.0), 1.0)
             slopes.append(share * exp(logit - _softplus(logit)))
         level = sum(slopes)
-        return [*slopes, *[level * covariate for covariate in covariates]]
+        aged = sum([slope * log_age for slope, log_age in zip(slopes, self.log_ages, strict=True)])
+        levels = [level * covariate for covariate in covariates]
+        return [*slopes, *levels, *[aged * covariates[at] for at in self.fading_at]]
+
+
+def log_ages(edges_s: Sequence[float]) -> tuple[float, ...]:
+    """Log of the middle of each bin, seconds, (K,)."""
+    return tuple([log(0.5 * (start_s + end_s)) for start_s, end_s in pairwise(edges_s)])
 
 
 def rate_logit(rate: float, width_s: float) -> float:

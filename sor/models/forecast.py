@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from sor.models.covariates import COVARIATES
-from sor.models.drift import DRIFT_COVARIATES, MARKOUT_COVARIATES, Drift, Markout, selection, unit_bps
+from sor.models.covariates import COVARIATES, FADING, unit_bps
+from sor.models.drift import DRIFT_COVARIATES, MARKOUT_COVARIATES, Drift, Markout, selection
 from sor.models.fill_hazard import CauseHazard, FillCurve, FillHazard
 from sor.params import Params
 
@@ -33,6 +33,7 @@ FORECAST_NEEDS: tuple[str, ...] = (
     EDGES,
     ALPHAS,
     *(f"fill.{name}" for name in COVARIATES),
+    *(f"fading.{name}" for name in FADING),
     "fill.se",
     "drift.base",
     *(f"drift.{name}" for name in DRIFT_COVARIATES),
@@ -175,9 +176,11 @@ def read_forecast(params: Params) -> Forecast:
         hazard=FillHazard(
             edges_s=(0.0, *params.family(EDGES)),
             names=COVARIATES,
+            fading=FADING,
             fill=CauseHazard(
                 alphas=params.family(ALPHAS),
                 coefs=tuple([params[f"fill.{name}"] for name in COVARIATES]),
+                fades=tuple([params[f"fading.{name}"] for name in FADING]),
             ),
         ),
         fill_se=params["fill.se"],

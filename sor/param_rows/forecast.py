@@ -1,9 +1,9 @@
-"""What `sor calibrate` fits and `sor.models.forecast` reads: `fill.*`, `drift.*`, `markout.*`, `range.*`."""
+"""What `sor calibrate` fits and `sor.models.forecast` reads: fills and their fading, drift, markouts and ranges."""
 
 from __future__ import annotations
 
 from sor.definition import Definition, Unit, number
-from sor.models.covariates import COVARIATES
+from sor.models.covariates import COVARIATES, FADING
 from sor.models.drift import DRIFT_COVARIATES, MARKOUT_COVARIATES
 
 
@@ -17,6 +17,7 @@ ROWS = (
     number("fill.edge_NN", Unit.S, "0.001", "3600", "Later edge of each bin of time since an order rests."),
     number("fill.alpha_NN", Unit.LOG_ODDS, "-40", "40", "Log-odds of a fill within each bin, covariates at 0."),
     *_coefs("fill", COVARIATES, "20", "Change of the log-odds of a fill"),
+    *_coefs("fading", FADING, "10", "Change of that change with the log of an order's age in seconds,"),
     number(
         "fill.se", Unit.RATIO, "0", "10", "Standard error of the log of the hazard up to the horizon, typical order."
     ),

@@ -18,7 +18,12 @@ from tests.fakes.tape_script import INSTRUMENT, Book, Print, tape_of
 
 SMALL = msgspec.structs.replace(INSTRUMENT, min_notional=Decimal(0))
 PLAN = CalibrationPlan(
-    venue=VenueName("rec"), symbol=Symbol("BTCUSDT"), horizons_s=(1.0, 5.0), inside_ticks=(0,), latency_ns=0
+    venue=VenueName("rec"),
+    symbol=Symbol("BTCUSDT"),
+    horizons_s=(1.0, 5.0),
+    inside_ticks=(0,),
+    scattered=0,
+    latency_ns=0,
 )
 CALM, BUSY = 0.15, 0.9
 MOVES = 0.4

@@ -31,7 +31,7 @@ def fill_probability(calibration: Calibration, *, log_spread: float, by_s: float
     assert fitted is not None
     middle = [0.5 * (one.low + one.high) for one in fitted.ranges]
     middle[COVARIATES.index("log_spread")] = log_spread
-    middle[COVARIATES.index("lean")] = middle[COVARIATES.index("distance")] = 0.0
+    middle[COVARIATES.index("lean")] = middle[COVARIATES.index("log_behind")] = 0.0
     return fitted.hazard.model.curve(middle).probability(by_s)
 
 
@@ -199,8 +199,11 @@ def test_the_set_for_the_simulated_market_reads_as_a_forecast() -> None:
     forecast = read_forecast(here)
     assert forecast.horizon_s == 60.0
     assert forecast.markout is not None
-    middle = Situation(tuple([0.5 * (low + high) for low, high in forecast.ranges]), 0.3, 1.0)
-    waits = [forecast.outlook(middle, until_s=wait_s) for wait_s in (1.0, 5.0, 60.0)]
+    middle = [0.5 * (low + high) for low, high in forecast.ranges]
+    for name in ("inside", "log_gap", "behind", "log_behind"):
+        middle[COVARIATES.index(name)] = 0.0
+    touch = Situation(tuple(middle), 0.3, 1.0)
+    waits = [forecast.outlook(touch, until_s=wait_s) for wait_s in (1.0, 5.0, 60.0)]
     assert 0.2 < waits[0].fill_probability < waits[1].fill_probability < waits[2].fill_probability < 1.0
     assert 0.0 < waits[0].drift_bps < waits[1].drift_bps < waits[2].drift_bps
 

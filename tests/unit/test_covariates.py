@@ -8,11 +8,12 @@ import pytest
 from sor.features import Features
 from sor.lab.covariates import covariate_columns
 from sor.models.covariates import (
+    BEHIND_MAX,
     COVARIATES,
+    GAP_MIN,
     OFI_MAX,
     QUEUE_S_MAX,
     QUEUE_S_MIN,
-    SPREADS_MAX,
     VOLATILITY_MAX,
     VOLATILITY_MIN,
     Terms,
@@ -64,7 +65,10 @@ def test_a_buy_at_the_touch() -> None:
         "ofi_1s": 0.2,
         "ofi_10s": -0.5,
         "log_spread": pytest.approx(log(4)),
-        "distance": 0.0,
+        "inside": 0.0,
+        "log_gap": 0.0,
+        "behind": 0.0,
+        "log_behind": 0.0,
         "log_volatility": pytest.approx(log(0.25)),
         "log_flow_ratio": pytest.approx(log((1.6 + 0.4) / (3.6 + 0.4))),
         "log_trades": pytest.approx(log(1.7)),
@@ -79,7 +83,10 @@ def test_a_sell_sees_the_same_market_from_the_other_side() -> None:
         "ofi_1s": -0.2,
         "ofi_10s": 0.5,
         "log_spread": pytest.approx(log(4)),
-        "distance": 0.0,
+        "inside": 0.0,
+        "log_gap": 0.0,
+        "behind": 0.0,
+        "log_behind": 0.0,
         "log_volatility": pytest.approx(log(0.25)),
         "log_flow_ratio": pytest.approx(log(4.0 / 2.0)),
         "log_trades": pytest.approx(log(1.3)),
@@ -87,9 +94,17 @@ def test_a_sell_sees_the_same_market_from_the_other_side() -> None:
     }
 
 
-def test_distance_is_in_spreads_behind_the_own_touch() -> None:
-    assert [named(BUY, price)["distance"] for price in (BID - 2, BID, BID + 1)] == [0.5, 0.0, -0.25]
-    assert [named(SELL, price)["distance"] for price in (ASK + 2, ASK, ASK - 1)] == [0.5, 0.0, -0.25]
+def test_inside_the_spread_and_behind_it_are_told_apart() -> None:
+    # A tick is 1 bps; in a second the price moves 1 bps and a twentieth of a spread of 4.
+    expected = {
+        -2: (0.0, 0.0, pytest.approx(2 / 1.2), pytest.approx(log(1 + 2 / 1.2))),
+        0: (0.0, 0.0, 0.0, 0.0),
+        1: (1.0, pytest.approx(log(3 / 4)), 0.0, 0.0),
+        3: (1.0, pytest.approx(log(1 / 4)), 0.0, 0.0),
+    }
+    for ticks, places in expected.items():
+        for found in (named(BUY, BID + ticks), named(SELL, ASK - ticks)):
+            assert (found["inside"], found["log_gap"], found["behind"], found["log_behind"]) == places
 
 
 @pytest.mark.parametrize(
@@ -99,7 +114,9 @@ def test_distance_is_in_spreads_behind_the_own_touch() -> None:
         ("log_queue_s", changed(sell_flow=1e9), BID, log(QUEUE_S_MIN)),
         ("ofi_1s", changed(ofi_1s_lots=100_000), BID, OFI_MAX),
         ("ofi_10s", changed(ofi_lots=-100_000), BID, -OFI_MAX),
-        ("distance", MARKET, BID - 1_000, SPREADS_MAX),
+        ("behind", MARKET, BID - 1_000, BEHIND_MAX),
+        ("log_behind", MARKET, BID - 1_000, log(1 + BEHIND_MAX)),
+        ("log_gap", MARKET, ASK, log(GAP_MIN)),
         ("log_volatility", changed(volatility=0.0), BID, log(VOLATILITY_MIN)),
         ("log_volatility", changed(volatility=1e6), BID, log(VOLATILITY_MAX)),
         ("log_flow_ratio", changed(buy_flow=0.0, sell_flow=0.0), BID, 0.0),

@@ -131,6 +131,37 @@ def test_the_slopes_of_an_interval_are_those_of_the_hazard() -> None:
         )
 
 
+def aging(theta: tuple[float, ...], covariance: tuple[tuple[float, ...], ...] = ()) -> FillHazard:
+    """Two bins of which the middles are 2 and 6 s; the effect of `x` changes with age, that of `y` does not."""
+    fill = CauseHazard(alphas=theta[:2], coefs=theta[2:4], fades=theta[4:], covariance=covariance)
+    return FillHazard(edges_s=(0.0, 4.0, 8.0), names=("y", "x"), fill=fill, fading=("x",))
+
+
+def test_an_effect_fades_with_the_log_of_the_age() -> None:
+    # Logits 0 + 1 y + (1 - log(t) / log 2) x at y = 0.5, x = 1: 0.5 at 2 s, and 1.5 - log2(6) at 6 s.
+    curve = aging((0.0, 0.0, 1.0, 1.0, -1.0 / log(2.0))).curve((0.5, 1.0))
+    first, second = (log1p(exp(logit)) for logit in (0.5, 1.5 - log(6.0) / log(2.0)))
+    assert curve.spent == pytest.approx((0.0, first, first + second))
+
+
+def test_the_slopes_of_an_interval_know_what_fades() -> None:
+    theta, covariates, by_s, nudge = (0.1, -0.4, 0.3, 0.6, -0.2), (0.7, 1.3), 6.5, 1e-6
+    for place in range(5):
+        rows = tuple(tuple(nudge**2 if place == row == column else 0.0 for column in range(5)) for row in range(5))
+        found = aging(theta, rows).chance(covariates, by_s, level=0.6826894921370859)
+        moved = aging(tuple(one + nudge * (at == place) for at, one in enumerate(theta)))
+        assert found.high is not None
+        off = abs(moved.curve(covariates).probability(by_s) - found.probability)
+        assert found.high - found.probability == pytest.approx(off, rel=1e-4)
+
+
+def test_what_fades_is_one_of_the_names_and_says_how() -> None:
+    for fading, fades in ((("z",), (0.1,)), (("x",), ())):
+        fill = CauseHazard(alphas=(0.0,), coefs=(1.0,), fades=fades)
+        with pytest.raises(CallerError, match="is not one"):
+            FillHazard(edges_s=(0.0, 1.0), names=("x",), fill=fill, fading=fading)
+
+
 def test_without_a_covariance_there_is_no_interval() -> None:
     found = two_bins().chance((0.0,), 1.0)
     assert found.probability == pytest.approx(0.5)

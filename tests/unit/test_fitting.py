@@ -3,15 +3,17 @@
 import subprocess
 import sys
 
+import msgspec
 import numpy as np
 import pytest
 
 from sor.errors import CallerError
 from sor.lab.fitting import fit_hazard, person_periods
 from sor.lab.lifetimes import Family, Lifetime, fit_lifetime
+from sor.lab.scores import bin_logits
 from sor.models.fill_hazard import EDGES_S, rate_logit
 from sor.models.fill_time import LogNormal, Weibull
-from sor.models.survival import FILLED, MOVED_AWAY, Flags, Floats, Ints
+from sor.models.survival import CENSORED, FILLED, MOVED_AWAY, Flags, Floats, Ints
 from tests.fakes.fills import NAMES, drawn_fills, planted
 
 
@@ -107,6 +109,24 @@ def test_planted_coefficients_are_found_for_both_causes() -> None:
     assert found.fill.ends == np.count_nonzero(causes == FILLED)
     assert found.away is not None
     assert found.away.ends == np.count_nonzero(causes == MOVED_AWAY)
+
+
+def test_a_planted_fading_is_found() -> None:
+    fill = msgspec.structs.replace(planted().fill, fades=(0.25,))
+    truth = msgspec.structs.replace(planted(), fill=fill, away=None, fading=NAMES[:1])
+    rng = np.random.default_rng(4)
+    covariates = rng.normal(size=(8_000, 3))
+    spent = np.cumsum(np.logaddexp(0.0, bin_logits(truth, fill, covariates)), axis=1)
+    drawn = rng.exponential(size=8_000)
+    rows = zip(drawn, np.pad(spent, ((0, 0), (1, 0))), strict=True)
+    durations = np.array([np.interp(one, row, EDGES_S) for one, row in rows])
+    causes = np.where(drawn < spent[:, -1], FILLED, CENSORED)
+    found = fit_hazard(person_periods(durations, causes, covariates), names=NAMES, fading=NAMES[:1]).model
+    errors = np.sqrt(np.diag(np.array(found.fill.covariance)))[-4:]
+    off = (np.array([*found.fill.coefs, *found.fill.fades]) - [*fill.coefs, *fill.fades]) / errors
+    assert np.abs(off).max() < 3.5
+    assert errors[-1] < 0.02
+    assert found.fading == NAMES[:1]
 
 
 def test_times_within_bins_do_not_drop_who_left_half_way() -> None:

@@ -6,7 +6,7 @@ from math import exp, log, pi, sqrt
 
 import pytest
 
-from sor.models.covariates import COVARIATES
+from sor.models.covariates import COVARIATES, FADING
 from sor.models.drift import DRIFT_COVARIATES, FORM_MAX, MARKOUT_COVARIATES, Drift, Markout, gaussian_loss, selection
 from sor.models.forecast import FORECAST_NEEDS, MARKOUT_IDS, RANGE_IDS, Forecast, Situation, read_forecast
 from sor.models.rule import expected_difference_bps
@@ -18,6 +18,7 @@ VALUES: dict[str, float] = {
     **{f"fill.edge_{at:02d}": edge for at, edge in enumerate(EDGES)},
     **{f"fill.alpha_{at:02d}": alpha for at, alpha in enumerate(ALPHAS)},
     **{f"fill.{name}": 0.0 for name in COVARIATES},
+    **{f"fading.{name}": 0.0 for name in FADING},
     "fill.lean": -0.5,
     "fill.se": 0.1,
     "drift.base": 0.5,
@@ -133,9 +134,9 @@ def test_markouts_and_ranges_are_optional() -> None:
 
 
 def test_markout_model_by_hand() -> None:
-    one = Markout(base=1.0, coefs=(0.0, 0.0, 0.0, 2.0, 0.0), se=0.1, after_s=5.0)
+    one = Markout(base=1.0, coefs=(0.0, 0.0, 0.0, 2.0, 0.0, 0.0), se=0.1, after_s=5.0)
     values = [0.0] * len(COVARIATES)
-    values[COVARIATES.index("distance")] = -0.25
+    values[COVARIATES.index("log_gap")] = -0.25
     assert one.expected_bps(values, volatility=3.0, spread_bps=8.0) == (8.0 + 3.0) * 0.5
 
 

@@ -11,10 +11,13 @@ import pytest
 from sor.lab.calibration import ModelScore
 from sor.lab.calibration_sample import draw_sample
 from sor.lab.model_scores import HAZARD, KAPLAN_MEIER, lifetime_forecasts, model_scores
+from sor.lab.probes import ProbePlan, Probes, draw_probes
 from sor.lab.scores import counted_forecast
-from sor.lab.strata import first_exits, strata_of
+from sor.lab.strata import PLACES, counted_fills, first_exits, place_of, strata_of
 from sor.models.survival import CENSORED, FILLED, MOVED_AWAY, Floats, Ints, aalen_johansen, kaplan_meier
-from tests.fakes.planted import PLAN, found, planted, quietly
+from sor.units import NS
+from tests.fakes.planted import PLAN, SMALL, found, planted, quietly
+from tests.fakes.tape_script import Book, tape_of
 
 EDGES = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)
 COUNT = 6_000
@@ -108,6 +111,43 @@ def test_waits_that_the_touch_ends_are_counted_by_stratum() -> None:
         assert one.filled.low <= one.filled.mean <= one.filled.high
 
 
+def wide_probes() -> Probes:
+    """Probes of a book 1000 / 1016 that nothing happens to: in a second its price is taken to move by 0.8 ticks."""
+    tape = tape_of([Book(0, {1000: 4}, {1016: 4}, snapshot=True), Book(900 * NS, {999: 9}, {})], SMALL)
+    return draw_probes(tape, ProbePlan(every_ns=NS, grid_ns=(25 * NS,), feed_ns=0, entry_ns=0, scattered=1))
+
+
+def test_a_place_is_inside_at_or_behind_the_touch() -> None:
+    probes = wide_probes()
+    place = place_of(probes, 9.0)
+    assert set(np.unique(place).tolist()) == set(range(len(PLACES)))
+    # Past the middle are more than 8 of 16 ticks; 9 s move the price by three times 0.8 ticks.
+    expected = [(9, 15), (1, 8), (0, 0), (-2, -1), (-16, -3)]
+    for number, (least, most) in enumerate(expected):
+        ticks = probes.inside_ticks[place == number]
+        assert least <= int(ticks.min()) <= int(ticks.max()) <= most
+
+
+def test_a_stratum_that_hardly_occurs_counts_with_its_place() -> None:
+    number = np.arange(160)
+    place = np.repeat([0, 1], [100, 60])
+    strata = np.where(number < 10, 1, 9 * place)
+    cause = np.where(number % np.where(place == 0, 4, 2) == 0, FILLED, CENSORED)
+    counted = counted_fills(place, strata, np.ones(160), cause, np.ones(160, np.bool_), (0.0, 1.0))
+    assert counted.filled[:10, 1] == pytest.approx([25 / 100] * 10)
+    assert counted.filled[10:100, 1] == pytest.approx([22 / 90] * 90)
+    assert counted.filled[100:, 1] == pytest.approx([1 / 2] * 60)
+
+
+def test_scores_are_told_by_place() -> None:
+    judged = found().judged[-1]
+    (touch,) = judged.places
+    assert (touch.place, touch.probes) == ("touch", judged.probes)
+    assert (touch.log_score, touch.log_score_km) == (judged.log_score, judged.log_score_km)
+    assert (touch.forecast, touch.observed) == (judged.forecast, judged.observed)
+    assert touch.worst == max(abs(one.forecast - one.observed.mean) for one in touch.reliability)
+
+
 def test_a_wait_ends_with_what_came_first() -> None:
     probes = draw_sample([planted(2_000)], PLAN, quietly).probes
     waited, cause = first_exits(probes, 5.0)
@@ -118,7 +158,7 @@ def test_a_wait_ends_with_what_came_first() -> None:
     assert (cause[left] == MOVED_AWAY).all()
     assert (waited[cause == CENSORED] <= 5.0 + 1e-5).all()
     # By hand for one stratum: the share of each end where nobody was lost from sight.
-    strata = strata_of(probes, np.ones(len(waited), np.bool_))
+    strata = strata_of(probes, np.ones(len(waited), np.bool_), place_of(probes, 5.0))
     whole = (strata == np.bincount(strata).argmax()) & (probes.seen_ns >= probes.arrived_ns + 5 * 10**9)
     curve = aalen_johansen(waited[whole], cause[whole])
     for which in (FILLED, MOVED_AWAY):

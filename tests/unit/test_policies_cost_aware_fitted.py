@@ -10,7 +10,7 @@ from policies.case import Why
 from policies.cost_aware import CostAware
 from policies.outlook import forecast_of
 from sor.market import MarketView
-from sor.models.covariates import COVARIATES
+from sor.models.covariates import COVARIATES, FADING
 from sor.models.drift import DRIFT_COVARIATES
 from sor.models.forecast import FORECAST_NEEDS
 from sor.orders import Side
@@ -30,7 +30,7 @@ def fitted(*, hazard: float = 0.2, base: float = 0.3, changes: dict[str, float] 
     """A fill with this probability in each bin, whatever the covariates, and a drift of `base` times its bound."""
     values = {f"fill.edge_{number:02}": edge for number, edge in enumerate(EDGES_S)}
     values |= {f"fill.alpha_{number:02}": log(hazard / (1.0 - hazard)) for number in range(len(EDGES_S))}
-    values |= {f"fill.{name}": 0.0 for name in COVARIATES}
+    values |= {f"fill.{name}": 0.0 for name in COVARIATES} | {f"fading.{name}": 0.0 for name in FADING}
     values |= {"fill.se": 0.1, "drift.base": base, "drift.se": 0.05}
     values |= {f"drift.{name}": 0.0 for name in DRIFT_COVARIATES}
     values |= {"impact.resting_coefficient": 0.0, "placement.timeout_s_max": 15.0, "placement.risk_weight": 0.0}
@@ -227,19 +227,19 @@ def test_an_order_whose_market_turned_is_crossed_before_its_time() -> None:
     assert (decision.reason, decision.placements) == (Why.NOT_WORTH_IT, (Take(VENUE, 100, 100_201),))
 
 
-AWAY = {"fill.distance": -3.0}
-"""An order three spreads behind is hardly ever filled."""
+AWAY = {"fill.log_behind": -20.0}
+"""An order three ticks behind, 0.6 of what the price moves in a second, is hardly ever filled."""
 
 
 def left_behind(*, age_ns: int = 5 * NS) -> View:
-    """An order three spreads behind, with no time to move it later."""
+    """An order three ticks behind, with no time to move it later."""
     return hurried(2.0, own=old(99_997, age_ns=age_ns).resting)
 
 
 def test_an_order_left_behind_waits_for_the_touch_while_it_may_move_later() -> None:
     # Fills come in the first second or hardly at all. Here it has a fair chance, and moves if that passes by.
     rates = {f"fill.alpha_{number:02}": -6.0 for number in range(1, 4)}
-    values = fitted(hazard=0.9, changes={**rates, "fill.distance": -0.5})
+    values = fitted(hazard=0.9, changes={**rates, "fill.log_behind": -3.2})
     assert asked(hurried(4.0, own=old(99_997).resting), values).reason is Why.KEEP
     assert asked(hurried(1.5, own=old(99_997).resting), values).reason is Why.CHASE
 

@@ -269,6 +269,30 @@ def test_both_sides_are_probed_at_the_same_times_and_again_the_same() -> None:
     assert other.decided_ns.tolist() != found.decided_ns.tolist()
 
 
+def test_scattered_probes_stand_on_both_sides_of_the_touch() -> None:
+    wide = tape_of([Book(0, {1000: 4}, {1016: 4}, snapshot=True), Book(900 * NS, {999: 9}, {})], instrument=SMALL)
+    found = draw_probes(wide, msgspec.structs.replace(PLAN, inside_ticks=(0,), scattered=2))
+    deeper, behind = found.inside_ticks[found.inside_ticks > 0], -found.inside_ticks[found.inside_ticks < 0]
+    count = int((found.inside_ticks == 0).sum())
+    assert len(deeper) == len(behind) == 2 * count
+    assert (int(deeper.min()), int(deeper.max())) == (2, 15)
+    # Nothing moves: a twentieth of the spread of 16, four times over 20 s, is 14.3 ticks.
+    assert (int(behind.min()), int(behind.max())) == (1, 14)
+    # As many between 2 and 4 as between 4 and 8, and as between 8 and 16; a third each.
+    shares = [float(((deeper >= low) & (deeper < 2 * low)).mean()) for low in (2, 4, 8)]
+    assert shares == pytest.approx([1 / 3] * 3, abs=0.04)
+    places = {side: found.inside_ticks[found.side == side].tolist() for side in (1, -1)}
+    assert places[1] == places[-1]
+    assert found.refused == 0
+
+
+def test_a_spread_without_room_and_a_price_of_nothing_are_not_probed() -> None:
+    tight = tape_of([Book(0, {3: 4}, {5: 4}, snapshot=True), Book(200 * NS, {2: 9}, {})], instrument=SMALL)
+    found = draw_probes(tight, msgspec.structs.replace(PLAN, inside_ticks=(0, 1), scattered=1))
+    assert int(found.inside_ticks.max()) == 1
+    assert int(found.price_ticks.min()) >= 1
+
+
 def test_non_overlapping_probes_leave_whole_horizons_between_them() -> None:
     found = joined([draw_probes(quiet_market(), PLAN)])
     chosen = non_overlapping(found, 20 * NS)
@@ -288,6 +312,7 @@ def test_non_overlapping_probes_leave_whole_horizons_between_them() -> None:
         {"inside_ticks": ()},
         {"entry_ns": -1},
         {"lots": -1},
+        {"scattered": -1},
     ],
 )
 def test_a_senseless_plan_is_refused(wrong: dict[str, object]) -> None:

@@ -1,5 +1,6 @@
 """Scores: by hand, proper on what is known, and blind to what was censored away."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -20,7 +21,7 @@ from sor.lab.scores import (
     survival_forecast,
     time_scores,
 )
-from sor.models.fill_hazard import EDGES_S
+from sor.models.fill_hazard import EDGES_S, FillHazard
 from sor.models.survival import Flags, Floats, aalen_johansen, kaplan_meier
 from tests.fakes.fills import NAMES, drawn_fills, planted
 
@@ -121,6 +122,15 @@ def test_a_forecast_is_the_model_that_routes() -> None:
         assert alone.at(at_s) == pytest.approx([curve.probability(at_s) for curve in curves])
         assert both.at(at_s) == pytest.approx([one.filled(at_s) for one in exits])
         assert both.resting_at(np.full(20, at_s)) == pytest.approx([one.survival(at_s) for one in exits])
+
+
+def test_a_forecast_knows_what_fades() -> None:
+    covariates = np.random.default_rng(2).normal(size=(20, 3))
+    fill = msgspec.structs.replace(planted().fill, fades=(0.4, -0.3))
+    model = FillHazard(edges_s=EDGES_S, names=NAMES, fill=fill, fading=("noise", "queue"))
+    found = hazard_forecast(model, covariates)
+    for at_s in (0.1, 1.0, 7.3, 200.0):
+        assert found.at(at_s) == pytest.approx([model.curve(one).probability(at_s) for one in covariates])
 
 
 def test_a_model_of_fills_alone_has_no_second_cause() -> None:

@@ -53,13 +53,13 @@ def test_far_below_a_range_it_crosses_at_the_collar_and_says_why() -> None:
 
 
 def test_far_above_it_too_and_every_covariate_is_named() -> None:
-    decision, vetoes = ruled(fitted({"lean": (-3.0, -2.0), "distance": (-3.0, -2.0)}), REST)
+    decision, vetoes = ruled(fitted({"lean": (-3.0, -2.0), "behind": (-3.0, -2.0)}), REST)
     assert vetoes == (Veto.UNLIKE_FIT,)
     assert dict(decision.inputs) == {
         "fit_lean": 0.0,
         "fit_lean_max": -2.0,
-        "fit_distance": 0.0,
-        "fit_distance_max": -2.0,
+        "fit_behind": 0.0,
+        "fit_behind_max": -2.0,
     }
 
 
