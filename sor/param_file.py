@@ -40,6 +40,15 @@ def parse_bytes(content: bytes, *, where: str) -> ParamSet:
     return parse(text, where=where)
 
 
+def parse_placed(content: bytes, *, where: str, place: str) -> ParamSet:
+    """As `parse_bytes`, and it has to stand where its name says: `place` is `<folder>/<file without .json>`."""
+    param_set = parse_bytes(content, where=where)
+    if param_set.set_id != place:
+        line, _ = locate(content.decode(), ["set_id"])
+        raise ParamFileError(where=where, line=line, reason=f"it says {param_set.set_id} and lies at {place}")
+    return param_set
+
+
 @lru_cache(maxsize=KEPT)
 def parse(text: str, *, where: str) -> ParamSet:
     """A param-set out of its JSON text, a file's or a canonical one; `where` is named in errors.

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from sor.errors import CallerError
-from sor.param_file import FILE_BYTES_MAX, ParamFileError, locate, parse, parse_bytes
+from sor.param_file import FILE_BYTES_MAX, ParamFileError, parse, parse_bytes, parse_placed
 from sor.param_records import Evidence, Kind, ParamSet, Record, Scope, Score
 from sor.param_values import Params
 
@@ -128,10 +128,7 @@ class ParamStore:
         if self._read.get(where) == fingerprint:
             return None
         self._read[where] = fingerprint
-        param_set = parse_bytes(content, where=where)
-        if param_set.set_id != set_id:
-            line, _ = locate(content.decode(), ["set_id"])
-            raise ParamFileError(where=where, line=line, reason=f"it says {param_set.set_id} and lies at {set_id}")
+        param_set = parse_placed(content, where=where, place=set_id)
         home = self._homes.setdefault(set_id, where)
         if home != where:
             raise ParamFileError(where=where, line=1, reason=f"{set_id} is already taken by {home}")

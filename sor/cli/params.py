@@ -135,33 +135,85 @@ def diff(ctx: click.Context, before: str, after: str, directories: tuple[Path, .
 
 @params.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--trading", is_flag=True, help="It is to be traded with: what it lacks for that is an error, and named.")
+@click.option("--policy", "policies", multiple=True, help="By this policy; repeatable. Without it by every one.")
+@click.option("--venue", default="*", help="On this venue. Without it on any: only what it gives everywhere counts.")
+@click.option("--symbol", default="*", help="With this symbol. Without it with any.")
 @click.pass_context
-def validate(ctx: click.Context, files: tuple[Path, ...]) -> None:
+def validate(
+    ctx: click.Context, files: tuple[Path, ...], trading: bool, policies: tuple[str, ...], venue: str, symbol: str
+) -> None:
     """Check param-set files as a router would, each with the line and the reason of what is wrong first.
 
-    Exit code 1 when one of them would be refused. Nothing is loaded.
+    A file has to stand where its set_id says, in a folder of the family and with the date as its name. Beside that it
+    says which installed policies could trade with the set. Exit code 1 when a file would be refused, and with --trading
+    when it lacks what the router or a policy needs. Nothing is loaded.
     """
+    from sor.instruments import canonical_symbol
+    from sor.param_complete import ANYWHERE, lacking
     from sor.params import ParamFileError
 
     output = ctx.ensure_object(Output)
+    needs = _needs(policies)
+    of_symbol = symbol if symbol == ANYWHERE else canonical_symbol(symbol)
+    now_ns = time.time_ns()
     told: list[dict[str, object]] = []
+    lines: list[str] = []
     for file in files:
         try:
-            found = _read(file)
+            found = _placed(file)
         except ParamFileError as error:
             told.append({"file": error.where, "valid": False, "line": error.line, "reason": error.reason})
-        else:
-            told.append({"file": str(file), "valid": True, **_named(found), "records": len(found.records)})
+            lines.append(f"{error.where}:{error.line}: {error.reason}")
+            continue
+        lacks = lacking(found, needs, venue=venue, symbol=of_symbol, now_ns=now_ns)
+        told.append({"file": str(file), "valid": True, **_named(found), "records": len(found.records), "lacks": lacks})
+        lines.append(f"{file}: {found.set_id}, digest {found.digest}, {count(len(found.records), 'record')}")
+        lines += [f"    {line}" for line in _lacking(lacks, tuple(needs), named=trading)]
     if output.json:
         say_json(told)
     else:
-        for one in told:
-            if one["valid"]:
-                output.out.print(f"{one['file']}: {one['set']}, digest {one['digest']}, {one['records']} records")
-            else:
-                output.out.print(f"{one['file']}:{one['line']}: {one['reason']}")
-    if not all(one["valid"] for one in told):
+        for line in lines:
+            output.out.print(line)
+    if not all(one["valid"] and not (trading and one["lacks"]) for one in told):
         ctx.exit(EXIT_DIFFERENT)
+
+
+def _needs(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """What each of these policies reads; without names each that is installed, but for one that is broken."""
+    from sor.plugins import Plugins
+
+    plugins = Plugins.installed()
+    found: dict[str, tuple[str, ...]] = {}
+    for name in names or plugins.policies:
+        try:
+            found[name] = plugins.policy(name).needs
+        except CallerError:
+            if names:
+                raise
+    return found
+
+
+def _lacking(lacks: dict[str, tuple[str, ...]], policies: tuple[str, ...], *, named: bool) -> Iterator[str]:
+    """Who could trade with a set, and what the others miss: by name, or only that they do."""
+    from sor.param_complete import ROUTER
+
+    if not lacks:
+        yield f"{_all(policies)} could trade with it"
+    elif named:
+        for who, missing in lacks.items():
+            yield f"{who} needs {', '.join(missing)}, which it does not give"
+    elif ROUTER in lacks:
+        yield f"nobody could trade with it: it lacks what {ROUTER} needs (--trading names it)"
+    else:
+        able = tuple(name for name in policies if name not in lacks)
+        unable = _all(tuple(lacks))
+        yield f"{_all(able) if able else 'nobody'} could trade with it, and not {unable} (--trading says why)"
+
+
+def _all(names: tuple[str, ...]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 @params.command()
@@ -316,15 +368,29 @@ def _set_of(name: str, directories: tuple[Path, ...], *, now_ns: int | None = No
 
 
 def _read(file: Path) -> ParamSet:
+    """A set out of any file."""
+    from sor.param_file import parse_bytes
+
+    return parse_bytes(_content(file), where=str(file))
+
+
+def _placed(file: Path) -> ParamSet:
+    """A set out of a file that stands where a router looks for it."""
+    from sor.param_file import parse_placed
+
+    folder = file.absolute().parent.name
+    return parse_placed(_content(file), where=str(file), place=f"{folder}/{file.name.removesuffix('.json')}")
+
+
+def _content(file: Path) -> bytes:
     from sor.files import read_small
-    from sor.param_file import FILE_BYTES_MAX, ParamFileError, parse_bytes
+    from sor.param_file import FILE_BYTES_MAX, ParamFileError
 
     try:
-        content = read_small(file, bytes_max=FILE_BYTES_MAX)
+        return read_small(file, bytes_max=FILE_BYTES_MAX)
     except OSError as error:
         reason = f"it cannot be read: {error.strerror or error}"
         raise ParamFileError(where=str(file), line=1, reason=reason) from error
-    return parse_bytes(content, where=str(file))
 
 
 def _moment(text: str) -> int:

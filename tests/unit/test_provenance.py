@@ -139,6 +139,9 @@ def test_the_commands_say_the_same_in_json(
     code, document = said("resolve", "fit", "--venue", "acme", "--symbol", "btc-usdt", *where)
     assert code == 0
     assert [(one["id"], one["in_force"]["value"]) for one in document["parameters"]] == [(PATIENCE, "5")]  # type: ignore[index]
+    (tmp_path / "fit" / "2026-01-09.json").write_bytes((tmp_path / "fit" / "2026-01-03.json").read_bytes())
+    code, document = said("validate", "fit/2026-01-09.json")
+    assert (code, document[0]["reason"]) == (1, "it says fit/2026-01-03 and lies at fit/2026-01-09")  # type: ignore[index]
     code, document = said("validate", "fit/2026-01-02.json", "nowhere.json")
     assert [code, *(one["valid"] for one in document)] == [1, True, False]  # type: ignore[attr-defined]
 
