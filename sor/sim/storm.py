@@ -39,7 +39,7 @@ from sor.sim.lives import START_NS, STARTS_MAX, CoreLife, Life, OpenLife, StackL
 from sor.sim.oracle import Verdict, judge
 from sor.sim.reckoning import Told, reckon, unsettled
 from sor.sim.testimony import asked_of, claimed_of, open_lots, told_of
-from sor.sim.workload import PRICED, Ask, Meddling, Shape, draw
+from sor.sim.workload import PRICED, Ask, Haggle, Meddling, Shape, draw
 from sor.sim.world import VirtualScheduler
 from sor.units import NS
 
@@ -141,6 +141,7 @@ class Storm:
         self.crashes: list[str] = []
         self.asked_lots: dict[ParentId, int] = {}
         self.deadlines_ns: dict[ParentId, int] = {}
+        self._haggled: ParentId | None = None
         self.n_crashed = 0
         self.calm_ns = 0
         for fault in self.faults:
@@ -181,6 +182,8 @@ class Storm:
         happenings: list[tuple[float, Callable[[], None]]] = []
         happenings += [(one.at_s, partial(self._ask, one)) for one in load.asks]
         happenings += [(one.at_s, partial(self._meddle, one)) for one in load.meddlings]
+        happenings += [(load.haggled.at_s, self._begin_haggling)]
+        happenings += [(one.at_s, partial(self._haggle, one)) for one in load.haggling]
         happenings += [(one.at_s, partial(self._strike, one)) for one in self.faults if one.at_s is not None]
         happenings.sort(key=lambda one: one[0])
         began_ns = self.clock.now_ns()
@@ -310,6 +313,21 @@ class Storm:
                     post(AmendAsked(now_ns=now_ns, parent_no=parent.no, deadline_s=meddling.deadline_s))
             case _:
                 self.life.keep("leverage", self._set_leverage(Decimal(meddling.leverage)))
+
+    def _begin_haggling(self) -> None:
+        before = len(self.parents)
+        self._ask(self._load.haggled)
+        self._haggled = self.parents[-1].id if len(self.parents) > before else None
+
+    def _haggle(self, haggle: Haggle) -> None:
+        parent = None if self._haggled is None else self.core.by_id[self._haggled]
+        if parent is None or not parent.active:
+            return
+        lots = max(haggle.lots, parent.ledger.cum_lots + 1)
+        self.asked_lots[parent.id] = max(self.asked_lots[parent.id], lots)
+        limit = parent.instrument.price(self.rig.touch_ticks() + haggle.near_ticks)
+        quantity, now_ns = parent.instrument.quantity(lots), self.clock.now_ns()
+        self.life.dispatcher.post(AmendAsked(now_ns=now_ns, parent_no=parent.no, quantity=quantity, limit=limit))
 
     async def _set_leverage(self, leverage: Decimal) -> None:
         try:

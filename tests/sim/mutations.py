@@ -207,6 +207,18 @@ def end_with_orders_resting(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Core, "_stop", stop)
 
 
+def amends_hold_nothing(patch: pytest.MonkeyPatch) -> None:
+    """While an amend to more is on its way, only the old quantity is held, though either may fill."""
+    original = Child.reserve_amend
+
+    def reserve_amend(self: Child, *, qty_lots: int, price_ticks: int) -> None:
+        held = self.reserved_lots
+        original(self, qty_lots=qty_lots, price_ticks=price_ticks)
+        self.reserved_lots = held
+
+    patch.setattr(Child, "reserve_amend", reserve_amend)
+
+
 def cancel_once(patch: pytest.MonkeyPatch) -> None:
     """Nobody asks what became of a cancel."""
     original = Desk.tend
@@ -371,6 +383,7 @@ MUTATIONS: tuple[Plant, ...] = (
     unknown_to_a_cancel_is_gone,
     silent_cancel_is_canceled,
     end_with_orders_resting,
+    amends_hold_nothing,
     cancel_once,
     work_past_the_deadline,
     cancels_leave_unrecorded,
