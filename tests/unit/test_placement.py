@@ -1,34 +1,59 @@
 """The placement harness on two minutes of market: what it compares, and what it makes of it."""
 
+from math import log
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
-from benchmarks import placement
-from benchmarks.placement import FITTED, FIXED, UNFITTED, Against, Desk, Pool, Score, Study, Tail
+from benchmarks.placement import markets, parts, tables
+from benchmarks.placement.parts import Desk
+from benchmarks.placement.scales import SCALE_MAX, SCALE_MIN, matched, scales_of
+from benchmarks.placement.scores import Against, Pool, Score, Tail
+from benchmarks.placement.study import (
+    CROSS,
+    FITTED,
+    FIXED,
+    MAKER_BPS,
+    OTHERS,
+    TAKER_BPS,
+    TUNED,
+    UNFITTED,
+    Scene,
+    Study,
+    sets_of,
+)
 from sor.errors import CallerError
 from sor.lab.bootstrap import Difference
 from sor.params import ParamStore
 
-FEES_BPS = placement.TAKER_BPS - placement.MAKER_BPS
+FEES_BPS = TAKER_BPS - MAKER_BPS
+STUDY = Study(deadline_s=5.0, queue="risk_averse", parents=12, rung="improve")
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Score:
-    """Two minutes of the busy market, with the set that comes with the package."""
-    desk = Desk(scratch=tmp_path_factory.mktemp("placement"), data=Path("nowhere"), say=lambda line: None)
-    tape, path = placement.made_up(desk.scratch, "score", seed=2, seconds=100.0, options={})
-    scene = placement.Scene(tape=tape, path=path, fitted=ParamStore().get("synthetic", now_ns=2**60))
-    return placement.score("tiny", [scene], Study(deadline_s=5.0, queue="risk_averse", parents=12), desk)
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return Desk(scratch=tmp_path_factory.mktemp("placement"), data=Path("nowhere"), say=lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def scene(desk: Desk) -> Scene:
+    """A hundred seconds of the busy market, with the set that comes with the package."""
+    tape, path = markets.made_up(desk.scratch, "score", seed=2, seconds=100.0, options={})
+    return Scene(tape=tape, path=path, fitted=ParamStore().get("synthetic", now_ns=2**60))
+
+
+@pytest.fixture(scope="module")
+def found(desk: Desk, scene: Scene) -> Score:
+    return parts.pooled("tiny", [scene], STUDY, desk).score("tiny", STUDY)
 
 
 @pytest.mark.slow
 def test_every_arm_meets_the_same_parents_and_breaks_nothing(found: Score) -> None:
     assert found.broken == 0
     arms = {one.arm: one for one in found.arms}
-    assert list(arms) == ["cross", *FIXED, UNFITTED, FITTED, placement.BOLD, "oracle"]
+    assert list(arms) == [CROSS, *FIXED, *OTHERS, UNFITTED, FITTED, TUNED, "oracle"]
     assert [one.cost.parents for one in found.arms] == [12] * len(arms)
     assert arms["cross"].captured == 0.0
     assert arms["oracle"].captured == pytest.approx(1.0)
@@ -46,17 +71,17 @@ def test_nobody_saves_more_than_the_fees_and_the_spread(found: Score) -> None:
 @pytest.mark.slow
 def test_differences_are_those_of_the_means(found: Score) -> None:
     cost = {one.arm: one.cost.mean for one in found.arms}
-    assert [(one.arm, one.fixed) for one in found.against][:4] == [(UNFITTED, fixed) for fixed in FIXED]
+    assert [(one.arm, one.fixed) for one in found.against][:4] == [(OTHERS[0], fixed) for fixed in FIXED]
     for one in found.against:
         assert one.difference.mean == pytest.approx(cost[one.arm] - cost[one.fixed])
 
 
 @pytest.mark.slow
 def test_the_tables_name_every_arm_and_line(found: Score) -> None:
-    text = placement.shown(found)
+    text = tables.shown(found)
     assert text.startswith("tiny: 12 parents of ")
     assert all(one.arm in text for one in found.arms)
-    assert text.count("tail of") == len(found.tails) == 3
+    assert text.count("tail of") == len(found.tails) == 6
 
 
 @pytest.mark.parametrize(
@@ -86,7 +111,67 @@ def test_the_hours_that_a_difference_needs_fall_with_its_square() -> None:
     assert pool.hours_needed("large", "fixed", hours=1.0) == pytest.approx(39.24 / 4.0, abs=0.01)
 
 
+@pytest.mark.slow
+def test_a_page_gets_the_tables_between_its_marks_and_equal_queues_once(found: Score) -> None:
+    page = "Before.\n<!-- tiny: printed by the program -->\nOf last year.\n<!-- end of tiny -->\nAfter.\n"
+    other = msgspec.structs.replace(found, queue="moderate")
+    deeper = msgspec.structs.replace(other, queue="deeper", parents=13)
+    text = tables.put(page, "tiny", [found, other, deeper])
+    assert text.startswith("Before.\n<!-- tiny")
+    assert text.endswith("\n<!-- end of tiny -->\nAfter.\n")
+    assert "last year" not in text
+    assert text.count("**tiny, deadline 5 s, queue risk_averse and moderate**: 12 parents of ") == 1
+    assert text.count("**tiny, deadline 5 s, queue deeper**: 13 parents of ") == 1
+    assert text.count("\n| cross |") == 2
+    assert "tuned ladder from `improve` on" in text
+    assert tables.put(text, "tiny", [found, other, deeper]) == text
+    with pytest.raises(CallerError, match="end of other --> once; nothing was written"):
+        tables.put(page, "other", [found])
+
+
+@pytest.mark.slow
+def test_spread_and_rung_are_those_that_cost_least_on_the_tuning_market(desk: Desk, scene: Scene) -> None:
+    asked = msgspec.structs.replace(STUDY, parents=6, rung=None)
+    study, tuning = parts.tuned([scene], asked, desk)
+    assert tuning is not None
+    assert list(tuning.spreads) == ["2", "5", "15", "50"]
+    assert tuning.spreads[f"{study.spread_bps:g}"] == min(tuning.spreads.values())
+    assert study.rung is not None
+    assert tuning.rungs[study.rung] == min(tuning.rungs.values())
+    assert tuning.rungs["rest"] == min(tuning.spreads.values())  # the whole ladder, at the threshold that was chosen
+    assert parts.tuned([msgspec.structs.replace(scene, fitted=None)], asked, desk) == (asked, None)
+
+
+def test_arms_read_the_sets_that_make_them_these_arms(scene: Scene) -> None:
+    study = Study(deadline_s=60.0, queue="risk_averse", parents=1, spread_bps=15.0, rung="join")
+    asked = {"split.outflow_scale": 0.25}
+    sets = sets_of(msgspec.structs.replace(scene, scales=asked), study)
+    values = {name: {record.id: str(record.value) for record in one.records} for name, one in sets.items()}
+    assert {one["placement.calm_spread_max"] for one in values.values()} == {"15"}
+    assert [values[f"t{timeout_s}"]["placement.timeout_s_max"] for timeout_s in (1, 60)] == ["1", "60"]
+    assert [values["scaled"][name] for name in ("split.horizon_s", "qvi.horizon_s")] == ["60", "60"]
+    assert values["scaled"]["split.outflow_scale"] == "0.25" != values["patient"]["split.outflow_scale"]
+    assert (values["tuned"]["ladder.rest.until"], values["fitted"]["ladder.rest.until"]) == ("0", "1")
+
+
+def test_a_scale_makes_the_mean_chance_the_share_that_was_filled() -> None:
+    """Half of those who wait 4 s for their turn are filled after 2 s: 1 - exp(-2 s / 4) = 1/2. Never is the bound."""
+    waits = np.full(3, 4.0)
+    assert matched(lambda scale: -np.expm1(-scale * 2.0 / waits), 0.5) == pytest.approx(2.0 * log(2.0))
+    assert matched(lambda scale: -np.expm1(-scale * 2.0 / waits), 0.0) == pytest.approx(SCALE_MIN)
+
+
+@pytest.mark.slow
+def test_what_optimisers_assume_is_read_off_probes_at_the_touch(scene: Scene) -> None:
+    short, long = (scales_of([scene.tape], horizon_s=at_s, queue="risk_averse") for at_s in (1.0, 5.0))
+    assert set(short) == {"placement.fill_rate_scale", "split.outflow_scale", "placement.drift_scale"}
+    assert all(SCALE_MIN < one[name] < SCALE_MAX for one in (short, long) for name in list(short)[:2])
+    assert all(0.0 < one["placement.drift_scale"] < 2.0 for one in (short, long))
+    ends = scales_of([scene.tape], horizon_s=1.0, queue="risk_averse", from_s=50.0, until_s=90.0)
+    assert ends != short
+
+
 def test_without_the_recordings_it_says_which_are_missing(tmp_path: Path) -> None:
     desk = Desk(scratch=tmp_path, data=tmp_path, say=lambda line: None)
     with pytest.raises(CallerError, match=r"lacks bitstamp-l3-20150501/.*--data"):
-        placement.bitstamp(desk)
+        parts.bitstamp(desk)
