@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.placement.markets import BITSTAMP, HOUR_S, MADE_UP, PERPETUAL, made_up, recorded
-from benchmarks.placement.scales import scales_of
+from benchmarks.placement.scales import budget_of, scales_of
 from benchmarks.placement.scores import Pool, Score, Tuning, costs_of
 from benchmarks.placement.study import (
     DAY,
@@ -134,7 +134,8 @@ def market(desk: Desk, name: str) -> list[Score]:
             tape, path = made_up(desk.scratch, name, seed=seed, options=options)
             return Scene(tape=tape, path=path, fitted=fitted, scales=scales)
 
-        study, tuning = Study(deadline_s=deadline_s, queue=QUEUES[0], parents=desk.parents), None
+        study = Study(deadline_s=deadline_s, queue=QUEUES[0], parents=desk.parents, budget_bps=budget_of(fits))
+        tuning = None
         if name == "wide":
             study, tuning = tuned([scene(TUNE_SEED)], study, desk)
         scenes = [scene(SCORE_SEED + at) for at in range(desk.hours)]
@@ -157,7 +158,12 @@ def bitstamp(desk: Desk) -> list[Score]:
             scales = scales_of([tape], horizon_s=deadline_s, queue=queue, from_s=first_s, until_s=last_s)
         scene = Scene(tape=tape, path=path, fitted=fitted, scales=scales, from_s=last_s)
         study = Study(
-            deadline_s=deadline_s, queue=queue, parents=600, block_s=600.0, budget_bps=10.0, stale_ms=10_000.0
+            deadline_s=deadline_s,
+            queue=queue,
+            parents=600,
+            block_s=600.0,
+            budget_bps=budget_of([tape], from_s=first_s, until_s=last_s),
+            stale_ms=10_000.0,
         )
         seen = msgspec.structs.replace(scene, from_s=first_s, until_s=last_s)
         study, tuning = tuned([seen], study, desk)
@@ -177,7 +183,7 @@ def perpetual(desk: Desk) -> list[Score]:
             scales = {} if fitted is None else scales_of(others, horizon_s=deadline_s, queue=QUEUES[0])
             scene = Scene(tape=tape, path=path, fitted=fitted, scales=scales)
             for queue in desk.queues:
-                study = Study(deadline_s=deadline_s, queue=queue, parents=150)
+                study = Study(deadline_s=deadline_s, queue=queue, parents=150, budget_bps=budget_of(others))
                 scores.append(pooled(date, [scene], study, desk).score(date, study))
     return scores
 
@@ -188,7 +194,7 @@ def power(desk: Desk, name: str) -> dict[str, float]:
     fits = [made_up(desk.scratch, name, seed=FIT_SEED + at, options=options)[0] for at in range(FIT_HOURS[name])]
     tape, path = made_up(desk.scratch, name, seed=TUNE_SEED, options=options)
     scene = Scene(tape=tape, path=path, fitted=fit(fits, (1.0, 5.0, 15.0), desk.say))
-    study = Study(deadline_s=60.0, queue=QUEUES[0], parents=desk.parents)
+    study = Study(deadline_s=60.0, queue=QUEUES[0], parents=desk.parents, budget_bps=budget_of(fits))
     arm = FITTED
     if name == "wide":
         study, tuning = tuned([scene], study, desk)

@@ -63,7 +63,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     block_s: float = 0.0
     seed: int = 11
     latency: str = LATENCY
-    budget_bps: float = 5.0
+    budget_bps: float
     spread_bps: float = 5.0
     stale_ms: float = 3_000.0
     rung: str | None = None

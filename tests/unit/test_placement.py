@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.placement import markets, parts, tables
 from benchmarks.placement.parts import Desk
-from benchmarks.placement.scales import SCALE_MAX, SCALE_MIN, matched, scales_of
+from benchmarks.placement.scales import BUDGET_STEP_BPS, SCALE_MAX, SCALE_MIN, budget_of, matched, scales_of
 from benchmarks.placement.scores import Against, Pool, Score, Tail
 from benchmarks.placement.study import (
     CROSS,
@@ -27,9 +27,11 @@ from benchmarks.placement.study import (
 from sor.errors import CallerError
 from sor.lab.bootstrap import Difference
 from sor.params import ParamStore
+from sor.units import NS
+from tests.fakes.tape_script import Book, tape_of
 
 FEES_BPS = TAKER_BPS - MAKER_BPS
-STUDY = Study(deadline_s=5.0, queue="risk_averse", parents=12, rung="improve")
+STUDY = Study(deadline_s=5.0, queue="risk_averse", parents=12, budget_bps=5.0, rung="improve")
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +145,7 @@ def test_spread_and_rung_are_those_that_cost_least_on_the_tuning_market(desk: De
 
 
 def test_arms_read_the_sets_that_make_them_these_arms(scene: Scene) -> None:
-    study = Study(deadline_s=60.0, queue="risk_averse", parents=1, spread_bps=15.0, rung="join")
+    study = Study(deadline_s=60.0, queue="risk_averse", parents=1, budget_bps=5.0, spread_bps=15.0, rung="join")
     asked = {"split.outflow_scale": 0.25}
     sets = sets_of(msgspec.structs.replace(scene, scales=asked), study)
     values = {name: {record.id: str(record.value) for record in one.records} for name, one in sets.items()}
@@ -169,6 +171,18 @@ def test_what_optimisers_assume_is_read_off_probes_at_the_touch(scene: Scene) ->
     assert all(0.0 < one["placement.drift_scale"] < 2.0 for one in (short, long))
     ends = scales_of([scene.tape], horizon_s=1.0, queue="risk_averse", from_s=50.0, until_s=90.0)
     assert ends != short
+
+
+def test_a_budget_is_two_deviations_of_a_minute_rounded_up_to_five() -> None:
+    """A mid of 10,000 ticks that goes up and down by 10 bps each minute: 20 bps, and by a hundredth more 25.
+
+    Then it stands still: 5 bps are the least.
+    """
+    for bid, budget_bps in ((10_009, 20.0), (10_010, 25.0)):
+        bids = [bid if minute % 2 and minute < 60 else 9_999 for minute in range(121)]
+        books = [Book(60 * NS * at, {best: 1}, {best + 2: 1}, snapshot=True) for at, best in enumerate(bids)]
+        assert budget_of([tape_of(books)], until_s=3_600.0) == budget_bps
+        assert budget_of([tape_of(books)], from_s=3_600.0) == BUDGET_STEP_BPS
 
 
 def test_without_the_recordings_it_says_which_are_missing(tmp_path: Path) -> None:
