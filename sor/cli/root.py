@@ -21,6 +21,7 @@ from sor.cli.replay import replay
 from sor.cli.route import route
 from sor.cli.simulate import simulate
 from sor.cli.tape import tape
+from sor.cli.truth import truth
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -51,6 +52,7 @@ for command in (
     calibrate,
     replay,
     ab,
+    truth,
     explain,
     journal,
     params,

@@ -138,11 +138,11 @@ class QueueFills:
         end = np.where(refused, begin, self.event_ns.searchsorted(orders.until_ns, "right"))
         ahead = np.zeros(len(signed), np.int64)
         if self._queue == EXACT:
-            filled_ns = np.minimum(self._ns_of(self._sweeps(orders, begin, end, trades=False)), self._served(orders))
+            filled_ns = np.minimum(self._ns_of(self.sweeps(orders, begin, end, trades=False)), self._served(orders))
             filled_ns[refused | (filled_ns > orders.until_ns)] = NEVER
             self._walk(orders, begin, end, ahead, only_displayed=True)
         else:
-            swept = self._sweeps(orders, begin, end, trades=True)
+            swept = self.sweeps(orders, begin, end, trades=True)
             served = self._walk(orders, begin, np.minimum(end, swept), ahead)
             filled_ns = self._ns_of(np.minimum(swept, served))
         return Fates(refused, filled_ns, ahead)
@@ -151,7 +151,7 @@ class QueueFills:
         at_ns: IntColumn = np.append(self.event_ns, NEVER)[np.minimum(position, len(self.event_ns))]
         return at_ns
 
-    def _sweeps(self, orders: Orders, begin: IntColumn, end: IntColumn, *, trades: bool) -> IntColumn:
+    def sweeps(self, orders: Orders, begin: IntColumn, end: IntColumn, *, trades: bool) -> IntColumn:
         """Position of the first opposite best that reaches each order, or trade through its price; E for none."""
         tape, found = self._tape, np.full(len(begin), len(self.event_ns))
         for side, reach in self._reach.items():
@@ -174,7 +174,7 @@ class QueueFills:
         order = np.lexsort((begin, key))
         starts = np.flatnonzero(np.diff(key[order], prepend=-1))
         for ours in np.split(order, starts[1:]) if len(order) else []:
-            level = self._level(int(key[ours[0]]), int(begin[ours[0]]), int(end[ours].max()))
+            level = self.level(int(key[ours[0]]), int(begin[ours[0]]), int(end[ours].max()))
             ahead[ours] = level.displayed(begin[ours])
             if not only_displayed:
                 walk_level(
@@ -189,8 +189,8 @@ class QueueFills:
                 )
         return found
 
-    def _level(self, key: int, begin: int, end: int) -> Level:
-        """What happens at one price of one side in [begin, end), and the last change before."""
+    def level(self, key: int, begin: int, end: int) -> Level:
+        """What happens at a price of a side, 2 x ticks + (1 for a bid), in [begin, end), and the last change before."""
         first, last = self._change_key.searchsorted((key, key + 1))
         change_at = self._change_at[first:last]
         low, high = change_at.searchsorted((begin, end))

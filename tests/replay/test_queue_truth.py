@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sor.lab.truth import truth
 from sor.orders import Side
 from sor.tape import OrderKind, Tape, open_tape
 from sor.units import MS, NS
@@ -158,3 +159,17 @@ def test_estimated_queues_fill_when_the_true_ones_do(recorded: Mapping[str, Reco
 def _share(waited_ns: NDArray[np.int64], wait_s: int) -> float:
     """Of all orders, how many had been filled after so long."""
     return float((waited_ns <= wait_s * NS).mean())
+
+
+@pytest.mark.slow
+def test_fills_of_orders_that_were_really_there(recorded: Mapping[str, Recorded]) -> None:
+    tape = open_tape(recorded["bitstamp"].path)
+    hour_ns, first_ns = 3_600 * NS, int(tape.group_venue_ns[0])
+    found = truth(
+        tape, from_ns=first_ns + hour_ns, split_ns=first_ns + 6 * hour_ns, until_ns=int(tape.group_venue_ns[-1])
+    )
+    assert found.scored > 2_500
+    for model in found.models:
+        assert model.skill > 0.9
+        assert 0.9 <= model.slope <= 1.1
+        assert abs(model.bias_pp) < 1.0

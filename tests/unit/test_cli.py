@@ -104,6 +104,7 @@ MISTAKES: Mapping[str, tuple[tuple[str, ...], int, str]] = {
     "unknown parent": (("explain", "nobody"), 1, "no journal under .sor/runs knows a parent 'nobody' (0 searched)"),
     "missing journal of a parent": (("explain", "nobody", "--journal", "nowhere"), 1, "no journal at nowhere"),
     "missing journal": (("journal", "verify", "nowhere"), 1, "no journal at nowhere"),
+    "truth without a recording": (("truth", "none"), 1, "none"),
     "unknown param-set": (("params", "nope"), 1, "nope"),
 }
 
