@@ -143,17 +143,13 @@ def apply(decision: Decision, view: View, params: Params) -> Ruled:
     left = view.open_lots
     rests = False
     touch = view.market.ladder(view.side)[0][0]
-    through = [
-        order
-        for order in view.resting
-        if order.venue == view.market.venue and view.side * (order.price_ticks - touch) >= 0
-    ]
-    for wanted in decision.placements:
+    through = _come_through(decision.placements, view, touch) if view.resting else {}
+    for no, wanted in enumerate(decision.placements):
         doubts = _doubts(wanted, view, params, touch) if allowed.may_rest else {}
         for grounds in doubts.values():
             strange |= grounds
         fit = Admissible(may_rest=False, may_take=True, vetoes=tuple(doubts)) if doubts else allowed
-        placement = _admit(wanted, view, params, fit, touch, through, fired)
+        placement = _admit(wanted, view, params, fit, touch, through.get(no), fired)
         if placement is None:
             continue
         if placement.qty_lots > left or placement.qty_lots <= 0:
@@ -240,19 +236,51 @@ def _unlike_fit(wanted: Rest, view: View, params: Params) -> dict[str, float]:
     return found
 
 
+def _come_through(placements: tuple[Placement, ...], view: View, touch: int) -> dict[int, Resting]:
+    """Own orders at the touch or beyond, by the number of the placement that names each of them.
+
+    The machine lets an order stay for a placement of its price that is no smaller. One of its very size has it before a
+    larger one; of those that are smaller than what is wanted the largest stays.
+    """
+    free = [
+        order
+        for order in view.resting
+        if order.venue == view.market.venue and view.side * (order.price_ticks - touch) >= 0
+    ]
+    found: dict[int, Resting] = {}
+    for exactly in (True, False) if free else ():
+        for no, wanted in enumerate(placements):
+            if no in found or not isinstance(wanted, Rest) or wanted.venue != view.market.venue:
+                continue
+            price, lots = nearer_ticks(view.side, wanted.price_ticks, view.limit_ticks), wanted.qty_lots
+            named = [
+                order
+                for order in free
+                if order.price_ticks == price and (order.leaves_lots == lots if exactly else order.leaves_lots < lots)
+            ]
+            if named:
+                found[no] = max(named, key=_leaves)
+                free.remove(found[no])
+    return found
+
+
+def _leaves(order: Resting) -> int:
+    return order.leaves_lots
+
+
 def _admit(
     wanted: Placement,
     view: View,
     params: Params,
     allowed: Admissible,
     touch: int,
-    through: list[Resting],
+    own: Resting | None,
     fired: list[str],
 ) -> Placement | None:
     """One placement as it may be; None when nothing of it may. What changed it is added to `fired`.
 
-    touch      the price that a crossing order would take from.
-    through    own orders at the touch or beyond that no placement has named yet.
+    touch    the price that a crossing order would take from.
+    own      the order of ours at the touch or beyond that it names.
     """
     side = view.side
     limit = view.limit_ticks
@@ -273,10 +301,10 @@ def _admit(
             fired.append(Veto.LIMIT_PRICE)
             placement = Take(placement.venue, placement.qty_lots, worst)
         return placement
-    return _admit_rest(placement, view, touch, through, fired)
+    return _admit_rest(placement, view, touch, own, fired)
 
 
-def _admit_rest(wanted: Rest, view: View, touch: int, through: list[Resting], fired: list[str]) -> Rest | None:
+def _admit_rest(wanted: Rest, view: View, touch: int, own: Resting | None, fired: list[str]) -> Rest | None:
     """A resting order as it may be."""
     side = view.side
     lots = wanted.qty_lots
@@ -284,16 +312,12 @@ def _admit_rest(wanted: Rest, view: View, touch: int, through: list[Resting], fi
     if price != wanted.price_ticks:
         fired.append(Veto.LIMIT_PRICE)
     if side * (price - touch) >= 0:
-        # The machine lets an order stay for a placement of its price that is no smaller.
-        own = next((order for order in through if order.price_ticks == price and order.leaves_lots <= lots), None)
         if own is None:
             fired.append(Veto.WOULD_TAKE)
             price = touch - side
-        else:
-            through.remove(own)
-            if lots > own.leaves_lots:
-                fired.append(Veto.WOULD_TAKE)
-                lots = own.leaves_lots
+        elif lots > own.leaves_lots:
+            fired.append(Veto.WOULD_TAKE)
+            lots = own.leaves_lots
     if price < 1:
         fired.append(Veto.BELOW_ONE_TICK)
         return None

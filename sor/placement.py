@@ -155,16 +155,15 @@ def carry_out(
     for child in parent.open_children:
         if not child.rests or child.life is not _LIVE or child.cancel_wanted:
             continue
-        for no, want in enumerate(wanted):
-            # A smaller order keeps its place, and several may make up one wanted; a larger one would overfill.
-            if isinstance(want, Rest) and want.price_ticks == child.price_ticks and child.leaves_lots <= left[no]:
-                left[no] -= child.leaves_lots
-                child.expire_ns = want.expire_ns
-                if not child.unseen:
-                    child.check_ns = want.expire_ns
-                break
-        else:
+        found = _stays_for(child, wanted, left)
+        if found is None:
             unmatched.append(child)
+            continue
+        no, want = found
+        left[no] -= child.leaves_lots
+        child.expire_ns = want.expire_ns
+        if not child.unseen:
+            child.check_ns = child.expire_ns
     least = parent.instrument.min_qty_lots
     missing = [(want, lots) for want, lots in zip(wanted, left, strict=True) if lots == want.qty_lots or lots >= least]
     if len(unmatched) == 1 and len(missing) == 1 and desk.can_amend(unmatched[0]):
@@ -178,6 +177,21 @@ def carry_out(
             parent.requotes += 1
         return Carried(placed=0, takes=0, cancels=len(unmatched), denials=(), nothing_to_reduce=False)
     return _place_all(desk, parent, view, missing, mode=mode, limits=limits)
+
+
+def _stays_for(child: Child, wanted: tuple[Placement, ...], left: list[int]) -> tuple[int, Rest] | None:
+    """The placement that an order stays for, with its number, by what is left of each; None: for none.
+
+    A smaller order keeps its place, and several may make up one wanted; a larger one would overfill. What is wanted in
+    its very size is its own, so that no other that is wanted as well loses its place.
+    """
+    found: tuple[int, Rest] | None = None
+    for no, want in enumerate(wanted):
+        if isinstance(want, Rest) and want.price_ticks == child.price_ticks and child.leaves_lots <= left[no]:
+            if child.leaves_lots == left[no]:
+                return no, want
+            found = found or (no, want)
+    return found
 
 
 def _give_way(desk: Desk, parent: Parent, wanted: tuple[Placement, ...]) -> None:

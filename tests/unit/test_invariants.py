@@ -141,6 +141,23 @@ def test_an_own_order_the_market_came_through_stays(side: Side, own: int, beyond
         assert ruled(seen, keep) == ((keep,), ())
 
 
+@pytest.mark.parametrize("sizes", [(30, 50), (50, 30)])
+@pytest.mark.parametrize("owned", [(30, 50), (50, 30)])
+def test_each_order_the_market_came_through_is_kept_by_what_names_its_size(
+    sizes: tuple[int, ...], owned: tuple[int, ...]
+) -> None:
+    # First come, first fitted, the fifty that are wanted would take the thirty that rest, and the other fifty would go.
+    seen = view(resting=tuple([resting(100_001, lots, child=no) for no, lots in enumerate(owned)]))
+    keep = [Rest(VENUE, lots, 100_001, EXPIRE_NS, TimeoutBound.NONE) for lots in sizes]
+    assert ruled(seen, *keep) == (tuple(keep), ())
+
+
+def test_of_orders_smaller_than_what_is_wanted_the_largest_stays() -> None:
+    seen = view(resting=(resting(100_001, 20), resting(100_001, 40, child=2)))
+    wanted = Rest(VENUE, 60, 100_001, EXPIRE_NS, TimeoutBound.NONE)
+    assert ruled(seen, wanted) == ((msgspec.structs.replace(wanted, qty_lots=40),), (Veto.WOULD_TAKE,))
+
+
 def test_an_order_the_market_came_through_is_not_added_to() -> None:
     seen = view(resting=(resting(100_001, 60), resting(100_001, 30, child=2)))
     keep = Rest(VENUE, 60, 100_001, EXPIRE_NS, TimeoutBound.NONE)

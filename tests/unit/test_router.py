@@ -49,6 +49,22 @@ def test_a_fill_is_to_be_marked_out_and_an_unfilled_end_too() -> None:
     assert parent.end_market.bids == ((9_990, 5),)
 
 
+def test_what_is_wanted_in_another_order_stays_where_it_is() -> None:
+    sizes = [(30, 50), (50, 30)]
+
+    def wish(view: View) -> Decision:
+        turn = sizes[min(len(view.resting), 1)]
+        return decision(*[rest(A, lots, 9_999, until_ns=view.deadline_ns) for lots in turn])
+
+    bench = bench_of(wish)
+    parent = bench.submit(parent_order())
+    for child in tuple(parent.open_children):
+        bench.ack(child)
+    assert [child.leaves_lots for child in parent.open_children] == [30, 50]
+    bench.wake_by_market(parent)
+    assert [(child.leaves_lots, child.cancel_wanted) for child in parent.open_children] == [(30, False), (50, False)]
+
+
 def test_a_complete_parent_needs_no_mark_at_its_end() -> None:
     bench = bench_of(lambda view: decision(take(A, 100, 10_001)))
     parent = bench.submit(parent_order())
