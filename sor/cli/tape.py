@@ -76,8 +76,9 @@ def import_command(
 ) -> None:
     """Import the files PATHS of one recording as a tape, and say what was found.
 
-    Reads raw Binance streams (USD-M, COIN-M and spot: depth diffs, best bid and ask, trades, one REST snapshot) and
-    Bitstamp's order-by-order feed, plain, gzip or xz. Several files are one recording.
+    Reads raw Binance streams (USD-M, COIN-M and spot: depth diffs, best bid and ask, trades, one REST snapshot),
+    Bitstamp's order-by-order feed, and Tardis' CSV files (incremental_book_L2 and trades; state --tick and --lot).
+    Plain, gzip or xz; several files are one recording.
     """
     from sor.lab.importers import Terms, import_recording
 

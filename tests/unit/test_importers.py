@@ -700,7 +700,7 @@ def damaged(packed: bytes) -> bytes:
 
 REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
     "nothing": ({}, "no recording was named"),
-    "empty": ({"a": b""}, r"a is no recording that can be imported \(binance, bitstamp\)"),
+    "empty": ({"a": b""}, r"a is no recording that can be imported \(binance, bitstamp, tardis\)"),
     "prose": ({"a": b"Dear all,\n"}, "a is no recording that can be imported"),
     "zeros": ({"a": bytes(100)}, "a is no recording that can be imported"),
     "one endless line": ({"a": b"x" * (1 << 22)}, "a has a line over 4194304 bytes"),

@@ -163,7 +163,7 @@ def refused(said: Said, sentence: str) -> None:
     ("content", "sentence"),
     [
         (None, "absent cannot be read: No such file or directory; nothing was written"),
-        (b"", "is no recording that can be imported .binance, bitstamp.; nothing was written"),
+        (b"", "is no recording that can be imported .binance, bitstamp, tardis.; nothing was written"),
         (b"\x89PNG\r\n", "is no recording that can be imported"),
         (gzip.compress(b"".join(line.encode() for line in OPENING))[:30], "is no recording that can be imported"),
         (

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sor.errors import CallerError
-from sor.lab.importers import binance, bitstamp
+from sor.lab.importers import binance, bitstamp, tardis
 from sor.lab.importers.recording import Imported, Progress, RecordingFile
 from sor.lab.importers.recording import Terms as Terms
 from sor.tape import Manifest, refuse_occupied, save_tape
@@ -20,6 +20,7 @@ Importer = Callable[[Sequence[RecordingFile], Terms, Progress | None], Imported]
 _FORMATS: Mapping[str, tuple[Callable[[bytes], bool], Importer]] = {
     "binance": (binance.looks_like, binance.import_binance),
     "bitstamp": (bitstamp.looks_like, bitstamp.import_bitstamp),
+    "tardis": (tardis.looks_like, tardis.import_tardis),
 }
 
 

@@ -31,6 +31,7 @@ from sor.ids import VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.lab.importers.binance_book import Diff, Entry, Fuser, Id, Market, Millis, Snapshot, Ticker
 from sor.lab.importers.recording import (
+    OFFSET_PERCENTILE,
     TIME_NS_MAX,
     Imported,
     Progress,
@@ -38,15 +39,15 @@ from sor.lab.importers.recording import (
     Steps,
     Terms,
     byte_column,
+    estimated_offset,
     forwards,
     int_column,
+    recv_times,
     take_lines,
 )
 from sor.tape import Finding, IntColumn, Tape
 from sor.units import MS
 
-OFFSET_PERCENTILE = 1.0
-"""Of receive time - event time: low enough to leave the latency, high enough to ignore a stray clock step."""
 _LOOK_LINES = 20_000
 
 
@@ -353,16 +354,16 @@ def _finished(reading: _Reading, instrument: Instrument, terms: Terms) -> Import
     offset = terms.clock_offset_ns
     if offset is None:
         latency = int_column(reading.latency_ns)
-        offset = int(np.percentile(latency, OFFSET_PERCENTILE, method="lower"))
+        offset = estimated_offset(latency)
     group_venue, held = _venue_times(int_column(columns.venue_ns), int_column(columns.recv_ns) - offset)
-    group_recv, group_raised = _recv_times(int_column(columns.recv_ns) - offset, group_venue)
+    group_recv, group_raised = recv_times(int_column(columns.recv_ns) - offset, group_venue)
 
     trades = reading.trades if counts["trades"] else reading.aggregates
     ids, keep = np.unique(int_column(trades.trade_id), return_index=True)
     counts["duplicates"] += len(trades.trade_id) - len(ids)
     counts["trades_missing"] = sum(int(after) - int(before) - 1 for before, after in pairwise(ids))
     trade_venue, trade_back = forwards(int_column(trades.venue_ns)[keep])
-    trade_recv, trade_raised = _recv_times(int_column(trades.recv_ns)[keep] - offset, trade_venue)
+    trade_recv, trade_raised = recv_times(int_column(trades.recv_ns)[keep] - offset, trade_venue)
     counts["times_back"] = held.back + trade_back
     counts["ticker_times_held"] = held.bounded
     counts["recv_raised"] = group_raised + trade_raised
@@ -407,12 +408,6 @@ def _venue_times(venue: IntColumn, recv: IntColumn) -> tuple[IntColumn, _Held]:
     times, _ = forwards(np.where(unknown, between, before))
     back = np.count_nonzero(~unknown & (before != venue))
     return times, _Held(int(back), int(np.count_nonzero(unknown & (times != recv))))
-
-
-def _recv_times(recv: IntColumn, venue: IntColumn) -> tuple[IntColumn, int]:
-    """Receive times, not before the venue's and never going back, and how many had to be raised for either."""
-    times, _ = forwards(np.maximum(recv, venue))
-    return times, int(np.count_nonzero(times != recv))
 
 
 _NOTES: Mapping[str, str] = {

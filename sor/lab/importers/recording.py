@@ -35,6 +35,8 @@ STEPS_MAX = 1 << 53
 """More steps than that are no price or quantity, but damage or a wrong step; up to there floats are exact."""
 OFFSET_NS_MAX = 366 * 86_400 * NS
 """No recorder's clock is further off."""
+OFFSET_PERCENTILE = 1.0
+"""Of receive time - event time: low enough to leave the latency, high enough to ignore a stray clock step."""
 LINE_BYTES_MAX = 1 << 22
 """No message of any feed is this long: what is, is no line."""
 E8_PER_BPS = RATE_E8 // int(BPS)
@@ -311,3 +313,14 @@ def forwards(times: IntColumn) -> tuple[IntColumn, int]:
     """`times` with each that goes back raised to the latest before it, and how many were."""
     raised = np.maximum.accumulate(times) if len(times) else times
     return raised, int(np.count_nonzero(raised != times))
+
+
+def recv_times(recv: IntColumn, venue: IntColumn) -> tuple[IntColumn, int]:
+    """Receive times, not before the venue's and never going back, and how many had to be raised for either."""
+    times, _ = forwards(np.maximum(recv, venue))
+    return times, int(np.count_nonzero(times != recv))
+
+
+def estimated_offset(latency: IntColumn) -> int:
+    """The recorder's clock minus the venue's, from receive time - event time of at least one message."""
+    return int(np.percentile(latency, OFFSET_PERCENTILE, method="lower"))
