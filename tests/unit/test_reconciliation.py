@@ -177,6 +177,21 @@ def test_what_others_did_while_no_process_ran_is_a_flow(account: Account) -> Non
     assert moved(account) == [(FlowCause.MANUAL, Reading.FILLS, -20)]
 
 
+def test_what_was_traded_before_the_baseline_is_in_it(account: Account) -> None:
+    """A new journal on an account with a history: what the venue states first is where it begins."""
+    account.start()
+    account.wait(1)
+    account.books.other("by-hand", BUY, 20)
+    account.wait(1)
+    account.life.kill()
+    second = Account(beside=account)
+    second.start()
+    second.wait(40)
+    assert second.position == second.books.position_lots == 20
+    assert (moved(second), second.texts()) == ([], [])
+    second.close()
+
+
 def test_what_no_trade_explains_counts_on_the_second_reading(account: Account) -> None:
     account.start()
     account.wait(1)

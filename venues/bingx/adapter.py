@@ -33,8 +33,8 @@ from sor.adapter import (
     Sink,
 )
 from sor.errors import CallerError, InDoubt, NotSent
-from sor.ids import Symbol, VenueName
-from sor.orders import AccountFill, PositionSide
+from sor.ids import Symbol, VenueName, VenueOrderId
+from sor.orders import AccountFill, FillCause, PositionSide
 from sor.units import MS, NS
 from venues.bingx import wire
 from venues.bingx.account import identity_of
@@ -74,6 +74,8 @@ HISTORY_NS: Final = 7 * 24 * 3_600 * NS
 PAGES_MAX: Final = 20
 RULES_MAX: Final = 10
 """Contracts whose trading rules are read; with more of them no bound of MARKET orders is claimed."""
+_FORCED: Final = {"LIQUIDATION": FillCause.LIQUIDATION, "ADL": FillCause.ADL}
+"""What BingX calls the causes for which it closes a position by itself."""
 _ENVIRONMENTS: Final = {Env.EMULATOR: "simulated", Env.VST: "demo", Env.LIVE: "live"}
 _UNCONNECTED: Final = "BingX is not connected; nothing was sent. Connect it first"
 _log = logging.getLogger(__name__)
@@ -363,9 +365,25 @@ class _On:
                     f"BingX has more than {PAGES_MAX * wire.HISTORY_MAX} fills of {symbol} since then; nothing was "
                     "changed. Ask for a later time"
                 )
+        fills = await self._marked(fills)
         if not self._hedge:  # labels of one-way mode name no side of their own
             fills = [msgspec.structs.replace(fill, position_side=PositionSide.BOTH) for fill in fills]
         return tuple(sorted(fills, key=_venue_ns))
+
+    async def _marked(self, fills: list[AccountFill]) -> list[AccountFill]:
+        """Fills with the cause that BingX gives them; nobody asks where all of them are of orders that are known."""
+        strange = dict.fromkeys(fill.symbol for fill in fills if not self.desk.knows(fill.venue_order_id))
+        causes: dict[VenueOrderId, FillCause] = {}
+        rest = self.session.rest
+        for symbol in strange:
+            listing = self.session.listings.of(symbol)
+            for why, cause in _FORCED.items():
+                leave_by_ns = self.session.now_ns() + READ_WAIT_NS
+                answer = await rest.demand(
+                    rest.forced_orders, wire.forced_orders(listing, why), leave_by_ns=leave_by_ns
+                )
+                causes |= {news.order_id: cause for news in answer.orders}
+        return [msgspec.structs.replace(fill, cause=causes.get(fill.venue_order_id, FillCause.ORDER)) for fill in fills]
 
     async def _page(self, listing: Listing, *, start_ms: int, end_ms: int, page: int) -> FillPage:
         rest = self.session.rest

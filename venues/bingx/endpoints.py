@@ -96,6 +96,7 @@ QUERY = _trade("GET", "/openApi/swap/v2/trade/order", newest=30)
 OPEN_ORDERS = _trade("GET", "/openApi/swap/v2/trade/openOrders")
 ORDER_HISTORY = _trade("GET", "/openApi/swap/v1/trade/fullOrder")
 FILL_HISTORY = _trade("GET", "/openApi/swap/v2/trade/fillHistory")
+FORCED_ORDERS = _trade("GET", "/openApi/swap/v2/trade/forceOrders", newest=10)
 COUNTDOWN = _trade("POST", "/openApi/swap/v2/trade/cancelAllAfter", per_s=1, newest=2)
 
 LISTEN_KEY = _account("POST", "/openApi/user/auth/userDataStream", per_s=2)
@@ -128,6 +129,7 @@ ALL = (
     OPEN_ORDERS,
     ORDER_HISTORY,
     FILL_HISTORY,
+    FORCED_ORDERS,
     COUNTDOWN,
     LISTEN_KEY,
     EXTEND_LISTEN_KEY,

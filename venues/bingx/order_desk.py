@@ -154,6 +154,10 @@ class OrderDesk:
 
         self._look_up(ref, answered, wait_ns=READ_WAIT_NS)
 
+    def knows(self, order_id: VenueOrderId) -> bool:
+        """Whether an order with BingX's id is one that was sent, or asked for, from here."""
+        return self._reports.ref(cl_ord_id=ClOrdId(""), order_id=order_id) is not None
+
     # --- what comes unasked -------------------------------------------------------------------------------------------
 
     def pushed(self, push: OrderPush) -> None:

@@ -77,6 +77,7 @@ class Rest:
         self.query = self._of(endpoints.QUERY, Asked.QUERY, self._order)
         self.open_orders = self._of(endpoints.OPEN_ORDERS, read, self._orders)
         self.fill_history = self._of(endpoints.FILL_HISTORY, read, self._fills)
+        self.forced_orders = self._of(endpoints.FORCED_ORDERS, read, self._orders)
         self.countdown = self._of(endpoints.COUNTDOWN, write, _countdown)
 
         self.new_listen_key = self._of(endpoints.LISTEN_KEY, write, _listen_key, enveloped=False)

@@ -33,6 +33,7 @@ COUNTDOWN_MAX_S = 120
 DEPTHS = (5, 10, 20, 50, 100, 500, 1000)
 TRADES_MAX = 1_000
 HISTORY_MAX = 1_000
+FORCED_MAX = 100
 LEVERAGE_MAX = 150
 CLIENT_ID_MAX = 40
 MOMENT = "timestamp="
@@ -353,6 +354,14 @@ def fill_history(*, start_ms: int, end_ms: int, listing: Listing, page: int = 1,
         pageIndex=str(page),
         pageSize=str(_rows(rows)),
     )
+
+
+def forced_orders(listing: Listing, why: str) -> Call:
+    """Orders by which BingX closed positions of its own accord, the newest hundred. Answered by `orders.read_orders`.
+
+    why    LIQUIDATION or ADL: the answer does not say which.
+    """
+    return _signed(endpoints.FORCED_ORDERS, symbol=listing.venue_symbol, autoCloseType=why, limit=str(FORCED_MAX))
 
 
 def _rows(rows: int) -> int:

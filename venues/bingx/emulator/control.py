@@ -11,6 +11,7 @@
     GET    /_emulator/sockets          how many are open
     POST   /_emulator/trade            {symbol, side, qty, price}: somebody takes that much at that price or better
     POST   /_emulator/order            {account, symbol, side, type, ...}: an order that no client of ours sent
+    POST   /_emulator/force            {account, symbol, type}: LIQUIDATION or ADL closes its positions there
     POST   /_emulator/funding          {symbol}: funding is settled now
 
 Answers are plain JSON; what cannot be done is HTTP 400 with {"error": one sentence}. Nothing here is signed: it
@@ -27,11 +28,13 @@ import msgspec
 from sor.adapter import Scheduler
 from sor.errors import CallerError
 from sor.orders import Side
+from venues.bingx.emulator.accounts import TradingAccount
 from venues.bingx.emulator.audit import audit
 from venues.bingx.emulator.exchange import Exchange
 from venues.bingx.emulator.faults import Faults, fault_help, read_fault
 from venues.bingx.emulator.ledger import Arrival, Count, Ledger
 from venues.bingx.emulator.order_asks import read_ask
+from venues.bingx.emulator.orders import Forced
 from venues.bingx.emulator.parameters import Form, Parameters, Refused, read_parameters
 from venues.bingx.emulator.refusals import Refusal
 from venues.bingx.emulator.sockets import Sockets
@@ -59,6 +62,12 @@ class _Trade(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     side: str
     qty: Decimal
     price: Decimal
+
+
+class _Force(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    account: str
+    symbol: str
+    type: Forced
 
 
 class _Symbol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,6 +107,7 @@ class Control:
             ("GET", "sockets"): self._count_sockets,
             ("POST", "trade"): self._trade,
             ("POST", "order"): self._order,
+            ("POST", "force"): self._force,
             ("POST", "funding"): self._funding,
         }
 
@@ -167,17 +177,32 @@ class Control:
             raise Refused(pit)
         return {"traded": pit.trade_as_crowd(Side[wish.side], qty=wish.qty, price=wish.price)}
 
-    def _order(self, request: HttpRequest) -> object:
-        said = read_parameters(method="POST", query="", body=request.body, content_type="application/json")
-        name = said.text("account")
+    def _account(self, name: str) -> TradingAccount:
         account = self._exchange.accounts.get(name)
         if account is None:
             raise CallerError(f"there is no account {name!r}; there are: {', '.join(self._exchange.accounts)}")
+        return account
+
+    def _order(self, request: HttpRequest) -> object:
+        said = read_parameters(method="POST", query="", body=request.body, content_type="application/json")
+        account = self._account(said.text("account"))
         ask, _ = read_ask(said)
         row = self._exchange.place(account, ask)
         if isinstance(row, Refusal):
             raise Refused(row)
         return row
+
+    def _force(self, request: HttpRequest) -> object:
+        wish = msgspec.json.decode(request.body, type=_Force)
+        account = self._account(wish.account)
+        if wish.type is Forced.NO:
+            raise CallerError("type must be LIQUIDATION or ADL; nothing was closed")
+        held = [one for one in account.positions.values() if one.lots and one.symbol == wish.symbol]
+        rows = [self._exchange.force(account, one.position_id, wish.type) for one in held]
+        for row in rows:
+            if isinstance(row, Refusal):
+                raise Refused(row)
+        return rows
 
     def _funding(self, request: HttpRequest) -> object:
         symbol = msgspec.json.decode(request.body, type=_Symbol).symbol

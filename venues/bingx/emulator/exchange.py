@@ -3,8 +3,9 @@
 Every refusal is a `Refusal` that is returned; nothing is raised at a caller. What happened is told to the listeners
 before a call returns, in the order in which it happened; a listener must not order anything from inside.
 
-Not carried out: conditional orders, attached stops, liquidation and auto-deleveraging, SEPARATE_ISOLATED's several
-positions a side, multi-asset margin. An account may trade with itself: no self-trade prevention is documented.
+Not carried out: conditional orders, attached stops, SEPARATE_ISOLATED's several positions a side, multi-asset margin.
+Nobody is liquidated or deleveraged unless somebody asks for it (`force`). An account may trade with itself: no
+self-trade prevention is documented.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from venues.bingx.emulator.desk import AccountDesk
 from venues.bingx.emulator.events import Event, Listener
 from venues.bingx.emulator.history import History
 from venues.bingx.emulator.listen_keys import ListenKeys
-from venues.bingx.emulator.orders import CustomerOrder, Kind, OrderAsk, OrderKey, OrderRow, State, TimeInForce
+from venues.bingx.emulator.orders import CustomerOrder, Forced, Kind, OrderAsk, OrderKey, OrderRow, State, TimeInForce
 from venues.bingx.emulator.pit import Pit
 from venues.bingx.emulator.refusals import Refusal
 from venues.bingx.emulator.rows import closing_lots, order_row
@@ -247,6 +248,9 @@ class Exchange:
 
     def close_position(self, account: TradingAccount, position_id: int) -> OrderRow | Refusal:
         """Close one position with a MARKET order, as far as no pending order of hedge mode does."""
+        return self._close(account, position_id)
+
+    def _close(self, account: TradingAccount, position_id: int, *, forced: Forced = Forced.NO) -> OrderRow | Refusal:
         position = next(
             (one for one in account.positions.values() if one.lots and one.position_id == position_id), None
         )
@@ -265,7 +269,11 @@ class Exchange:
             reduce_only=True if position.mode is _BOTH else None,
         )
         terms = self._checks.terms(account, ask, whole_position=True)
-        return terms if isinstance(terms, Refusal) else self._carry_out(account, terms)
+        return terms if isinstance(terms, Refusal) else self._carry_out(account, terms, forced=forced)
+
+    def force(self, account: TradingAccount, position_id: int, why: Forced) -> OrderRow | Refusal:
+        """Close one position as the exchange does by itself: liquidation, or auto-deleveraging."""
+        return self._close(account, position_id, forced=why)
 
     def cancel_all_after(self, account: TradingAccount, *, timeout_s: int) -> Countdown | Refusal:
         """Cancel all orders of the account in `timeout_s` seconds (10 to 120) unless asked again; 0 switches it off."""
@@ -300,9 +308,10 @@ class Exchange:
         post_only = terms.kind is Kind.LIMIT and terms.tif is TimeInForce.POST_ONLY
         return post_only and terms.pit.would_take(int(terms.side), terms.limit_ticks)
 
-    def _carry_out(self, account: TradingAccount, terms: Terms) -> OrderRow | Refusal:
+    def _carry_out(self, account: TradingAccount, terms: Terms, *, forced: Forced = Forced.NO) -> OrderRow | Refusal:
         """Give a valid order to the engine."""
         order = self._enter(account, terms)
+        order.forced = forced
         pit = terms.pit
         events = pit.engine.place(order, now_ns=self.scheduler.now_ns())
         # What the checks let through the engine takes; an order that it refused would stand here as accepted.

@@ -56,6 +56,14 @@ class History:
         """Live orders, oldest first; none of a symbol that is not listed."""
         return tuple(self._row(order) for order in account.live_in(symbol) if not kind or order.kind == kind)
 
+    def forced(self, account: TradingAccount, *, symbol: str = "", why: str = "") -> tuple[OrderRow, ...]:
+        """Orders by which the exchange closed positions, of one cause or of both, oldest first."""
+        return tuple(
+            self._row(order)
+            for order in account.orders.values()
+            if order.forced and why in ("", order.forced) and symbol in ("", order.contract_symbol)
+        )
+
     def orders(
         self,
         account: TradingAccount,

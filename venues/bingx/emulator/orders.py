@@ -41,6 +41,14 @@ class State(StrEnum):
     EXPIRED = "EXPIRED"
 
 
+class Forced(StrEnum):
+    """Why the exchange itself closed a position, in the words of `autoCloseType`; NO for a customer's own order."""
+
+    NO = ""
+    LIQUIDATION = "LIQUIDATION"
+    ADL = "ADL"
+
+
 LIVE = (State.NEW, State.PARTIALLY_FILLED)
 
 
@@ -99,6 +107,7 @@ class OrderRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     leverage: int
     created_ms: int
     updated_ms: int
+    forced: Forced = Forced.NO
 
     @property
     def avg_price(self) -> Decimal:
@@ -149,6 +158,7 @@ class CustomerOrder(Order, kw_only=True, eq=False):
     reference_ticks: int = 0
     quote_qty: Decimal = Decimal(0)
     leverage: int = 1
+    forced: Forced = Forced.NO
     told_lots: int = 0
     done_lots: int = 0
     cost_lot_ticks: int = 0

@@ -166,9 +166,11 @@ def _fills(call: Call) -> list[FillRow]:
     return [one for one in found if one.at_ms <= before_ms]
 
 
-def force_orders(_call: Call) -> Json:
-    """GET v2/trade/forceOrders: nobody is liquidated here."""
-    return {"orders": []}
+def force_orders(call: Call) -> Json:
+    """GET v2/trade/forceOrders: orders by which the exchange closed positions."""
+    said = call.parameters
+    rows = call.exchange.history.forced(call.account, symbol=said.text("symbol"), why=said.text("autoCloseType"))
+    return {"orders": [read_order(row, call.contract(row.symbol), one_way=call.one_way) for row in rows]}
 
 
 # --- money and positions ----------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ def order_row(order: CustomerOrder, pit: Pit) -> OrderRow:
         leverage=order.leverage,
         created_ms=order.created_ms,
         updated_ms=order.updated_ms,
+        forced=order.forced,
     )
 
 
