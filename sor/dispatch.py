@@ -53,7 +53,7 @@ from sor.feed import LiveFeed
 from sor.ids import ClOrdId, ExecId, Symbol, VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.market import MarketEvent, MarketView
-from sor.orders import ExecutionReport
+from sor.orders import ExecutionReport, RejectKind
 from sor.router import Core
 from sor.tca import HORIZONS_NS
 from sor.units import NS
@@ -62,6 +62,8 @@ DOWN_ALARM_NS = 5 * NS
 """A venue that is away for this long while something of ours is at work there is an alarm; a gap is over sooner."""
 AWAY_ALARM_NS = 60 * NS
 """The alarm is raised again after this, with what is said about it by then."""
+_EXCUSES: Final = frozenset({RejectKind.RATE_LIMITED, RejectKind.NOT_NOW})
+"""Refusals that speak of the moment and not of the order."""
 TURN_FACTS_MAX = 1_000
 """More waiting facts than this go into the next turn, so that a flood cannot hold back what must be sent."""
 
@@ -92,7 +94,8 @@ class Recorder(Protocol):
 class Dispatcher:
     """Core, journal, venues and feeds of one router.
 
-    back    told when a venue that was away is there again, after the core.
+    back      told when a venue that was away is there again, after the core.
+    misses    how many requests in a row a venue has not answered, or only with an excuse, and what came last.
     """
 
     def __init__(
@@ -122,6 +125,8 @@ class Dispatcher:
         self._live: dict[tuple[VenueName, Symbol], LiveFeed] = {}
         self._unheard: dict[VenueName, list[Symbol]] = {}
         self._early_up: dict[VenueName, bool] = {}
+        self.misses: dict[VenueName, tuple[int, str]] = {}
+        self._told_away: set[VenueName] = set()
         self._away: dict[VenueName, tuple[int, str]] = {}
         self._queue: deque[AnyFact] = deque()
         self._running = False
@@ -205,7 +210,11 @@ class Dispatcher:
             return
         now = self.scheduler.now_ns()
         if up:
-            was_away = self._away.pop(adapter.name, None) is not None
+            away_ns = self._away.pop(adapter.name, (0, ""))[0]
+            if adapter.name in self._told_away and self._alarm is not None:
+                self._told_away.remove(adapter.name)
+                text = f"{adapter.name} is back after {round((now - away_ns) / NS)} s; what may be there is looked up"
+                self._alarm(Alarm(0, adapter.name, text, halts=False))
             self.post(
                 VenueUp(
                     now_ns=now,
@@ -214,7 +223,7 @@ class Dispatcher:
                     identity=identity_of(adapter),
                 )
             )
-            if was_away and self._back is not None:
+            if away_ns and self._back is not None:
                 self._back()
         else:
             since_ns = self._away[adapter.name][0] if adapter.name in self._away else 0
@@ -237,9 +246,15 @@ class Dispatcher:
                 if there
                 else f"{', '.join(parent.id for parent in theirs)} cannot go on; nothing of it is there"
             )
+            self._told_away.add(venue)
             text = f"{venue} has been away for {round((now - since_ns) / NS)} s ({reason}), and {what}"
             self._alarm(Alarm(0, venue, text, halts=False))
         self.scheduler.call_at(now + AWAY_ALARM_NS, lambda: self._still_away(venue, since_ns))
+
+    def missed(self, venue: VenueName, code: str, text: str) -> None:
+        """A request came to nothing, through no fault of its own."""
+        before = self.misses.get(venue, (0, ""))[0]
+        self.misses[venue] = before + 1, f"{code} {text}".strip()
 
     def look(self, venue: VenueName, spelling: str) -> MarketView:
         """What is known of a market now."""
@@ -483,8 +498,13 @@ class VenueSink:
         dispatcher = self._dispatcher
         now = dispatcher.scheduler.now_ns()
         if isinstance(event, RequestFailed):
+            dispatcher.missed(self._adapter.name, event.code, event.text)
             dispatcher.post(RequestLost(now_ns=now, venue=self._adapter.name, failed=event))
             return
+        if event.reject in _EXCUSES:
+            dispatcher.missed(event.venue, event.code, event.text)
+        elif dispatcher.misses:
+            dispatcher.misses.pop(event.venue, None)
         mid = 0
         if event.last_lots:
             mid = dispatcher.feed(event.venue, event.symbol).mid_hticks(now)

@@ -58,6 +58,7 @@ from sor.intake import Foresight, admit, as_recorded, check_amend, check_size, l
 from sor.journal import Journal, Record, turns
 from sor.journal.switch import SwitchAsked, switch_asked, take_switch
 from sor.kill import marked
+from sor.lookout import Lookout
 from sor.market import MarketView, Trust
 from sor.orders import (
     Action,
@@ -253,6 +254,7 @@ class Router:
         self._care_by(tasks, care.keep_reconciled)
         if settings.params_poll_s:
             tasks.start_soon(self._watch_params)
+        Lookout(dispatcher, alarm=self._alarms.append).start()
         tasks.start_soon(self._watch_switch, tasks)
         if settings.kill_signal:
             tasks.start_soon(self._hear_signal)

@@ -1,6 +1,8 @@
 """Hard invariants: what no calibration, policy or experiment may do. Code, not parameters, and evaluated last.
 
-    no placement      on a book that is empty, gapped, crossed or locked, or older than the stale limit: hold.
+    no placement      on a book that is empty, gapped, crossed or locked, or older than the stale limit: hold. What
+                      only reduces and has run out of time may still take, at the collar of the touch that was seen
+                      last: it fills there or better or not at all, and to wait is the greater risk (decision 0086).
     no resting        above a spread of 50 bps; where the caller forbids it; with less time left than a cancel and a
                       crossing take. Such a `Rest` becomes a `Take` of the same size: the caller wants it done.
     no new order      rests in a market unlike all that the param-set was fitted on, where the set says what that was: a
@@ -88,9 +90,10 @@ class Ruled(msgspec.Struct, frozen=True, gc=False):
 _ALL = Admissible(may_rest=True, may_take=True, vetoes=())
 
 
-def admissible(view: View, params: Params) -> Admissible:
+def admissible(view: View, params: Params, *, pressed: bool = False) -> Admissible:
     """Which kinds of placement the market, the caller and the clock allow.
 
+    pressed    time is up: what reduces may take on a book that has gone silent.
     Raises KeyError for a param-set without those of `param_table.ALWAYS`, which the door refuses.
     """
     market = view.market
@@ -113,7 +116,9 @@ def admissible(view: View, params: Params) -> Admissible:
     ask = asks[0][0]
     if bid >= ask:
         return _nothing(Veto.BOOK_CROSSED)
-    if view.now_ns - market.recv_ns > _stale_ns(params):
+    if view.now_ns - market.recv_ns > stale_ns(params):
+        if pressed and view.reduce_only:
+            return Admissible(may_rest=False, may_take=True, vetoes=(Veto.BOOK_STALE,))
         return _nothing(Veto.BOOK_STALE)
     vetoes: tuple[str, ...] = ()
     if 2.0 * BPS * (ask - bid) > SPREAD_BPS_MAX * (bid + ask):
@@ -125,14 +130,15 @@ def admissible(view: View, params: Params) -> Admissible:
     return Admissible(may_rest=False, may_take=True, vetoes=vetoes) if vetoes else _ALL
 
 
-def apply(decision: Decision, view: View, params: Params) -> Ruled:
+def apply(decision: Decision, view: View, params: Params, *, pressed: bool = False) -> Ruled:
     """What is left of a policy's decision: inadmissible placements replaced, and the names of what replaced them.
 
+    pressed    as for `admissible`.
     The invariants are named in the order of the module's list, each once, and only those that changed something. Where
     a market is unlike the fit, `inputs` say in what: the covariate, and the bound of its range that it is beyond. Where
     outcomes contradict the fit they say how many orders rested, were filled, and should have been.
     """
-    allowed = admissible(view, params)
+    allowed = admissible(view, params, pressed=pressed)
     if not allowed.may_take:
         revisit = _until_sound(view, params, decision)
         held = msgspec.structs.replace(decision, placements=(), revisit=revisit, admissible=(), removed=allowed.vetoes)
@@ -337,7 +343,7 @@ def _nothing(veto: Veto) -> Admissible:
     return Admissible(may_rest=False, may_take=False, vetoes=(veto,))
 
 
-def _stale_ns(params: Params) -> int:
+def stale_ns(params: Params) -> int:
     """Age at which a book is no longer acted on."""
     return int(min(params["market.stale_ms_max"], STALE_MS_CAP) * MS)
 
@@ -349,7 +355,7 @@ def _rest_until_ns(view: View) -> int:
 
 def _watched(revisit: Revisit, view: View, params: Params) -> Revisit:
     """`revisit`, and what anything that rests must be asked about: a market too wide, or one that says nothing."""
-    stale_at_ns = view.market.recv_ns + _stale_ns(params) + 1
+    stale_at_ns = view.market.recv_ns + stale_ns(params) + 1
     at_ns = revisit.at_ns
     if at_ns is None or at_ns > stale_at_ns:
         at_ns = stale_at_ns
@@ -364,7 +370,7 @@ def _watched(revisit: Revisit, view: View, params: Params) -> Revisit:
 def _until_sound(view: View, params: Params, decision: Decision) -> Revisit:
     """Asked again when the book is sound: the feed tells, but for staleness, where nothing happens to be told of."""
     wanted = decision.revisit
-    at_ns = view.now_ns + _stale_ns(params)
+    at_ns = view.now_ns + stale_ns(params)
     if wanted.at_ns is not None and wanted.at_ns < at_ns:
         at_ns = wanted.at_ns
     return Revisit(at_ns, best_moved_ticks=1)

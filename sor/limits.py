@@ -6,6 +6,7 @@ from math import inf
 
 import msgspec
 
+from sor.invariants import stale_ns
 from sor.params import Params
 from sor.units import MS, NS
 
@@ -25,6 +26,7 @@ class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ack_timeout_ns         an unanswered request is in doubt after this.
     query_first_ns, query_ns_max, backoff_factor    how fast doubt is looked into.
     doubt_alarm_checks     lookups without a result before somebody is alarmed.
+    stale_ns               a book that has said nothing for longer is not what it was: no MARKET order goes by it.
     cross_margin_ns        how long before the deadline the machine starts to cross.
     cross_attempts_max     how often it tries.
     retry_first_ns, retry_ns_max    how fast a denied or refused placement is tried again.
@@ -47,6 +49,7 @@ class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     query_ns_max: int
     backoff_factor: float
     doubt_alarm_checks: int
+    stale_ns: int
     cross_margin_ns: int
     cross_attempts_max: int
     retry_first_ns: int
@@ -88,6 +91,7 @@ def limits_of(params: Params) -> Limits:
         query_ns_max=round(params["recovery.query_ms_max"] * MS),
         backoff_factor=params["recovery.backoff_factor"],
         doubt_alarm_checks=int(params["recovery.doubt_alarm_checks"]),
+        stale_ns=stale_ns(params),
         cross_margin_ns=round(params["deadline.margin_ms"] * MS),
         cross_attempts_max=int(params["deadline.cross_attempts_max"]),
         retry_first_ns=round(params["recovery.retry_first_ms"] * MS),

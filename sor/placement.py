@@ -286,7 +286,7 @@ def _place_all(
             if denied is Denial.SELF_TRADE and take:
                 _clear_the_way(desk, parent, ticks, view.now_ns, limits)
             continue
-        order = _order(desk, parent, want, lots, view.market, venue.capabilities)
+        order = _order(desk, parent, want, lots, view, venue.capabilities, limits)
         expire_ns = want.expire_ns if isinstance(want, Rest) else 0
         desk.place(parent, order, expire_ns=expire_ns, market=view.market, now_ns=view.now_ns, limits=limits)
         if take:
@@ -375,7 +375,13 @@ def _clear_the_way(desk: Desk, parent: Parent, collar: int, now_ns: int, limits:
 
 
 def _order(
-    desk: Desk, parent: Parent, want: Rest | Take, lots: int, market: MarketView, capabilities: Capabilities
+    desk: Desk,
+    parent: Parent,
+    want: Rest | Take,
+    lots: int,
+    view: View,
+    capabilities: Capabilities,
+    limits: Limits,
 ) -> NewOrder:
     """The order as the venue gets it."""
     closing = parent.order.reduce_only
@@ -395,7 +401,8 @@ def _order(
             reduce_only=flag,
             position_side=parent.order.position_side,
         )
-    as_market = _market_is_safe(parent, want, lots, market.ladder(parent.side), capabilities)
+    silent = view.now_ns - view.market.recv_ns > limits.stale_ns  # then the venue's touch is not ours
+    as_market = not silent and _market_is_safe(parent, want, lots, view.market.ladder(parent.side), capabilities)
     return NewOrder(
         cl_ord_id=cl_ord_id,
         symbol=symbol,

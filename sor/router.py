@@ -863,7 +863,7 @@ class Core:
         vetoes: tuple[str, ...] = ()
         if crossing:
             by = "deadline"
-            ruled = apply_invariants(cross_decision(view, limits), view, params)
+            ruled = apply_invariants(cross_decision(view, limits), view, params, pressed=True)
             decision, vetoes = ruled.decision, ruled.vetoes
         else:
             by = parent.order.policy

@@ -19,6 +19,7 @@ from sor.commands import Alarm, Happening, Recorded
 from sor.dispatch import Dispatcher
 from sor.errors import InDoubt, NotSent, SorError
 from sor.events import AnyFact, ParamsAdopted, PositionKnown, SessionStarted
+from sor.lookout import Lookout
 from sor.orders import PositionSide
 from sor.params import ParamSet, ParamStore
 from sor.plugins import Plugins
@@ -250,6 +251,7 @@ class StackLife(_Alike):
             self.keep("dead-man's switch", care.keep_dead_man(venue))
         learned = await care.learn_positions(venue)
         dispatcher.connected(venue)
+        Lookout(dispatcher, alarm=self.ground.alarms.append).start()
         self.keep("refresh", care.keep_refreshed(venue))
         self.keep("positions", care.keep_positions(venue, learned))
         self.keep("reconciliation", care.keep_reconciled())
