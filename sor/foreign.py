@@ -89,7 +89,7 @@ class Foreign:
         key = (fact.venue, fact.epoch)
         if key not in self.neighbours:
             text = (
-                f"{len(fact.cl_ord_ids)} orders on {fact.venue} carry the mark of another journal: "
+                f"{len(fact.cl_ord_ids)} orders on {fact.venue} carry the mark of another journal, epoch {fact.epoch}: "
                 f"{', '.join(fact.cl_ord_ids)}. If its router still runs, two of them trade this account: give one "
                 "another account. If it does not, start with `--adopt` to have them withdrawn"
             )

@@ -380,8 +380,9 @@ def _trade(fill: AccountFill) -> ForeignTrade:
 
 def _refusal(venue: VenueName, neighbours: Mapping[int, list[ClOrdId]]) -> str:
     ids = [cl_ord_id for found in neighbours.values() for cl_ord_id in found]
+    whose = f"another journal, epoch {', '.join(str(epoch) for epoch in neighbours)}"
     return (
-        f"{venue} has {len(ids)} open orders that carry the mark of another journal: {', '.join(ids)}. Two routers on "
+        f"{venue} has {len(ids)} open orders that carry the mark of {whose}: {', '.join(ids)}. Two routers on "
         "one account would spend each other's positions, so nothing was started and nothing was sent. Where that "
         "router still runs, give this one another account, or let both stay (`--leave`, `neighbours`); where it does "
         "not, start it once more on its own journal, or have the orders withdrawn here (`--adopt`)"

@@ -127,14 +127,15 @@ class Checkup:
     async def _open_orders(self) -> tuple[CheckState, str, str]:
         orders = await self._adapter.open_orders()
         codec = self._adapter.capabilities.client_ids
-        ours = sum(codec.decode(order.cl_ord_id) is not None for order in orders)
-        text = f"{len(orders)} open, {ours} of them with a router's mark"
-        if ours:
-            return (
-                CheckState.NOTE,
-                text,
-                "Start the router on their journal, or cancel them at the venue",
+        owned = [one for order in orders if (one := codec.decode(order.cl_ord_id)) is not None]
+        text = f"{len(orders)} open, {len(owned)} of them with a router's mark"
+        if owned:
+            epochs = ", ".join(f"{epoch}" for epoch in dict.fromkeys(one.epoch for one in owned))
+            advice = (
+                "Start the router on their journal (`sor journal verify` says its epoch), cancel them at the venue, or "
+                "have them withdrawn (`sor route --adopt`)"
             )
+            return CheckState.NOTE, f"{text}, of the journal with epoch {epochs}", advice
         return CheckState.OK, text, ""
 
     async def _market(self) -> tuple[CheckState, str, str]:

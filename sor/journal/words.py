@@ -35,7 +35,7 @@ from sor.events import (
     VenueUp,
     Woke,
 )
-from sor.ids import Symbol, VenueName, to_base36
+from sor.ids import Symbol, VenueName
 from sor.instruments import Instrument
 from sor.journal.records import Record
 from sor.market import MarketView
@@ -100,8 +100,8 @@ class Narrator:
                 what = f"{_verb(record.side)} {size} {record.symbol} @ {price}"
                 return f"stray at {record.venue}: {record.cl_ord_id}, {what}"
             case NeighbourFound():
-                epoch = to_base36(record.epoch, 6)
-                return f"another journal ({epoch}) has orders at {record.venue}: {', '.join(record.cl_ord_ids)}"
+                whose = f"another journal, epoch {record.epoch},"
+                return f"{whose} has orders at {record.venue}: {', '.join(record.cl_ord_ids)}"
             case Contradicted():
                 return f"{record.cl_ord_id} is contradicted by the venue's {_spaced(record.by)}: {record.text}"
             case Submitted(order=order):

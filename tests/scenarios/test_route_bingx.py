@@ -347,3 +347,21 @@ def test_sigusr1_halts(served: Emulated, tmp_path: Path, processes: list[subproc
     _, err = process.communicate(timeout=60)
     assert process.returncode == 5
     assert "nothing of it rests at the venue: kill switch (signal SIGUSR1)" in err
+
+
+def test_orders_of_another_journal_refuse_the_start_until_they_are_adopted(
+    sor: Sor, mortal: Emulated, tmp_path: Path, processes: list[subprocess.Popen[str]]
+) -> None:
+    theirs = spawned(tmp_path, *resting(mortal, "theirs"), "--journal", "theirs")
+    processes.append(theirs)
+    until_said(theirs, "venue: new")
+    theirs.kill()
+    theirs.wait(timeout=60)
+    epoch = verify(tmp_path / "theirs").epoch
+    ours = route(mortal, "--side", "buy", "--qty", "0.001", "--policy", "cross", "--journal", "ours")
+    code, _, err = sor(*ours)
+    assert (code, f"mark of another journal, epoch {epoch}" in err, "nothing was sent" in err) == (1, True, True), err
+    code, _, err = sor(*ours, "--adopt")
+    assert code == 0, err
+    look = sor(*route(mortal, "--side", "buy", "--qty", "0.001"), *LOOK)[1]
+    assert json.loads(look)["open_orders"] == 0

@@ -402,6 +402,7 @@ async def test_checks_look_at_everything_and_trade_nothing(tmp_path: Path, caplo
         "balance": CheckState.OK,
         "fees": CheckState.OK,
         "leverage": CheckState.NOTE,  # 10 is in force, and the cap is 3
+        "open orders": CheckState.OK,
         "market socket": CheckState.OK,
         "permission": CheckState.OK,
         "account socket": CheckState.OK,
@@ -411,6 +412,19 @@ async def test_checks_look_at_everything_and_trade_nothing(tmp_path: Path, caplo
     rig.run(1_000)
     assert rig.net.standing == 0
     assert ONE_WAY.secret not in repr(found) + caplog.text
+
+
+async def test_checks_name_the_journal_whose_orders_rest(tmp_path: Path) -> None:
+    rig = await Rig(tmp_path).connect()
+    rig.venue.submit(rig.resting())
+    rig.run(1_000)
+    await rig.wait(rig.venue.disconnect())
+    found = await checked(rig)
+    state, text = found["open orders"]
+    assert (state, text) == (
+        CheckState.NOTE,
+        "1 open, 1 of them with a router's mark, of the journal with epoch 7",
+    )
 
 
 async def test_checks_without_keys_look_at_what_is_public(tmp_path: Path) -> None:

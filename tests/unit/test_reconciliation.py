@@ -99,7 +99,7 @@ def test_orders_of_another_journal_refuse_the_start_until_somebody_says_whose_th
     account.wait(1)
     account.life.kill()
     second = Account(beside=account)
-    with pytest.raises(CallerError, match=f"mark of another journal: {THEIRS}. .* nothing was started and nothing was"):
+    with pytest.raises(CallerError, match=f"of another journal, epoch {EPOCH + 1}: {THEIRS}. .* nothing was started"):
         second.start()
     assert account.books.resting() == {THEIRS: 10}
     assert second.facts(StrayFound, NeighbourFound) == []

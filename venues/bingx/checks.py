@@ -18,6 +18,7 @@ from sor.orders import OrdType, PositionSide, Side
 from sor.units import MS, NS
 from venues.bingx import wire
 from venues.bingx.account_stream import AccountStream, Unread
+from venues.bingx.caps import CLIENT_IDS
 from venues.bingx.listings import Listing
 from venues.bingx.market_streams import MarketStreams
 from venues.bingx.options import Settings
@@ -51,6 +52,7 @@ async def check_all(
         "balance": diagnosis.balance,
         "fees": diagnosis.fees,
         "leverage": diagnosis.leverage,
+        "open orders": diagnosis.open_orders,
         "market socket": diagnosis.market_socket,
         "permission": diagnosis.permission,
         "account socket": diagnosis.account_socket,
@@ -79,6 +81,7 @@ _NEEDS: Final = {
     "instrument": ("clock",),
     "permission": ("position mode", "market socket"),
     "leverage": ("keys", "clock", "instrument"),
+    "open orders": ("keys", "clock", "instrument"),
     "market socket": ("clock", "instrument"),
 }
 _ADVICE: Final = {
@@ -208,6 +211,18 @@ class _Diagnosis:
         rest = self._open.rest
         fees = await rest.demand(rest.fees, wire.commission_rate(), leave_by_ns=self._soon())
         return CheckState.OK, f"maker {fees.maker_fee_e8 / 1e6:g} %, taker {fees.taker_fee_e8 / 1e6:g} %", ""
+
+    async def open_orders(self) -> Found:
+        """What rests, and whether a router left it there."""
+        rest = self._open.rest
+        answer = await rest.demand(rest.open_orders, wire.open_orders(), leave_by_ns=self._soon())
+        owned = [one for news in answer.orders if (one := CLIENT_IDS.decode(news.cl_ord_id)) is not None]
+        text = f"{len(answer.orders)} open, {len(owned)} of them with a router's mark"
+        if not owned:
+            return CheckState.OK, text, ""
+        epochs = ", ".join(f"{epoch}" for epoch in dict.fromkeys(one.epoch for one in owned))
+        advice = "start the router on their journal, cancel them, or have them withdrawn (`sor route --adopt`)"
+        return CheckState.NOTE, f"{text}, of the journal with epoch {epochs}", advice
 
     async def leverage(self) -> Found:
         """What is in force, against the cap."""
