@@ -59,7 +59,7 @@ def fit_budget(
     """The budget of orders that rest for up to `horizon_s`, or why there is none."""
     progress("following excursions")
     horizons_s = tuple(one for one in plan.horizons_s if one <= horizon_s)
-    sample = draw_sample(tapes, msgspec.structs.replace(plan, horizons_s=horizons_s), progress)
+    sample = draw_sample(tapes, msgspec.structs.replace(plan, horizons_s=horizons_s, scattered=0), progress)
     instrument = tapes[0].instrument
     taker, maker = instrument.taker_fee_e8 / _E8_PER_BPS, instrument.maker_fee_e8 / _E8_PER_BPS
     found = budget_of(stays_of(sample, horizon_s, fee_gap_bps=taker - maker), horizon_s=horizon_s, seed=plan.seed)

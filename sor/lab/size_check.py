@@ -1,9 +1,9 @@
 """How the fill rate falls with size: probes as large as what stands at the touch, against the fit on the smallest.
 
 The fit knows own size as a part of the queue: twice the order waits as long as one behind twice the queue. Larger
-probes on the held-out part say whether that holds: their fills by the longest wait, observed and forecast, and the
-ratio of the two rates, 1 where size counts like queue. A probe is filled when its last lot is. That nobody reacts to
-it is assumed as for any probe; it is the larger an assumption the larger the probe.
+probes on the held-out part, at the touch and a tick inside it, say whether that holds: their fills by the longest wait,
+observed and forecast, and the ratio of the two rates, 1 where size counts like queue. A probe is filled when its last
+lot is. That nobody reacts to it is assumed as for any probe; it is the larger an assumption the larger the probe.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log
 
+import msgspec
 import numpy as np
 
 from sor.lab.bootstrap import interval
@@ -35,7 +36,7 @@ def check_size(
     if lots < _TIMES_MIN * int(np.median(probes.lots)):
         return None
     progress(f"probing with {lots} lots")
-    large = draw_sample(tapes, plan, progress, lots=lots)
+    large = draw_sample(tapes, msgspec.structs.replace(plan, scattered=0), progress, lots=lots)
     held, horizon_s = large.held, fitted.horizon_s
     waited = np.minimum(large.probes.rested_s, horizon_s + 1e-6)[held]
     cause = np.where(large.probes.filled[held] & (waited <= horizon_s), FILLED, CENSORED)
