@@ -21,7 +21,7 @@ from sor.ids import StrategyId, Symbol, VenueName
 from sor.instruments import canonical_symbol
 from sor.leverage import LeverageClaims
 from sor.parent import Parent
-from sor.reconciliation import Reconciled, Reconciler
+from sor.reconciliation import UNANSWERED, Reconciled, Reconciler
 from sor.refresh import Refresh
 from sor.router import Core
 from sor.settings import Settings
@@ -33,9 +33,6 @@ POSITION_AGAIN_S = 5.1
 """Positions that differ from ours are asked for again after this: one reading alone does not count."""
 ROUND_GAP_S = 5.0
 """A venue that comes and goes is not reconciled more often than this."""
-_UNANSWERED = (CallerError, NotSent, InDoubt, VenueFault)
-"""What a question may end with instead of an answer. A refusal is one of them: a venue that refuses a question now (a
-clock that was set, a setting in progress, a key without a right) is asked again later, and nobody is stopped by it."""
 
 
 class Books(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,14 +53,14 @@ async def read_books(adapter: VenueAdapter, *, orders: bool = True) -> Books:
         nonlocal account
         try:
             account = await adapter.account()
-        except _UNANSWERED as error:
+        except UNANSWERED as error:
             failures.append(error)
 
     async def read_orders() -> None:
         nonlocal open_orders
         try:
             open_orders = await adapter.open_orders()
-        except _UNANSWERED as error:
+        except UNANSWERED as error:
             failures.append(error)
 
     async with anyio.create_task_group() as tasks:
@@ -104,6 +101,7 @@ class Caretaker:
         self._pokes = {adapter.name: anyio.Event() for adapter in self._adapters}
         self._returned = anyio.Event()
         self._reconciler = Reconciler(core, dispatcher, settings=settings)
+        self._unread: dict[VenueName, None] = {}
         self._claims = LeverageClaims(core)
         self._locks: dict[tuple[VenueName, Symbol], anyio.Lock] = {}
         self._clamped: dict[tuple[VenueName, Symbol], tuple[Decimal, int]] = {}
@@ -149,7 +147,7 @@ class Caretaker:
             for adapter in self._adapters:
                 try:
                     await self._reconcile(adapter, None)
-                except _UNANSWERED as error:
+                except UNANSWERED as error:
                     text = f"open orders and fills were not reconciled: {error}"
                     self._alarm(Alarm(0, adapter.name, text, halts=False))
 
@@ -178,14 +176,14 @@ class Caretaker:
                 return  # let it fire
             try:
                 await adapter.arm_dead_man(self._settings.dead_man_s)
-            except _UNANSWERED as error:
+            except UNANSWERED as error:
                 self._alarm(Alarm(0, adapter.name, f"the dead-man's switch was not renewed: {error}", halts=False))
 
     async def disarm_dead_man(self, adapter: VenueAdapter) -> None:
         """Nothing of ours rests: an armed switch would only cancel what is placed by hand later."""
         try:
             await adapter.arm_dead_man(0)
-        except _UNANSWERED:
+        except UNANSWERED:
             return  # it fires on an empty account
 
     # --- positions ----------------------------------------------------------------------------------------------
@@ -205,9 +203,13 @@ class Caretaker:
     async def _take_positions(self, adapter: VenueAdapter, account: AccountState, asked_ns: int) -> None:
         try:
             await self._reconciler.positions(adapter, account, asked_ns)
-        except _UNANSWERED as error:
-            text = f"positions differ from what fills make them, and the fills could not be read: {error}"
-            self._alarm(Alarm(0, adapter.name, text, halts=False))
+        except UNANSWERED as error:
+            if adapter.name not in self._unread:
+                text = f"positions differ from what fills make them, and the fills could not be read: {error}"
+                self._alarm(Alarm(0, adapter.name, text, halts=False))
+            self._unread[adapter.name] = None
+        else:
+            self._unread.pop(adapter.name, None)
 
     async def keep_positions(self, adapter: VenueAdapter, learned: bool) -> None:
         """Go on setting the venue's positions beside ours, sooner as long as nothing could be read, or they differ."""

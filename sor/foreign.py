@@ -120,6 +120,7 @@ class Foreign:
         book.move(side, fact.cause, lots)
         where = f"{fact.symbol} on {fact.venue}"
         if fact.cause is FlowCause.UNEXPLAINED:
+            book.base(side, book.positions[side], fact.now_ns)  # a trade of before that comes to light is in it
             text = (
                 f"{where}: the venue has {before + lots} lots, where our fills and all other trades that it tells of "
                 f"make {before}; this cannot be explained, and the venue's word counts from now on"

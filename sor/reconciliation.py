@@ -21,7 +21,7 @@ from sor.adapter import AccountState, OpenOrder, VenueAdapter
 from sor.child import Child, Life, Pending
 from sor.desk import OwnBook
 from sor.dispatch import Dispatcher
-from sor.errors import CallerError
+from sor.errors import CallerError, InDoubt, NotSent, SorError, VenueFault
 from sor.events import (
     AnyFact,
     Contradicted,
@@ -45,6 +45,9 @@ readings that are to bear each other out lie as far apart."""
 FILLS_BACK_NS: Final = 60 * NS
 """Each reading of fills goes back behind the one before by this: venues list them late, and clocks differ. At a start
 it goes back as far behind the end of the journal, and by the time between two readings."""
+UNANSWERED: Final = (CallerError, NotSent, InDoubt, VenueFault)
+"""What a question may end with instead of an answer. A refusal is one of them: a venue that refuses a question now (a
+clock that was set, a setting in progress, a key without a right) is asked again later, and nobody is stopped by it."""
 _FORCED: Mapping[FillCause, FlowCause] = {
     FillCause.LIQUIDATION: FlowCause.LIQUIDATION,
     FillCause.ADL: FlowCause.ADL,
@@ -245,10 +248,17 @@ class Reconciler:
         return asked_ns + POSITION_QUIET_NS + 1 if differs else None
 
     async def positions(self, adapter: VenueAdapter, account: AccountState, asked_ns: int) -> None:
-        """Set positions that were asked for at `asked_ns` beside ours. Raises as `fills`."""
+        """Set positions that were asked for at `asked_ns` beside ours.
+
+        Raises as `fills`, once all is done that can be done without them.
+        """
         differing = self._differing(adapter, account, asked_ns)
+        unread: SorError | None = None
         if differing:
-            await self.fills(adapter)
+            try:
+                await self.fills(adapter)
+            except UNANSWERED as error:
+                unread = error  # exits must not wait for a history that cannot be had
             differing = self._differing(adapter, account, asked_ns)
         for key in [key for key in self._differences if key[0] == adapter.name and key not in differing]:
             del self._differences[key]
@@ -262,6 +272,8 @@ class Reconciler:
                 venue, symbol, side = key
                 lots = now.stated - now.known
                 self._move(venue, symbol, side, FlowCause.UNEXPLAINED, Reading.POSITIONS, lots)
+        if unread is not None:
+            raise unread
 
     def _differing(self, adapter: VenueAdapter, account: AccountState, asked_ns: int) -> dict[_Key, _Difference]:
         """Positions that the venue states otherwise, where no fill is so young that it may not know of it.

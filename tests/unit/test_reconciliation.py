@@ -7,7 +7,7 @@ import pytest
 from sor.errors import CallerError
 from sor.events import Contradicted, FlowCause, NeighbourFound, PositionKnown, PositionMoved, Reading, StrayFound
 from sor.ids import ClOrdId, ClOrdIdCodec, ParentId
-from sor.orders import FillCause, ParentStatus, PositionSide, Side
+from sor.orders import AccountFill, FillCause, ParentStatus, PositionSide, Side
 from sor.settings import Neighbours
 from sor.sim.lives import EPOCH, Tape
 from tests.fakes.shared_account import Account
@@ -207,6 +207,31 @@ def test_what_no_trade_explains_counts_on_the_second_reading(account: Account) -
     assert text.startswith("BTCUSDT on simulated: the venue has 30 lots, where our fills and all other trades")
     account.wait(60)
     assert len(moved(account)) == 1
+
+
+def test_without_a_history_the_venues_word_counts_and_what_it_tells_later_does_not(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.start()
+    account.wait(1)
+    account.submit("in", BUY, 50)
+    account.wait(8)
+
+    async def refused(venue_ns: int) -> tuple[AccountFill, ...]:
+        raise CallerError("no right to read it")
+
+    monkeypatch.setattr(account.books, "fills_since", refused)
+    account.books.other("by-hand", SELL, 20)
+    account.wait(30)
+    assert account.position == 30
+    first, second, third = account.texts()
+    assert first.startswith("positions differ from what fills make them, and the fills could not be read: no right")
+    assert "this cannot be explained" in second
+    assert third == "open orders and fills were not reconciled: no right to read it"
+    monkeypatch.undo()
+    account.wait(60)
+    assert (account.position, account.books.position_lots) == (30, 30)
+    assert moved(account) == [(FlowCause.UNEXPLAINED, Reading.POSITIONS, -20)]
 
 
 def test_a_position_that_is_stated_wrong_once_changes_nothing(account: Account) -> None:
