@@ -5,11 +5,14 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
+import anyio
 import pytest
 from rich.console import Console
 
+from sor.cli.main import run
 from sor.cli.story import recompute, tell_story
-from sor.commands import Decided, Place
+from sor.commands import Alarm, Decided, Place
+from sor.decide import decide
 from sor.engine import Router, Settings
 from sor.errors import CallerError
 from sor.events import FitContradicted, FitTrusted
@@ -23,6 +26,7 @@ from sor.plugins import GROUPS, Plugins
 from sor.policy import Decision, Placement, Rest, Take
 from sor.reasons import TimeoutBound
 from sor.revisit import Revisit
+from sor.router import Core
 from sor.snapshot import Contradiction, View
 from sor.units import MS, NS
 from tests.fakes.views import BASELINE, NOW_NS, VENUE, resting, view
@@ -169,3 +173,36 @@ async def test_a_doubt_that_nobody_recorded_is_recorded_by_the_next_start(
         for one in turn.records
     )
     assert recompute(journal) > 5
+
+
+def test_an_exploring_policy_is_doubted_as_its_own_and_other_policies_are_not() -> None:
+    core = Core(policies={}, schedules={}, decider=decide)
+    told = FitContradicted(
+        now_ns=1,
+        policy="hopeful",
+        set_id=FITTED.set_id,
+        digest=FITTED.digest,
+        orders=200,
+        filled=40,
+        expected=120.5,
+        text="hopeful does not predict fills well",
+    )
+    assert core.step(told) == [Alarm(0, VenueName(""), told.text, halts=False)]
+    assert [core.doubt_of(name, FITTED) for name in ("hopeful", "explore:hopeful", "cross")] == [TOLD, TOLD, None]
+    assert core.doubt_of("hopeful", BASELINE) is None
+    core.step(FitTrusted(now_ns=2, set_id=FITTED.set_id, reason="looked at"))
+    assert core.doubt_of("hopeful", FITTED) is None
+
+
+def test_the_word_can_be_given_on_the_command_line(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def work() -> None:
+        async with router_on(journal) as router:
+            await (await router.submit(order("first", policy="hopeful"))).result()
+
+    anyio.run(work)
+    words = ("route", "--venue", "simulated", "--option", "market=ladder", "--option", "latency=near")
+    terms = ("--symbol", "BTC-USDT", "--side", "buy", "--qty", "0.02", "--policy", "cross", "--journal", str(journal))
+    assert run([*words, *terms, "--trust-fit", "synthetic"]) == 0
+    assert capsys.readouterr().err.splitlines()[0] == "synthetic is trusted again, on your word"
+    (word,) = [one for turn in turns(journal) for one in turn.records if isinstance(one, FitTrusted)]
+    assert (word.set_id, word.reason) == ("synthetic/2026-11-21", "--trust-fit")
