@@ -109,7 +109,7 @@ def calibrate(tapes: Sequence[Tape], plan: CalibrationPlan, progress: Progress) 
         fitted=fitted,
         impact=fit_law(windows_of(tapes, sample), plan),
         regimes=regimes,
-        excursion=None if fitted is None else fit_budget(tapes, plan, fitted.horizon_s, progress),
+        excursion=None if fitted is None else fit_budget(tapes, sample, plan, fitted.horizon_s, progress),
         size=None if fitted is None else check_size(tapes, sample, plan, fitted, progress),
     )
 

@@ -54,12 +54,12 @@ class Stays(NamedTuple):
 
 
 def fit_budget(
-    tapes: Sequence[Tape], plan: CalibrationPlan, horizon_s: float, progress: Progress
+    tapes: Sequence[Tape], sample: Sample, plan: CalibrationPlan, horizon_s: float, progress: Progress
 ) -> ExcursionBudget | Refusal:
     """The budget of orders that rest for up to `horizon_s`, or why there is none."""
-    progress("following excursions")
-    horizons_s = tuple(one for one in plan.horizons_s if one <= horizon_s)
-    sample = draw_sample(tapes, msgspec.structs.replace(plan, horizons_s=horizons_s, scattered=0), progress)
+    if horizon_s < plan.horizons_s[-1]:  # probes of the sample were followed for longer, and so were their excursions
+        horizons_s = tuple(one for one in plan.horizons_s if one <= horizon_s)
+        sample = draw_sample(tapes, msgspec.structs.replace(plan, horizons_s=horizons_s, scattered=0), progress)
     instrument = tapes[0].instrument
     taker, maker = instrument.taker_fee_e8 / _E8_PER_BPS, instrument.maker_fee_e8 / _E8_PER_BPS
     found = budget_of(stays_of(sample, horizon_s, fee_gap_bps=taker - maker), horizon_s=horizon_s, seed=plan.seed)

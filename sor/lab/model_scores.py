@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from sor.errors import CallerError
-from sor.lab.bootstrap import difference
-from sor.lab.calibration import ModelScore, worst_of
+from sor.lab.bootstrap import interval
+from sor.lab.calibration import ModelScore
 from sor.lab.lifetimes import Family, Lifetime, fit_lifetime
-from sor.lab.scores import Forecast, brier_scores, d_calibration, log_scores, reliability, survival_forecast
+from sor.lab.scores import Forecast, brier_scores, d_calibration, log_scores, survival_forecast, worst_group
 from sor.models.survival import FILLED, Flags, Floats, Ints
 
 HAZARD, KAPLAN_MEIER = "hazard", "kaplan_meier"
@@ -76,8 +76,7 @@ def _scored(
     hazard = log_scores(forecasts[HAZARD], waited, cause)
     for model, forecast in forecasts.items():
         score = log_scores(forecast, waited, cause)
-        lead = difference(ours=hazard, theirs=score, block=block, rng=rng)
-        groups = reliability(forecast, waited, cause, horizon_s=horizon_s, block=block, rng=rng, groups=GROUPS)
+        lead = interval(hazard - score, block, rng)
         yield ModelScore(
             model=model,
             log_score=float(score.mean()),
@@ -86,6 +85,6 @@ def _scored(
             lead_high=lead.high,
             brier=float(brier_scores(forecast, waited, cause, horizon_s=horizon_s).mean()),
             forecast=float(forecast.at(horizon_s).mean()),
-            worst=worst_of(groups),
+            worst=worst_group(forecast, waited, cause, horizon_s=horizon_s, groups=GROUPS),
             unevenness=d_calibration(forecast, waited, cause).statistic,
         )

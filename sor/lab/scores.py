@@ -20,6 +20,8 @@ Source       methods 2.5; Rindt, Hu, Steinsaltz, Sejdinovic, Survival regression
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 import numpy as np
 
@@ -213,19 +215,33 @@ def reliability(
     block    (N,) int64: which samples share a market; the observed have intervals by block, as in `sor.lab.bootstrap`.
     rng      seeded by the caller.
     """
+    found = [
+        Reliable(told, interval(known, block[inside], rng))
+        for told, known, inside in _by_forecast(forecast, durations_s, causes, horizon_s, groups)
+    ]
+    return tuple(found)
+
+
+def worst_group(forecast: Forecast, durations_s: Floats, causes: Ints, *, horizon_s: float, groups: int = 10) -> float:
+    """The largest distance of forecast and observed in the groups of `reliability`, which need no interval for it."""
+    parts = _by_forecast(forecast, durations_s, causes, horizon_s, groups)
+    return max(abs(told - float(known.mean())) for told, known, _ in parts)
+
+
+def _by_forecast(
+    forecast: Forecast, durations_s: Floats, causes: Ints, horizon_s: float, groups: int
+) -> Iterator[tuple[float, Floats, Flags]]:
+    """Of each group: its mean forecast, what happened to each sample in it, and which samples those are."""
     _check(forecast, durations_s, causes)
     chance = forecast.at(horizon_s)
     weight = censoring_weights(durations_s, causes, horizon_s=horizon_s)
     outcome = weight * ((causes == FILLED) & (durations_s <= horizon_s))
     bounds = np.quantile(chance, np.arange(1, groups) / groups)
     group = np.searchsorted(bounds, chance, side="left")
-    found = []
     for number in np.unique(group[weight > 0.0]):
         inside = group == number
         # Weights are 1 on average; in a group they sum to that only nearly.
-        known = outcome[inside] / weight[inside].mean()
-        found.append(Reliable(float(chance[inside].mean()), interval(known, block[inside], rng)))
-    return tuple(found)
+        yield float(chance[inside].mean()), outcome[inside] / weight[inside].mean(), inside
 
 
 def d_calibration(forecast: Forecast, durations_s: Floats, causes: Ints, *, bins: int = 10) -> Uniformity:

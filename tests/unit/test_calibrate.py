@@ -274,6 +274,7 @@ def test_the_command_tells_the_other_models_and_how_waits_end(
     tapes: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr("sor.lab.calibrate.calibrate", lambda tapes, plan, progress: found())
     code, text, _ = said(capsys, tapes[0], *OF)
     assert code == 0
     for model in ("hazard", "Kaplan-Meier", "Weibull", "log-normal", "log-logistic"):
