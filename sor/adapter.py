@@ -17,7 +17,7 @@ import msgspec
 from sor.ids import ClOrdId, ClOrdIdCodec, Symbol, VenueName, VenueOrderId
 from sor.instruments import Instrument
 from sor.market import MarketEvent, MarketView
-from sor.orders import AccountFill, ExecutionReport, OrdType, PositionSide, Side, Tif
+from sor.orders import AccountFill, ExecutionReport, OrdStatus, OrdType, PositionSide, Side, Tif
 from sor.revisit import Revisit
 
 
@@ -464,6 +464,37 @@ class Identified(Protocol):
 
         The same for as long as the account lives, whichever keys it is reached with. An order of one account is not
         found with another one's keys, and that would be taken for proof that it never arrived.
+        """
+
+
+class RecalledOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """An order that an earlier process sent, as its journal has it.
+
+    qty_lots, price_ticks    the terms that were in force last; price_ticks 0: none. is_maker: where its kind says so.
+    sent_ns                  when it was sent, by the router's clock.
+    end                      how it ended, None when it may still be open.
+    fills                    every lot that was counted of it; `fee_atoms` None where the fee was not settled.
+    """
+
+    ref: OrderRef
+    side: Side
+    qty_lots: int
+    price_ticks: int
+    is_maker: bool | None
+    sent_ns: int
+    end: OrdStatus | None
+    fills: tuple[ExecutionReport, ...]
+
+
+@runtime_checkable
+class Recalling(Protocol):
+    """An adapter that goes on with orders of earlier processes where those have stopped."""
+
+    def recall(self, order: RecalledOrder) -> None:
+        """Know this order again; called before `connect`.
+
+        What fills of it from now on is told fill by fill, as of an order that was sent from here, and fees that were
+        not settled are asked for, as far back as the venue answers: the fill is told again with its fee (F2).
         """
 
 

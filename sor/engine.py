@@ -26,7 +26,7 @@ import anyio.abc
 import msgspec
 
 from sor import __version__
-from sor.adapter import AccountState, Keyed, Selective, Situated, VenueAdapter
+from sor.adapter import AccountState, Keyed, Recalling, Selective, Situated, VenueAdapter
 from sor.caretaker import Caretaker, Listener, all_of, open_children
 from sor.child import Life
 from sor.clock import Clock, LoopScheduler, OpenClock
@@ -72,6 +72,7 @@ from sor.params import Adopted, ParamStore, Refused
 from sor.parent import Parent, ParentLife
 from sor.plugins import Plugins
 from sor.policy import Decision
+from sor.recall import recalled
 from sor.reconciliation import Reconciled as Reconciled
 from sor.records import receipt_of
 from sor.recovery import fold
@@ -234,6 +235,9 @@ class Router:
         learned: dict[VenueName, bool] = {}
         met: list[Reconciled] = []
         for adapter, sink in zip(self._adapters, sinks, strict=True):
+            if isinstance(adapter, Recalling):
+                for order in recalled(self.core, adapter.name):
+                    adapter.recall(order)
             await adapter.connect(sink, scheduler)
             self._connected.append(adapter)
             self._check_account(adapter)

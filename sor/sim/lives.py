@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 import anyio
 
-from sor.adapter import VenueAdapter
+from sor.adapter import Recalling, VenueAdapter
 from sor.caretaker import Caretaker
 from sor.commands import Alarm, Happening, Recorded
 from sor.dispatch import Dispatcher
@@ -23,6 +23,7 @@ from sor.lookout import Lookout
 from sor.orders import PositionSide
 from sor.params import ParamSet, ParamStore
 from sor.plugins import Plugins
+from sor.recall import recalled
 from sor.rig import Rig
 from sor.router import Core
 from sor.settings import Settings
@@ -244,6 +245,9 @@ class StackLife(_Alike):
         dispatcher, care, venue = self.dispatcher, self.care, self.venue
         sink = dispatcher.sink(venue)
         self._open()
+        if isinstance(venue, Recalling):
+            for order in recalled(self.core, venue.name):
+                venue.recall(order)
         await venue.connect(sink, self.time)
         await care.meet(venue)
         if self.ground.router_settings.dead_man_s:

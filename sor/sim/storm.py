@@ -410,8 +410,8 @@ class Storm:
         return [] if trust is Trust.OK else [f"the book is {trust.value} long after the storm"]
 
     def _unsettled(self) -> list[str]:
-        """Fees of orders that ended once it was calm; who died before may have missed what was pushed."""
-        return [] if self.n_crashed else unsettled(self._told(), self.rig.books(), since_ns=self.calm_ns)
+        """Fees of orders that ended once it was calm; whoever died before has asked for what it missed."""
+        return unsettled(self._told(), self.rig.books(), since_ns=self.calm_ns)
 
     def _replayed(self) -> list[str]:
         """The journal tells the same story."""

@@ -27,6 +27,7 @@ from sor.adapter import (
     OpenOrder,
     OrderRef,
     Reach,
+    RecalledOrder,
     Request,
     RequestFailed,
     Scheduler,
@@ -50,7 +51,7 @@ from venues.bingx.leverage import AccountLeverage
 from venues.bingx.listings import VENUE, Listing, TradingRules
 from venues.bingx.market_streams import MarketStreams
 from venues.bingx.options import Settings, TransportKind, read
-from venues.bingx.order_desk import OrderDesk
+from venues.bingx.order_desk import HISTORY_NS, OrderDesk
 from venues.bingx.orders import open_order
 from venues.bingx.public import SOCKET_WAIT_NS
 from venues.bingx.push import AccountEvent, AccountPush, ConfigPush, OrderPush
@@ -69,8 +70,6 @@ MODE_AGAIN_NS: Final = 10 * NS
 """The account's mode is not read more often than this."""
 GAP_EVERY_NS: Final = NS
 """Every gap has all open orders looked up, five a second."""
-HISTORY_NS: Final = 7 * 24 * 3_600 * NS
-"""How far back BingX's fill history goes."""
 PAGES_MAX: Final = 20
 RULES_MAX: Final = 10
 """Contracts whose trading rules are read; with more of them no bound of MARKET orders is claimed."""
@@ -82,7 +81,7 @@ _log = logging.getLogger(__name__)
 
 
 class BingxVenue:
-    """A `VenueAdapter`, `Diagnosed`, `Identified`, `Keyed`, `Selective` and `Situated`. Made by `open_venue`.
+    """A `VenueAdapter`, and also `Diagnosed`, `Identified`, `Keyed`, `Recalling`, `Selective` and `Situated`.
 
     links    makes the links of a session: over TCP unless somebody brings others.
     """
@@ -91,6 +90,7 @@ class BingxVenue:
         self._settings = settings
         self._links = links
         self._on: _On | None = None
+        self._recalled: list[RecalledOrder] = []
 
     @property
     def name(self) -> VenueName:
@@ -126,8 +126,12 @@ class BingxVenue:
         if self._on is not None:
             raise CallerError("BingX is connected already; nothing was sent")
         on = self._on = _On(self._settings, self._links(), sink, scheduler)
+        recalled, self._recalled = self._recalled, []
+        for order in recalled:
+            on.desk.recall(order)
         try:
             await on.open()
+            on.desk.settle_recalled()
         except BaseException as error:
             await self.disconnect()
             if isinstance(error, InDoubt):
@@ -139,6 +143,10 @@ class BingxVenue:
         on, self._on = self._on, None
         if on is not None:
             await on.close()
+
+    def recall(self, order: RecalledOrder) -> None:
+        """Go on with an order of an earlier process, from the next session on."""
+        self._recalled.append(order)
 
     def subscribe(self, symbol: Symbol) -> None:
         """Start market data of one symbol. Raises `CallerError` for one that cannot be routed."""

@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from sor.adapter import NewOrder, OrderRef, Request, RequestFailed
+from sor.adapter import NewOrder, OrderRef, RecalledOrder, Request, RequestFailed
 from sor.ids import ClOrdId, Symbol, VenueOrderId
 from sor.orders import ExecutionReport, OrdStatus, PositionSide, RejectKind, Side
 from sor.units import MS, NS
@@ -45,6 +45,8 @@ FEE_AFTER_NS: Final = (2 * NS, 20 * NS)
 """When fees are looked up after an order's end, and again if they had not been settled by then."""
 FEE_SPACING_NS: Final = 500 * MS
 FEE_WAITING_MAX: Final = 256
+HISTORY_NS: Final = 7 * 24 * 3_600 * NS
+"""How far back BingX's fill history goes; how long single orders are found is not said."""
 _log = logging.getLogger(__name__)
 
 _OPEN = frozenset({OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED})
@@ -85,6 +87,7 @@ class OrderDesk:
         self._barred = ""
         self._confirming: dict[ClOrdId, None] = {}
         self._owed: deque[_Owed] = deque()
+        self._recalled: list[OrderRef] = []
         self._asking_fees = False
 
     # --- commands -----------------------------------------------------------------------------------------------------
@@ -126,6 +129,21 @@ class OrderDesk:
             leave_by_ns=now_ns + ORDER_WAIT_NS,
             on_answer=answered,
         )
+
+    def recall(self, order: RecalledOrder) -> None:
+        """Go on with an order of an earlier process; one that BingX has forgotten is left as it is."""
+        if self._session.now_ns() - order.sent_ns > HISTORY_NS:
+            return
+        self._reports.recall(order)
+        if order.end is not None:
+            self._recalled.append(order.ref)
+
+    def settle_recalled(self) -> None:
+        """The session stands: ask for the fees of recalled orders that have ended."""
+        recalled, self._recalled = self._recalled, []
+        for ref in recalled:
+            if self._session.listings.find(ref.symbol) is not None and self._reports.unsettled(ref.cl_ord_id):
+                self._owe(ref)
 
     def cancel(self, ref: OrderRef) -> None:
         """Ask for a cancel. Raises `CallerError` for an order that cannot be named."""

@@ -32,7 +32,7 @@ from typing import Final
 
 import msgspec
 
-from sor.adapter import NewOrder, OrderRef, Reach, Request, RequestFailed
+from sor.adapter import NewOrder, OrderRef, Reach, RecalledOrder, Request, RequestFailed
 from sor.errors import CallerError
 from sor.ids import ClOrdId, ExecId, Symbol, VenueOrderId
 from sor.orders import (
@@ -163,6 +163,26 @@ class Reports:
         elif order.ord_type is OrdType.MARKET or order.tif in {Tif.IOC, Tif.FOK}:
             track.is_maker = False
         self._keep(track)
+
+    def recall(self, order: RecalledOrder) -> None:
+        """An order of an earlier process: go on from the fills that it told."""
+        ref = order.ref
+        if ref.cl_ord_id in self._by_client:
+            return
+        track = _Track(ref.cl_ord_id, ref.symbol, order.side)
+        track.order_id = ref.venue_order_id
+        track.order_lots = order.qty_lots
+        track.limit = order.price_ticks
+        track.is_maker = order.is_maker
+        track.end = order.end
+        track.fills = list(order.fills)
+        track.cum_lots = sum(fill.last_lots for fill in order.fills)
+        track.rounded = track.cum_lots
+        track.value = Decimal(sum(fill.last_lots * fill.last_ticks for fill in order.fills))
+        track.opened = bool(ref.venue_order_id or order.fills)
+        self._keep(track)
+        if ref.venue_order_id:
+            self._by_venue[ref.venue_order_id] = track
 
     # --- what BingX says ----------------------------------------------------------------------------------------------
 
