@@ -68,12 +68,12 @@ def calibrate(
     regimes: bool,
     seed: int,
 ) -> None:
-    """Fit fill probability and drift on TAPE..., score them on later time, and publish what the data support.
+    """Fit fill, drift, impact and excursions on TAPE..., score them on later time, and publish what the data support.
 
     Small hypothetical orders are followed on the tapes. A wait is admitted when there are 200 fills that do not
     overlap, or as many effective ones, and when the fit forecasts the held-out end of each tape no worse than
-    Kaplan-Meier by stratum. What is refused is said with its reason; when all is, nothing is written and the exit code
-    is 1.
+    Kaplan-Meier by stratum; impact and an excursion budget by rules of their own. What is refused is said with its
+    reason; when all is, nothing is written and the exit code is 1.
     """
     from sor.cli.terms import names, seconds
     from sor.ids import VenueName
