@@ -33,6 +33,8 @@ POSITION_AGAIN_S = 5.1
 """Positions that differ from ours are asked for again after this: one reading alone does not count."""
 ROUND_GAP_S = 5.0
 """A venue that comes and goes is not reconciled more often than this."""
+DEAD_MAN_AGAIN_S = 1.0
+"""A dead-man's switch that was not renewed is asked again after this; BingX allows one such request a second."""
 
 
 class Books(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +100,7 @@ class Caretaker:
         self._alarm = alarm
         self._listener = listener
         self._refreshes = {adapter.name: Refresh() for adapter in self._adapters}
+        self._disarmed: dict[VenueName, anyio.Event] = {}
         self._pokes = {adapter.name: anyio.Event() for adapter in self._adapters}
         self._returned = anyio.Event()
         self._reconciler = Reconciler(core, dispatcher, settings=settings)
@@ -169,15 +172,37 @@ class Caretaker:
         await adapter.arm_dead_man(self._settings.dead_man_s)
 
     async def keep_dead_man(self, adapter: VenueAdapter) -> None:
-        """Say that we are alive, three times as often as needed, as long as we can look after what rests."""
-        while True:
-            await anyio.sleep(self._settings.dead_man_s / 3)
-            if self._dispatcher.fault is not None:
-                return  # let it fire
-            try:
-                await adapter.arm_dead_man(self._settings.dead_man_s)
-            except UNANSWERED as error:
-                self._alarm(Alarm(0, adapter.name, f"the dead-man's switch was not renewed: {error}", halts=False))
+        """Have the switch, which is armed, armed while anything of ours rests and no longer; let it fire on a fault.
+
+        It is renewed three times as often as needed, on a beat that waits for no answer: one that is slow or lost costs
+        a beat and not the next one. What comes to rest while it is disarmed has it armed as soon as that is known.
+        """
+        every_s = self._settings.dead_man_s / 3
+        armed = True
+        while self._dispatcher.fault is None:
+            began_ns = self._now()
+            rests = self._rests(adapter.name)
+            waits_s = every_s
+            if rests or armed:
+                try:
+                    with anyio.move_on_after(every_s) as patience:
+                        await adapter.arm_dead_man(self._settings.dead_man_s if rests else 0)
+                    armed = rests or patience.cancelled_caught
+                except UNANSWERED as error:
+                    armed = True  # it may be
+                    waits_s = min(every_s, DEAD_MAN_AGAIN_S)
+                    if rests:
+                        text = f"the dead-man's switch was not renewed, and is asked again: {error}"
+                        self._alarm(Alarm(0, adapter.name, text, halts=False))
+            if armed:
+                await anyio.sleep(max(0.0, waits_s - (self._now() - began_ns) / NS))
+            elif not self._rests(adapter.name):
+                disarmed = self._disarmed[adapter.name] = anyio.Event()
+                with anyio.move_on_after(every_s):
+                    await disarmed.wait()
+
+    def _rests(self, venue: VenueName) -> bool:
+        return any(child.rests and child.venue == venue for child in open_children(self._core))
 
     async def disarm_dead_man(self, adapter: VenueAdapter) -> None:
         """Nothing of ours rests: an armed switch would only cancel what is placed by hand later."""
@@ -230,6 +255,9 @@ class Caretaker:
 
     def heard(self, parent: Parent) -> None:
         """A venue has reported something of a parent: if it was a fill, its account is read again soon (B5)."""
+        disarmed = self._disarmed.get(parent.venue)
+        if disarmed is not None and not disarmed.is_set() and any(child.rests for child in parent.open_children):
+            disarmed.set()
         filled_ns = self._core.desk.book_of(parent).filled_ns
         if filled_ns and self._refreshes[parent.venue].filled(parent.instrument.symbol, filled_ns):
             self._pokes[parent.venue].set()

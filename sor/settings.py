@@ -37,9 +37,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     intent_leverage   leverage of intents that enter and name none (B4); None leaves the account's setting alone.
     resume            which parents of the journal go on where an earlier process left them; others that were still at
                       work are withdrawn before anything else. None: all go on.
-    dead_man_s        the venues cancel everything of ours when they have not heard of us for this long; 0 for no such
-                      switch. Starting is refused where a venue has none, or where its scope is an account or a symbol
-                      that is not declared `exclusive`: it would cancel what others placed there.
+    dead_man_s        while anything of ours rests the venues have a switch that cancels it all when they have not
+                      heard of us for this long; 0 for no such switch. Starting is refused where a venue has none, or
+                      where its scope is an account or a symbol that is not declared `exclusive`: it would cancel what
+                      others placed there.
     exclusive         nobody but this router trades on the accounts of these venues.
     same_accounts     somebody vouches that the venues are connected with the accounts whose orders the journal has,
                       although they identify as others; else such a start is refused while a parent is at work there.

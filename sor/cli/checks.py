@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import anyio
 
-from sor.adapter import Check, CheckState, Feed, OwnFeed, RequestFailed, Scheduler, VenueAdapter
+from sor.adapter import Check, CheckState, DeadMan, Feed, OwnFeed, RequestFailed, Scheduler, VenueAdapter
 from sor.cli.venue import listed_on
 from sor.cli.words import count, seen
 from sor.errors import CallerError, SorError
@@ -158,6 +158,20 @@ class Checkup:
                 lacks = f"the book is {view.trust.value}" if view.trust is not Trust.OK else "there is no mark price"
                 return CheckState.FAILED, f"{lacks} after {waited_ns / NS:.0f} s", "Nothing can be routed without it"
             await anyio.sleep(POLL_S)
+
+
+def dead_man(adapter: VenueAdapter) -> list[Check]:
+    """What is left at risk when this process dies, where the venue has no switch for that."""
+    if adapter.capabilities.dead_man is not DeadMan.NONE:
+        return []
+    return [
+        Check(
+            name="dead-man's switch",
+            state=CheckState.NOTE,
+            text="none: what rests stays at the venue when this machine dies, until a router runs on its journal again",
+            advice="Let nothing rest that cannot stay; keep journal and keys where `sor kill` can run without it",
+        )
+    ]
 
 
 async def _tried(name: str, look: Callable[[], Awaitable[tuple[CheckState, str, str]]]) -> Check:

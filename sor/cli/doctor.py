@@ -55,7 +55,7 @@ async def _checked(access: Access, symbol: str, output: Output, interrupts: Inte
     import anyio
 
     from sor.adapter import Check, CheckState, Diagnosed
-    from sor.cli.checks import Checkup
+    from sor.cli.checks import Checkup, dead_man
     from sor.cli.live import beside
     from sor.cli.notes import noted, unsaid
     from sor.clock import LoopScheduler
@@ -75,6 +75,7 @@ async def _checked(access: Access, symbol: str, output: Output, interrupts: Inte
                     found.append(check)
                     if sys.stderr.isatty() and not output.json:
                         output.err.print(f"{check.name}: {check.state}")
+                found.extend(dead_man(adapter))
         except TimeoutError:
             text = f"the checks did not end within {PATIENCE_S:g} s"
             found.append(Check(name="time", state=CheckState.FAILED, text=text, advice="Try again; is the venue up?"))

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from sor.adapter import AccountState, OpenOrder
+from sor.adapter import AccountState, Capabilities, DeadMan, OpenOrder
 from sor.caretaker import Caretaker
 from sor.commands import Alarm
 from sor.decide import decide
@@ -27,7 +28,12 @@ class Sulking(SimulatedVenue):
     def __init__(self) -> None:
         super().__init__(read({"seed": "1"}))
         self.mood: SorError | None = None
+        self.scope = DeadMan.ACCOUNT
         self.armed = 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return msgspec.structs.replace(super().capabilities, dead_man=self.scope)
 
     async def account(self) -> AccountState:
         self._sulk()
@@ -88,7 +94,6 @@ def test_a_venue_that_does_not_answer_is_asked_again(rounds: Rounds, mood: SorEr
     assert rounds.venue.armed == 1
     assert [alarm.text for alarm in rounds.alarms] == [
         f"open orders and fills were not reconciled: {mood}",
-        f"the dead-man's switch was not renewed: {mood}",
     ]
 
 
@@ -97,3 +102,24 @@ def test_positions_that_are_refused_are_not_known(rounds: Rounds) -> None:
     learned = rounds.loop.create_task(rounds.care.learn_positions(rounds.venue))
     rounds.time.run_until(rounds.time.now_ns() + NS)
     assert learned.result() is False
+
+
+@pytest.mark.parametrize(
+    ("scope", "says"),
+    [
+        (DeadMan.NONE, "has no dead-man's switch; nothing was started"),
+        (
+            DeadMan.ACCOUNT,
+            r"cancels orders of others too \(account\); nothing was started. Declare the account exclusive",
+        ),
+        (DeadMan.PER_SYMBOL, r"cancels orders of others too \(per_symbol\)"),
+    ],
+)
+def test_a_switch_that_is_not_there_or_not_ours_alone_is_refused(rounds: Rounds, scope: DeadMan, says: str) -> None:
+    rounds.venue.scope = scope
+    with pytest.raises(CallerError, match=says):
+        at_once(rounds.care.arm_dead_man(rounds.venue))
+    assert rounds.venue.armed == 0
+    rounds.venue.scope = DeadMan.TAG
+    at_once(rounds.care.arm_dead_man(rounds.venue))
+    assert rounds.venue.armed == 1

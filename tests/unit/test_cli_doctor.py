@@ -5,13 +5,16 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from sor.adapter import Check, CheckState
+from sor.adapter import Capabilities, Check, CheckState, DeadMan
+from sor.cli.checks import dead_man
 from sor.cli.main import run
 from sor.errors import InDoubt
 from tests.fakes import acme
 from venues.simulated.adapter import SimulatedVenue
+from venues.simulated.options import read
 
 Sor = Callable[..., tuple[int, str, str]]
 
@@ -133,3 +136,18 @@ def test_a_mistake_gets_one_sentence(sor: Sor, words: tuple[str, ...], code: int
     ended, out, err = sor("doctor", *words)
     assert (ended, out) == (code, "")
     assert says in err
+
+
+class Switchless(SimulatedVenue):
+    """A venue without a dead-man's switch."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return msgspec.structs.replace(super().capabilities, dead_man=DeadMan.NONE)
+
+
+def test_a_venue_without_a_dead_mans_switch_is_worth_a_note() -> None:
+    assert dead_man(SimulatedVenue(read({}))) == []
+    (check,) = dead_man(Switchless(read({})))
+    assert check.state is CheckState.NOTE
+    assert "what rests stays at the venue when this machine dies" in check.text

@@ -1,0 +1,124 @@
+"""The dead-man's switch on emulated BingX, in virtual time: it fires for a dead router and never for a living one."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from sor.commands import Alarm
+from sor.decide import decide
+from sor.events import CancelAsked, Submitted
+from sor.ids import ParentId
+from sor.orders import ParentOrder, Side
+from sor.parent import Parent
+from sor.router import Core
+from sor.settings import Settings
+from sor.sim.lives import StackLife, Tape, installed
+from sor.sim.world import VirtualScheduler
+from sor.units import NS
+from venues.bingx.emulator.rig import BingxRig
+from venues.bingx.emulator.settings import ONE_WAY
+
+DEAD_MAN_S = 10.0
+COUNTDOWN = "on=POST /openApi/swap/v2/trade/cancelAllAfter"
+
+
+class OneWay(Random):
+    """Draws the first of everything: the account in one-way mode, no delays."""
+
+    def choice(self, seq):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+        return seq[0]
+
+
+class Watched:
+    """A router with a switch: a `Ground` for its process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = VirtualScheduler(1_760_000_000 * NS)
+        self.tape = Tape()
+        self.alarms: list[Alarm] = []
+        self.crashes: list[str] = []
+        self.rig = BingxRig(seed=1, draw=OneWay(1), scheduler=self.clock, folder=folder / "rig")
+        self.router_settings = Settings(journal=folder / "none", dead_man_s=DEAD_MAN_S, exclusive=True)
+        plugins = installed()
+        core = Core(policies=plugins.policies, schedules=plugins.schedules, decider=decide)
+        self.life = StackLife(self, core)
+        assert self.life.start() is None
+        self.life.dispatcher.feed(self.life.venue.name, self.rig.symbol)
+        self.wait(5.0)
+
+    def wait(self, duration_s: float) -> None:
+        self.clock.run_until(self.clock.now_ns() + round(duration_s * NS))
+        assert self.crashes == []
+
+    def rest(self) -> Parent:
+        """An order far below the market."""
+        order = ParentOrder(
+            parent_id=ParentId("rest"),
+            symbol="BTC-USDT",
+            side=Side.BUY,
+            quantity=Decimal("0.01"),
+            limit=Decimal(50_000),
+            policy="plain_limit",
+            deadline_s=1_000.0,
+        )
+        self.life.dispatcher.post(Submitted(now_ns=self.clock.now_ns(), order=order, venue=self.life.venue.name))
+        self.wait(0.4)
+        assert self.resting == 1
+        return self.life.core.parents[0]
+
+    @property
+    def resting(self) -> int:
+        """By the venue's books."""
+        return sum(1 for order in self.rig.books().orders if order.leaves_lots)
+
+    def is_armed(self) -> bool:
+        return self.rig.app.exchange.accounts[ONE_WAY.name].trigger_ms > 0
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    watched = Watched(tmp_path)
+    yield watched
+    watched.life.kill()
+
+
+def test_it_is_armed_while_something_rests_and_no_longer(watched: Watched) -> None:
+    assert not watched.is_armed()  # it was at the start, which showed that it can be
+    parent = watched.rest()
+    assert watched.is_armed()
+    watched.life.dispatcher.post(CancelAsked(now_ns=watched.clock.now_ns(), parent_no=parent.no))
+    watched.wait(DEAD_MAN_S / 3 + 1.0)
+    assert (watched.resting, watched.is_armed()) == (0, False)
+
+
+def test_it_fires_when_the_router_dies(watched: Watched) -> None:
+    watched.rest()
+    watched.life.kill()
+    watched.wait(DEAD_MAN_S * 2 / 3 - 1.0)
+    assert watched.resting == 1
+    watched.wait(DEAD_MAN_S / 3 + 2.0)
+    assert watched.resting == 0
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        (f"answer-late=ms=4000,{COUNTDOWN}",),
+        (f"answer-never=count=2,{COUNTDOWN}",),
+        (f"refuse=code=101400,count=2,{COUNTDOWN}",),
+        ("drop-sockets=which=account", "refuse-socket=which=account,for_ms=20000"),
+    ],
+    ids=["slow answers", "lost answers", "refusals", "reconnects"],
+)
+def test_it_never_fires_for_a_living_router(watched: Watched, faults: tuple[str, ...]) -> None:
+    watched.rest()
+    for fault in faults:
+        watched.rig.app.switch(fault)
+    for _ in range(60):
+        watched.wait(1.0)
+        assert (watched.resting, watched.is_armed()) == (1, True)
+    said = [alarm.text for alarm in watched.alarms if "was not renewed, and is asked again" in alarm.text]
+    assert bool(said) is any(fault.startswith("refuse=") for fault in faults)
