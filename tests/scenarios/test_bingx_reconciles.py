@@ -29,13 +29,17 @@ from venues.bingx.caps import CLIENT_IDS
 from venues.bingx.emulator.orders import Forced, Kind, OrderAsk, TimeInForce
 from venues.bingx.emulator.refusals import Refusal
 from venues.bingx.emulator.rig import CONTRACT, BingxRig
+from venues.bingx.emulator.settings import AccountSettings
 
 T = TypeVar("T")
 STRAY = CLIENT_IDS.encode(EPOCH, 999, 1, closing=False)
 
 
 class Plain:
-    """A `Draw` that takes the first of everything: one-way mode, the oldest limits, no delays."""
+    """A `Draw` that takes the first of everything, and of accounts that of `mode`: the oldest limits, no delays."""
+
+    def __init__(self, mode: PositionSide) -> None:
+        self._hedge = mode is not PositionSide.BOTH
 
     def random(self) -> float:
         return 0.0
@@ -45,15 +49,16 @@ class Plain:
         return low
 
     def choice(self, options: Sequence[T], /) -> T:
-        return options[0]
+        return options[-1] if self._hedge and isinstance(options[0], AccountSettings) else options[0]
 
 
 class Shared:
-    """One account at the emulator and one router on it: a `Ground`."""
+    """One account at the emulator and one router on it: a `Ground`. mode: the side of the one position that it has."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mode: PositionSide = PositionSide.BOTH) -> None:
+        self.mode = mode
         self.clock = VirtualScheduler(START_NS)
-        self.rig = BingxRig(seed=3, draw=Plain(), scheduler=self.clock, folder=folder)
+        self.rig = BingxRig(seed=3, draw=Plain(mode), scheduler=self.clock, folder=folder)
         self.tape = Tape()
         self.alarms: list[Alarm] = []
         self.crashes: list[str] = []
@@ -86,6 +91,7 @@ class Shared:
             "quantity": self.core.instruments[self.life.venue.name, self.rig.symbol].quantity(lots),
             "policy": "cross",
             "deadline_s": 300.0,
+            "position_side": self.mode,
             **terms,
         }
         order = ParentOrder(**known)  # type: ignore[arg-type]
@@ -101,7 +107,7 @@ class Shared:
             symbol=CONTRACT.symbol,
             side=side,
             kind=Kind.LIMIT if below_ticks else Kind.MARKET,
-            position_side=PositionSide.BOTH,
+            position_side=self.mode,
             qty=pit.qty(lots),
             price=pit.price(pit.mark_ticks - below_ticks) if below_ticks else None,
             tif=TimeInForce.GTC if below_ticks else "",
@@ -122,7 +128,7 @@ class Shared:
 
     def held(self) -> int:
         """The position in the exchange's books."""
-        return self.rig.books().positions.get(PositionSide.BOTH, 0)
+        return self.rig.books().positions.get(self.mode, 0)
 
     def facts(self, kind: type[T]) -> list[T]:
         return [record for turn in self.tape.turns for record in turn if isinstance(record, kind)]
@@ -171,6 +177,19 @@ def test_what_the_venue_closes_by_itself_is_told_apart_from_a_hand(
     out = shared.submit("out", Side.SELL, 40, reduce_only=True)
     shared.wait(5)
     assert (out.status, out.ledger.cum_lots) == (ParentStatus.COMPLETED_BY_OTHERS, 0)
+
+
+def test_in_hedge_mode_each_position_has_flows_of_its_own(tmp_path: Path) -> None:
+    shared = Shared(tmp_path / "rig", PositionSide.SHORT)
+    shared.submit("in", Side.SELL, 30)
+    shared.wait(8)
+    shared.other(Side.BUY, 10)
+    shared.wait(40)
+    assert shared.held() == -20
+    assert shared.book.positions == {PositionSide.SHORT: -20, PositionSide.LONG: 0}
+    assert shared.book.flows == {(PositionSide.SHORT, FlowCause.MANUAL): 10}
+    shared.life.kill()
+    assert shared.crashes == []
 
 
 def test_a_stray_goes_and_what_others_placed_stays(shared: Shared) -> None:
