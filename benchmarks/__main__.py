@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
 
-from benchmarks import book_path, decision, journal_append, maker, order_lane, order_round, reaction
+from benchmarks import book_path, decision, journal_append, journal_recovery, maker, order_lane, order_round, reaction
 from benchmarks.rows import Document, Machine, Row, table
 
 PACKAGES = ("ccxt", "httpx", "msgspec", "nautilus_trader", "numpy", "uvloop")
@@ -66,6 +66,9 @@ SUITE: dict[str, Callable[[Size, Progress], list[Row]]] = {
     "g9": lambda size, say: [maker.row(count=size.maker_events, rounds=size.rounds, progress=say)],
     "g10": lambda size, say: [order_round.row(orders=size.orders, rounds=size.rounds, progress=say)],
     "g11": lambda size, say: journal_append.rows(count=size.turns, rounds=size.rounds, progress=say),
+    "recovery": lambda size, say: journal_recovery.rows(
+        count=size.turns, orders=size.orders, rounds=size.rounds, progress=say
+    ),
     "decision": lambda size, say: decision.rows(count=size.events, rounds=size.rounds, progress=say),
 }
 

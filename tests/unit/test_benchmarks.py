@@ -12,6 +12,7 @@ from benchmarks import (
     book_stages,
     decision,
     journal_append,
+    journal_recovery,
     maker,
     order_round,
     rows,
@@ -209,3 +210,16 @@ def test_a_message_too_many_is_wrong_work() -> None:
 def test_the_stages_run() -> None:
     for kind in ("depth", "diff"):
         assert all(us > 0 for _, us in book_stages.least(book_stages.stages(kind), 1))
+
+
+def test_recovery_and_durability_check_their_work() -> None:
+    durable, recovered = journal_recovery.rows(count=512, orders=3, rounds=1, progress=_silent)
+    assert (durable.name, recovered.name) == ("g12", "g13")
+    assert all(row.ratio.median > 0 for row in (durable, recovered))
+
+
+def test_a_fold_that_loses_a_parent_is_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folded = journal_recovery.Folded(tmp_path, 2)
+    monkeypatch.setattr(folded, "_orders", 1_000)
+    with pytest.raises(WrongWork, match="parents came out, not 1000"):
+        folded.fold()
