@@ -35,6 +35,8 @@ ROOMY = {
     "risk.open_notional_max": "1000000000",
     "risk.position_notional_max": "1000000000",
     "risk.orders_per_s_max": "1000",
+    "risk.cancels_per_s_max": "1000",
+    "risk.cancel_ratio_max": "1000000",
 }
 """The packaged baseline with limits that no benchmark meets: the gate checks every one and lets orders through."""
 START_NS = 1_800_000_000 * NS

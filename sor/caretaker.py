@@ -6,7 +6,7 @@ What it does is in the background and never in the way of orders: a venue that c
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 
 import anyio
@@ -200,6 +200,10 @@ class Caretaker:
                 disarmed = self._disarmed[adapter.name] = anyio.Event()
                 with anyio.move_on_after(every_s):
                     await disarmed.wait()
+        if not armed and self._rests(adapter.name):
+            # It came to rest an instant before the fault, and nobody will look after it any more: let that fire, too.
+            with suppress(*UNANSWERED):
+                await adapter.arm_dead_man(self._settings.dead_man_s)
 
     def _rests(self, venue: VenueName) -> bool:
         return any(child.rests and child.venue == venue for child in open_children(self._core))

@@ -75,6 +75,8 @@ ROOMY = {
     "risk.open_notional_max": "1000000000",
     "risk.position_notional_max": "1000000000",
     "risk.orders_per_s_max": "1000",
+    "risk.cancels_per_s_max": "1000",
+    "risk.cancel_ratio_max": "1000000",
 }
 OUTWARD = (Place, Cancel, Amend, Query, Ended, Alarm)
 """The wishes that somebody outside sees."""

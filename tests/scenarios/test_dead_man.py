@@ -9,6 +9,7 @@ import pytest
 
 from sor.commands import Alarm
 from sor.decide import decide
+from sor.errors import JournalFault
 from sor.events import CancelAsked, Submitted
 from sor.ids import ParentId
 from sor.orders import ParentOrder, Side
@@ -100,6 +101,19 @@ def test_it_fires_when_the_router_dies(watched: Watched) -> None:
     watched.wait(DEAD_MAN_S * 2 / 3 - 1.0)
     assert watched.resting == 1
     watched.wait(DEAD_MAN_S / 3 + 2.0)
+    assert watched.resting == 0
+
+
+def test_it_is_armed_to_fire_for_what_came_to_rest_just_before_a_fault(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched.life.care, "heard", lambda parent: None)  # the beat alone would arm it
+    watched.rest()
+    assert not watched.is_armed()
+    watched.life.dispatcher.fault = JournalFault("no space left on the disk")
+    watched.wait(DEAD_MAN_S / 3 + 1.0)
+    assert watched.is_armed()
+    watched.wait(DEAD_MAN_S)
     assert watched.resting == 0
 
 

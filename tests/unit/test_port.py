@@ -248,6 +248,9 @@ async def test_a_dead_mans_switch_fires_when_the_router_has_stopped(
     async def fill_the_disk() -> None:
         async with Router(settings, venues=[venue]) as router:
             await router.submit_intent(intent("rest", metadata=LIMIT))
+            with anyio.fail_after(5):
+                while not venue.armed or not venue.armed[-1]:  # noqa: ASYNC110 - armed once it is known to rest
+                    await anyio.sleep(0.01)
             monkeypatch.setattr(Journal, "append", full)
             monkeypatch.setattr(venue, "cancel", venue.query)  # a venue that does not hear the cancels
             with pytest.raises(JournalFault):
