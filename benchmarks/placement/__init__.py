@@ -1,6 +1,6 @@
 """Whether `cost_aware` with fitted models beats `maker_first` with a fixed timeout: the same parents under every arm.
 
-    python -m benchmarks.placement --part busy|slow|wide|bitstamp|perpetual [--hours N] [--json | --page PAGE]
+    python -m benchmarks.placement --part busy|slow|wide|bitstamp|perpetual [--hours N] [--json] [--page PAGE]
 
 Design
 - What is scored is never what was fitted or tuned: other seeds of a made-up market, later hours of a recording, another

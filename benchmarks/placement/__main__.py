@@ -13,6 +13,7 @@ import msgspec
 
 from benchmarks.placement.markets import MADE_UP
 from benchmarks.placement.parts import PARTS, QUEUES, Desk, power
+from benchmarks.placement.scores import Score
 from benchmarks.placement.tables import put, shown
 
 RECORDINGS = Path("shared/data")
@@ -29,9 +30,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--scratch", type=Path, help="keeps tapes and journals; default: forgotten at the end")
     parser.add_argument("--json", action="store_true", help="the scores for programs")
     parser.add_argument("--page", type=Path, help="put the tables between the part's marks of this page")
+    parser.add_argument("--scores", type=Path, help="what --json printed before, instead of scoring again")
     asked = parser.parse_args(argv)
     if asked.power and asked.part not in MADE_UP:
         parser.error(f"--power is for made-up markets: {', '.join(MADE_UP)}")
+    page = asked.page.read_text(encoding="utf-8") if asked.page else ""
+    if page:
+        put(page, asked.part, ())  # a page without marks is told before hours of scoring
     with tempfile.TemporaryDirectory() as forgotten:
         scratch = asked.scratch or Path(forgotten)
         scratch.mkdir(parents=True, exist_ok=True)
@@ -45,9 +50,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         if asked.power:
             print(json.dumps(power(desk, asked.part), indent=2))
             return
-        scores = PARTS[asked.part](desk)
-    if asked.page:
-        asked.page.write_text(put(asked.page.read_text(encoding="utf-8"), asked.part, scores), encoding="utf-8")
+        if asked.scores:
+            scores = msgspec.json.decode(asked.scores.read_bytes(), type=list[Score])
+        else:
+            scores = PARTS[asked.part](desk)
+    if page:
+        asked.page.write_text(put(page, asked.part, scores), encoding="utf-8")
     if asked.json:
         print(msgspec.json.encode(scores).decode())
     else:

@@ -32,6 +32,7 @@ class ArmScore(msgspec.Struct, frozen=True, kw_only=True):
 
     saved           against `cross`, paired. captured: the share of the oracle's saving.
     p95             of the cost. excess_p95: of what it cost more than `cross`, parent by parent.
+    passive_share   None of the oracle, which sends nothing.
     """
 
     arm: str
@@ -40,7 +41,7 @@ class ArmScore(msgspec.Struct, frozen=True, kw_only=True):
     captured: float
     p95: float
     excess_p95: float
-    passive_share: float
+    passive_share: float | None
     requotes: float
     timeouts: int
     fallbacks: int
@@ -219,7 +220,7 @@ class Pool:
     def _arm(self, arm: str, study: Study) -> ArmScore:
         block = np.concatenate(self.block)
         cross, costs = self.cost(CROSS), self.cost(arm)
-        counts = np.array(self.counts.get(arm, [(nan, 0, 0, 0)]))
+        counts = np.array(self.counts.get(arm, [(0.0, 0, 0, 0)]))
         saving = float((cross - self.cost(ORACLE)).mean())
         return ArmScore(
             arm=arm,
@@ -228,7 +229,7 @@ class Pool:
             captured=float((cross - costs).mean()) / saving if saving else 0.0,
             p95=float(np.quantile(costs, 0.95)),
             excess_p95=float(np.quantile(costs - cross, 0.95)),
-            passive_share=float(counts[:, 0].mean()),
+            passive_share=float(counts[:, 0].mean()) if arm in self.counts else None,
             requotes=float(counts[:, 1].sum()) / len(costs),
             timeouts=int(counts[:, 2].sum()),
             fallbacks=int(counts[:, 3].sum()),

@@ -26,7 +26,7 @@ def shown(found: Score) -> str:
     )
     arms = [
         f"{one.arm:<26}{one.cost.mean:>8.3f}{_within(one.cost.low, one.cost.high):>18}{one.saved.mean:>8.3f}"
-        f"{one.captured:>10.1%}{one.p95:>8.3f}{one.excess_p95:>8.3f}{one.passive_share:>9.1%}"
+        f"{one.captured:>10.1%}{one.p95:>8.3f}{one.excess_p95:>8.3f}{_percent(one.passive_share):>9}"
         f"{one.requotes:>7.2f}{one.timeouts:>6}{one.fallbacks:>6}"
         for one in found.arms
     ]
@@ -41,6 +41,10 @@ def shown(found: Score) -> str:
         for one in found.tails
     ]
     return "\n".join([title, head, *arms, *against, *tails])
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
 
 
 def _within(low: float | None, high: float | None) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.placement import markets, parts, tables
+from benchmarks.placement.__main__ import main
 from benchmarks.placement.parts import Desk
 from benchmarks.placement.scales import BUDGET_STEP_BPS, SCALE_MAX, SCALE_MIN, budget_of, matched, scales_of
 from benchmarks.placement.scores import Against, Pool, Score, Tail
@@ -129,6 +130,20 @@ def test_a_page_gets_the_tables_between_its_marks_and_equal_queues_once(found: S
     assert tables.put(text, "tiny", [found, other, deeper]) == text
     with pytest.raises(CallerError, match="end of other --> once; nothing was written"):
         tables.put(page, "other", [found])
+
+
+@pytest.mark.slow
+def test_scores_that_were_kept_are_put_on_a_page_later(
+    found: Score, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, kept = tmp_path / "page.md", tmp_path / "scores.json"
+    kept.write_bytes(msgspec.json.encode([found]))
+    page.write_text("<!-- busy: printed by the program -->\n<!-- end of busy -->\n", encoding="utf-8")
+    main(["--part", "busy", "--scores", str(kept), "--page", str(page)])
+    assert tables.tables([found]) in page.read_text(encoding="utf-8")
+    assert capsys.readouterr().out == f"{tables.shown(found)}\n"
+    with pytest.raises(CallerError, match="end of slow --> once; nothing was written"):
+        main(["--part", "slow", "--scores", str(kept), "--page", str(page)])
 
 
 @pytest.mark.slow
