@@ -133,9 +133,10 @@ class LaneVenue(BingxVenue):
 
     @property
     def capabilities(self) -> Capabilities:
-        """The venue's, with room for orders."""
+        """The venue's, with room for orders; its account is known to be flat, so no position is waited for."""
         venue = super().capabilities
-        return msgspec.structs.replace(venue, orders_per_s=venue.orders_per_s * ROOM)
+        rates = {"orders_per_s": venue.orders_per_s * ROOM, "cancels_per_s": venue.cancels_per_s * ROOM}
+        return msgspec.structs.replace(venue, states_positions=False, **rates)
 
     async def connect(self, sink: Sink, scheduler: Scheduler) -> None:
         """Open the session, and make room in its budget."""
