@@ -137,10 +137,17 @@ def test_an_excursion_budget_bounds_the_wait_of_every_parent(
 def test_parents_that_the_gate_refuses_are_told_with_what_completing_them_costs(
     tape: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """50 BTC are more than the gate lets through: nothing trades, and the whole cost is that of completing."""
+    """A position of 50 USDT is less than the least order: nothing trades, and the whole cost is that of completing."""
     home = tmp_path / "runs of today"
+    content = json.loads((REPO / "paramsets" / "baseline" / "2026-11-21.json").read_text(encoding="utf-8"))
+    content["set_id"] = "tight/2026-11-21"
+    for record in content["records"]:
+        if record["id"] == "risk.position_notional_max":
+            record["value"] = "50"
+    (tmp_path / "sets" / "tight").mkdir(parents=True)
+    (tmp_path / "sets" / "tight" / "2026-11-21.json").write_text(json.dumps(content), encoding="utf-8")
     words = ["replay", str(tape), "--parents", "6", "--qty", "50", "--policies", "cross", "--runs", str(home)]
-    assert run(words) == 0
+    assert run([*words, "--param-set", "tight", "--param-dir", str(tmp_path / "sets")]) == 0
     told = capsys.readouterr()
     assert "parents of 50 BTC, deadline 15 s" in told.out
     assert "cross: 6 of 6 parents were not filled in full, ended by deadline 6; the first is cross-0001." in told.out
@@ -152,6 +159,6 @@ def test_parents_that_the_gate_refuses_are_told_with_what_completing_them_costs(
     assert run(["explain", "cross-0001", "--runs", str(home)]) == 0
     story = capsys.readouterr().out
     assert "buy 50 BTC, BTCUSDT on binance_usdm, accepted 2024-08-08 23:55:20.710 UTC at a mid of 61804.05" in story
-    assert "risk gate refused it: order notional (risk.order_notional_max is 250,000)" in story
+    assert "risk gate refused it: position notional (risk.position_notional_max is 50)" in story
     assert "0.000 of 50.000 filled; 0 orders." in story
     assert "Completing the rest at the end would have cost +4.832 bps, fee in, or more" in story
