@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.placement.markets import MADE_UP
-from benchmarks.placement.parts import PARTS, QUEUES, Desk, power
+from benchmarks.placement.parts import DEADLINES_S, PARTS, QUEUES, Desk, power
 from benchmarks.placement.scores import Score
 from benchmarks.placement.tables import put, shown
 
@@ -25,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--part", choices=tuple(PARTS), required=True)
     parser.add_argument("--hours", type=int, default=4, help="of each made-up market to score, one seed an hour")
     parser.add_argument("--queue", choices=QUEUES, action="append", help="how own places move; default: both in turn")
+    parser.add_argument("--deadline", type=float, action="append", help="s, on made-up markets; default: 15 and 60")
+    parser.add_argument("--brief", action="store_true", help="only cross, the fixed waits and the fitted arms")
     parser.add_argument("--power", action="store_true", help="only say how many hours each comparison needs")
     parser.add_argument("--data", type=Path, default=RECORDINGS, help="folder of the recordings")
     parser.add_argument("--scratch", type=Path, help="keeps tapes and journals; default: forgotten at the end")
@@ -46,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             say=lambda line: print(line, file=sys.stderr, flush=True),
             hours=asked.hours,
             queues=tuple(asked.queue or QUEUES),
+            deadlines_s=tuple(asked.deadline or DEADLINES_S),
+            brief=asked.brief,
         )
         if asked.power:
             print(json.dumps(power(desk, asked.part), indent=2))

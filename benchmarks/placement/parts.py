@@ -39,6 +39,8 @@ FIT_HOURS: Mapping[str, int] = {"busy": 1, "slow": 6, "wide": 3}
 SPREADS_BPS = (2.0, 5.0, 15.0, 50.0)
 """Spread thresholds that are tried on tuning markets; 50 is the invariant's."""
 QUEUES = ("risk_averse", "moderate")
+DEADLINES_S = (15.0, 60.0)
+"""Of parents on made-up markets."""
 FIT_SEED, TUNE_SEED, SCORE_SEED = 101, 201, 401
 """First of the seeds of each use; none is shared."""
 TUNE_PARENTS = 200
@@ -47,7 +49,11 @@ TUNE_PARENTS_SEED = 5
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
-    """Where things lie and who is told. hours: of made-up market to score; parents: an hour of it; queues: in turn."""
+    """Where things lie and who is told.
+
+    hours         of made-up market to score. parents: an hour of it. queues, deadlines_s: in turn.
+    brief         only `cross`, the fixed waits and the fitted arms, for the many hours that a close comparison asks.
+    """
 
     scratch: Path
     data: Path
@@ -55,6 +61,8 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     hours: int = 4
     parents: int = 250
     queues: tuple[str, ...] = QUEUES
+    deadlines_s: tuple[float, ...] = DEADLINES_S
+    brief: bool = False
 
 
 class FitTerms(TypedDict, total=False):
@@ -90,7 +98,8 @@ def pooled(name: str, scenes: Sequence[Scene], study: Study, desk: Desk) -> Pool
     for at, scene in enumerate(scenes):
         desk.say(f"{name}: {scene.tape.name}, deadline {study.deadline_s:g} s, queue {study.queue}")
         own = msgspec.structs.replace(study, seed=study.seed + at)
-        pool.add(scene, compare(scene, own, desk.scratch / "runs", arms_of(scene, study)), study)
+        arms = arms_of(scene, study, brief=desk.brief)
+        pool.add(scene, compare(scene, own, desk.scratch / "runs", arms), study)
     return pool
 
 
@@ -127,7 +136,7 @@ def market(desk: Desk, name: str) -> list[Score]:
     fits = [made_up(desk.scratch, name, seed=FIT_SEED + at, options=options)[0] for at in hours]
     fitted = fit(fits, (1.0, 5.0, 15.0), desk.say)
     scores = []
-    for deadline_s in (15.0, 60.0):
+    for deadline_s in desk.deadlines_s:
         scales = {} if fitted is None else scales_of(fits, horizon_s=deadline_s, queue=QUEUES[0])
 
         def scene(seed: int, scales: Mapping[str, float] = scales) -> Scene:

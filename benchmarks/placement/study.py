@@ -113,10 +113,10 @@ def sets_of(scene: Scene, study: Study) -> dict[str, ParamSet]:
     return sets
 
 
-def arms_of(scene: Scene, study: Study) -> tuple[str, ...]:
-    """Every arm on a scene."""
+def arms_of(scene: Scene, study: Study, *, brief: bool = False) -> tuple[str, ...]:
+    """Every arm on a scene; brief: without the other policies and what nobody fitted."""
     fitted = () if scene.fitted is None else (FITTED,) if study.rung is None else (FITTED, TUNED)
-    return (CROSS, *FIXED, *OTHERS, UNFITTED, *fitted)
+    return (CROSS, *FIXED, *fitted) if brief else (CROSS, *FIXED, *OTHERS, UNFITTED, *fitted)
 
 
 def compare(scene: Scene, study: Study, runs: Path, arms: Sequence[str]) -> Comparison:
