@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, nan
+from math import inf
 
 import msgspec
 import numpy as np
@@ -109,12 +109,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 
 def costs_of(comparison: Comparison) -> dict[str, Floats]:
     """(P,) cost of each parent by arm, NaN where it is not known."""
-    return {
-        outcome.policy: np.array(
-            [nan if one.arrival_cost_bps is None else one.arrival_cost_bps for one in outcome.reports]
-        )
-        for outcome in comparison.outcomes
-    }
+    return {outcome.policy: outcome.costs_bps for outcome in comparison.outcomes}
 
 
 def oracle_bps(tape: Tape, comparison: Comparison, crossing: Floats, study: Study) -> Floats:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sor.lab.ab.run import Ab, Market
 
 SYNTHETIC_SEED = 1_000_003
-"""Times the number of a made-up market, and the plan's seed: its market has nothing to do with its parents' times."""
+"""Made-up market no. N has N times this and the plan's seed for its own, so that no plan near by meets it again."""
 
 
 @click.command(short_help="Is policy A cheaper than policy B?")

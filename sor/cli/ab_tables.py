@@ -16,8 +16,7 @@ from sor.lab.ab.sequential import LOOKS_FROM
 def report(out: Console, ab: Ab) -> None:
     """Setting, both arms, the difference, what may be said of it, and the decision."""
     found = ab.found
-    for comparison in ab.a[:1]:
-        out.print(setting_line(comparison))
+    out.print(setting_line(ab.a[0]))
     if len(ab.a) > 1:
         out.print(f"And {count(len(ab.a) - 1, 'further market')}: {', '.join(one.ground.name for one in ab.a[1:])}.")
     out.print()

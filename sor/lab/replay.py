@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from functools import partial
+from math import nan
 from pathlib import Path
 
 import msgspec
@@ -32,7 +33,7 @@ from sor.ids import EPOCH_BOUND, AccountId, ClOrdId, ParentId
 from sor.instruments import Instrument
 from sor.intake import admit
 from sor.journal import Environment, Journal
-from sor.lab.bootstrap import Difference, Interval, block_of, difference, interval
+from sor.lab.bootstrap import Difference, Floats, Interval, block_of, difference, interval
 from sor.orders import ParentOrder, Side
 from sor.params import ParamSet
 from sor.parent import Parent
@@ -152,6 +153,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     cost_p95: float | None
     verdict: Verdict
     journal: Path
+
+    @property
+    def costs_bps(self) -> Floats:
+        """(P,) cost of each parent against its arrival mid, NaN where it is not known."""
+        costs = [nan if one.arrival_cost_bps is None else one.arrival_cost_bps for one in self.reports]
+        return np.array(costs, np.float64)
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):

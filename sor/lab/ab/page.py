@@ -160,7 +160,7 @@ def _regimes(ab: Ab, markets: Sequence[Market]) -> str:
         for feature, parts in seen.items():
             parts.append(columns.values(feature, starts))
         sides.append(np.array([start.side is Side.BUY for start in a.drawn.starts]))
-        gap = _costs(a) - _costs(b)
+        gap = a.outcomes[0].costs_bps - b.outcomes[0].costs_bps
         gaps.append(gap)
         known.append(np.isfinite(gap))
         own = block_of(starts, deadline_ns=to_ns(a.plan.deadline_s))
@@ -302,11 +302,6 @@ def _fills(ab: Ab, names: Mapping[str, str]) -> str:
 
 
 # --- pieces -----------------------------------------------------------------------------------------------------------
-
-
-def _costs(comparison: Comparison) -> Floats:
-    reports = comparison.outcomes[0].reports
-    return np.array([np.nan if one.arrival_cost_bps is None else one.arrival_cost_bps for one in reports])
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from math import nan
 from pathlib import Path
 
 import msgspec
@@ -12,8 +11,8 @@ import numpy as np
 
 from sor.errors import CallerError
 from sor.lab.ab.guards import Guard
-from sor.lab.ab.paired import ALPHA, TAIL, Findings, Floats, Paired, findings
-from sor.lab.replay import Comparison, Ground, Outcome, Plan, Replayer, outcome_document, tape_ground
+from sor.lab.ab.paired import ALPHA, TAIL, Findings, Paired, findings
+from sor.lab.replay import Comparison, Ground, Plan, Replayer, outcome_document, tape_ground
 from sor.params import ParamSet
 from sor.tape import Tape
 from sor.units import to_ns
@@ -134,16 +133,11 @@ def _paired(a: Comparison, b: Comparison) -> Paired:
     starts = [start.at_ns for start in a.drawn.starts]
     assert starts == [start.at_ns for start in b.drawn.starts]
     return Paired(
-        cost_a=_costs(a.outcomes[0]),
-        cost_b=_costs(b.outcomes[0]),
+        cost_a=a.outcomes[0].costs_bps,
+        cost_b=b.outcomes[0].costs_bps,
         start_ns=np.array(starts, np.int64),
         deadline_ns=to_ns(a.plan.deadline_s),
     )
-
-
-def _costs(outcome: Outcome) -> Floats:
-    costs = [nan if one.arrival_cost_bps is None else one.arrival_cost_bps for one in outcome.reports]
-    return np.array(costs, np.float64)
 
 
 def _books(pairs: Sequence[tuple[Comparison, Comparison]]) -> Guard:
