@@ -74,10 +74,10 @@ def _tell(output: Output, found: Truth) -> None:
 
     out = output.out
     first = found.models[0]
+    fitted = "any exponent does" if found.exponent is None else f"n = {found.exponent:g}"
     out.print(
         f"{found.scored:,} orders at or inside the touch, scored by {found.horizon_s:g} s; {first.orders:,} were not "
-        f"withdrawn before. Of them {first.happened:.1%} filled. Fitted on {found.fitted:,} orders before: "
-        f"n = {found.exponent:g}."
+        f"withdrawn before. Of them {first.happened:.1%} filled. Fitted on {found.fitted:,} orders before: {fitted}."
     )
     out.print()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sor.errors import CallerError
-from sor.lab.columns import columns_of
+from sor.lab.columns import FeatureColumns, columns_of
 from sor.lab.order_hits import NEVER
 from sor.lab.queue_fills import Orders, QueueFills
 from sor.lab.scores import censoring_weights
@@ -89,12 +89,15 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. fitted, scored: orders of the first part, and of the part that is judged."""
+    """What came of it. fitted, scored: orders of the first part, and of the part that is judged.
+
+    exponent    None where every one says the same on the first part; the model is then that of n = 2.
+    """
 
     horizon_s: float
     fitted: int
     scored: int
-    exponent: float
+    exponent: float | None
     models: tuple[Scores, ...]
 
 
@@ -110,15 +113,15 @@ class _Course(msgspec.Struct, gc=False):
 # --- the orders -------------------------------------------------------------------------------------------------------
 
 
-def real_orders(tape: Tape, *, from_ns: int, until_ns: int, horizon_s: float) -> RealOrders:
-    """Orders told of in [from_ns, until_ns), each followed up to the horizon.
+def real_orders(tape: Tape, columns: FeatureColumns, *, from_ns: int, until_ns: int, horizon_s: float) -> RealOrders:
+    """Orders told of in [from_ns, until_ns), each followed up to the horizon. columns: of the same tape.
 
     Raises `CallerError` for a tape without orders by their ids.
     """
-    columns = (tape.order_venue_ns, tape.order_kind, tape.order_id, tape.order_side, tape.order_ticks, tape.order_lots)
-    if any(column is None for column in columns):
+    told = (tape.order_venue_ns, tape.order_kind, tape.order_id, tape.order_side, tape.order_ticks, tape.order_lots)
+    if any(column is None for column in told):
         raise CallerError(f"tape {tape.name} does not have every order, so nothing is known of any; nothing was scored")
-    rows = zip(*(column.tolist() for column in columns if column is not None), strict=True)
+    rows = zip(*(column.tolist() for column in told if column is not None), strict=True)
     live: dict[int, int] = {}
     found: list[tuple[int, int, int, int]] = []
     sizes: list[list[tuple[int, int]]] = []
@@ -146,7 +149,7 @@ def real_orders(tape: Tape, *, from_ns: int, until_ns: int, horizon_s: float) ->
     created, side, ticks, lots = np.array(found, np.int64).reshape(-1, 4).T
     end_ns, filled_ns = np.array(ended, np.int64).reshape(-1, 2).T
     last_ns = int(tape.order_venue_ns[-1]) if tape.order_venue_ns is not None and len(tape.order_venue_ns) else 0
-    kept = _at_the_touch(tape, created, side, ticks)
+    kept = _at_the_touch(tape, columns, created, side, ticks)
     until = np.minimum(np.where(filled_ns < NEVER, NEVER, end_ns), created + round(horizon_s * NS) + 1)
     return RealOrders(
         orders=Orders(
@@ -157,9 +160,10 @@ def real_orders(tape: Tape, *, from_ns: int, until_ns: int, horizon_s: float) ->
     )
 
 
-def _at_the_touch(tape: Tape, created_ns: IntColumn, side: IntColumn, ticks: IntColumn) -> Bools:
+def _at_the_touch(
+    tape: Tape, columns: FeatureColumns, created_ns: IntColumn, side: IntColumn, ticks: IntColumn
+) -> Bools:
     """Placed at the best price of its side or better, and not into the other: by the sound book just before."""
-    columns = columns_of(tape, group_local_ns=tape.group_venue_ns, trade_local_ns=tape.trade_venue_ns)
     row = tape.group_venue_ns.searchsorted(created_ns, "left") - 1
     there = row >= columns.first_group
     row = np.maximum(row, 0)
@@ -173,10 +177,8 @@ def _at_the_touch(tape: Tape, created_ns: IntColumn, side: IntColumn, ticks: Int
 # --- what a model says of them ----------------------------------------------------------------------------------------
 
 
-def _courses(tape: Tape, real: RealOrders) -> list[_Course]:
+def _courses(fills: QueueFills, real: RealOrders) -> list[_Course]:
     """What happened at each order's price while it was followed, its own size taken out."""
-    columns = columns_of(tape, group_local_ns=tape.group_venue_ns, trade_local_ns=tape.trade_venue_ns)
-    fills = QueueFills(tape, columns)
     orders = real.orders
     begin = fills.event_ns.searchsorted(orders.arrived_ns, "right")
     end = fills.event_ns.searchsorted(orders.until_ns, "right")
@@ -243,13 +245,15 @@ def truth(
 
     Raises    CallerError for a tape without orders by their ids, or a part in which none rested at the touch.
     """
+    columns = columns_of(tape, group_local_ns=tape.group_venue_ns, trade_local_ns=tape.trade_venue_ns)
+    fills = QueueFills(tape, columns)
     parts = []
     for low_ns, high_ns in ((from_ns, split_ns), (split_ns, until_ns)):
-        real = real_orders(tape, from_ns=low_ns, until_ns=high_ns, horizon_s=horizon_s)
+        real = real_orders(tape, columns, from_ns=low_ns, until_ns=high_ns, horizon_s=horizon_s)
         if not len(real.filled_ns):
             raise CallerError(f"nobody placed an order at the touch in a part of {tape.name}; nothing was scored")
         say(f"{len(real.filled_ns):,} orders at the touch in {(high_ns - low_ns) / NS / 3_600:.2f} h of the recording")
-        parts.append((real, _courses(tape, real)))
+        parts.append((real, _courses(fills, real)))
     (fit_real, fit_courses), (real, courses) = parts
     errors = {}
     for exponent in EXPONENTS:
@@ -263,7 +267,7 @@ def truth(
         horizon_s=horizon_s,
         fitted=len(fit_real.filled_ns),
         scored=len(real.filled_ns),
-        exponent=best,
+        exponent=best if len(set(errors.values())) > 1 else None,
         models=tuple(scores(name, real, _said(courses, model), ahead, horizon_s) for name, model in models.items()),
     )
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from sor.errors import CallerError
+from sor.lab.columns import columns_of
 from sor.lab.order_hits import NEVER
-from sor.lab.truth import FITTED, Truth, real_orders, truth
+from sor.lab.truth import FITTED, RealOrders, Truth, real_orders, truth
 from sor.tape import OrderKind, Tape
 from sor.units import NS
 from tests.fakes.tapes import Group, Ordered, Traded, tape_of
@@ -89,6 +90,11 @@ def busy(seed: int, *, events: int) -> Queue:
     return queue
 
 
+def orders_of(tape: Tape, *, from_ns: int, until_ns: int) -> RealOrders:
+    columns = columns_of(tape, group_local_ns=tape.group_venue_ns, trade_local_ns=tape.trade_venue_ns)
+    return real_orders(tape, columns, from_ns=from_ns, until_ns=until_ns, horizon_s=60.0)
+
+
 def scored(queue: Queue, *, horizon_s: float = 60.0) -> Truth:
     end_ns = queue.now_ns + 1
     return truth(queue.tape(), from_ns=0, split_ns=end_ns // 3, until_ns=end_ns, horizon_s=horizon_s)
@@ -104,7 +110,7 @@ def test_who_counts_and_what_became_of_him() -> None:
     queue.after(NS).cancel(second)
     queue.told.append(Ordered(queue.now_ns, GONE, 77, 1, BID, 0))  # told of before its create
     queue.told.append(Ordered(queue.now_ns, NEW, 77, 1, BID, 1))
-    found = real_orders(queue.tape(), from_ns=0, until_ns=9 * NS, horizon_s=60.0)
+    found = orders_of(queue.tape(), from_ns=0, until_ns=9 * NS)
     assert (found.orders.arrived_ns + 1).tolist() == [1 * NS, 2 * NS]
     assert found.orders.lots.tolist() == [3, 5]
     assert found.filled_ns.tolist() == [3 * NS, NEVER]
@@ -132,7 +138,7 @@ def test_own_size_is_taken_out_and_the_order_put_back_behind_what_was_displayed(
     queue.after(NS).sell(3)
     queue.after(NS).place(1)
     tape = queue.tape()
-    found = real_orders(tape, from_ns=3 * NS, until_ns=3 * NS + 1, horizon_s=60.0)
+    found = orders_of(tape, from_ns=3 * NS, until_ns=3 * NS + 1)
     assert found.filled_ns.tolist() == [7 * NS]
     judged = truth(tape, from_ns=0, split_ns=3 * NS, until_ns=3 * NS + 1, horizon_s=4.0)
     filled_by_then = {model.queue: (model.said, model.happened) for model in judged.models}
@@ -148,6 +154,7 @@ def test_a_queue_of_which_anybody_leaves_alike_is_the_power_law_of_one() -> None
     careful, alike, fitted = by_name["risk_averse"], by_name["power"], by_name[FITTED]
     assert careful.bias_pp < -5.0  # it waits longer than anybody did
     assert abs(alike.bias_pp) < 2.0
+    assert found.exponent is not None
     assert found.exponent <= 1.5
     assert fitted.brier < careful.brier
     assert fitted.skill > 0.6
@@ -168,7 +175,9 @@ def test_where_everybody_waits_alone_every_model_is_right() -> None:
         assert order not in queue.rest
         stays = queue.after(NS).place(1)
         queue.after(3 * NS).cancel(stays)
-    for model in scored(queue, horizon_s=1.0).models:
+    found = scored(queue, horizon_s=1.0)
+    assert found.exponent is None  # nothing tells one from another
+    for model in found.models:
         assert (model.brier, model.bias_pp, model.calibration_error_pp) == (0.0, 0.0, 0.0)
         assert model.slope == pytest.approx(1.0)
         assert model.skill == 1.0
