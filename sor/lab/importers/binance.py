@@ -38,6 +38,7 @@ from sor.lab.importers.recording import (
     RecordingFile,
     Steps,
     Terms,
+    TradeColumns,
     byte_column,
     estimated_offset,
     forwards,
@@ -45,7 +46,7 @@ from sor.lab.importers.recording import (
     recv_times,
     take_lines,
 )
-from sor.tape import Finding, IntColumn, Tape
+from sor.tape import Finding, IntColumn
 from sor.units import MS
 
 _LOOK_LINES = 20_000
@@ -367,23 +368,14 @@ def _finished(reading: _Reading, instrument: Instrument, terms: Terms) -> Import
     counts["times_back"] = held.back + trade_back
     counts["ticker_times_held"] = held.bounded
     counts["recv_raised"] = group_raised + trade_raised
-    tape = Tape(
-        name="",
-        digest="",
-        instrument=instrument,
-        group_venue_ns=group_venue,
-        group_recv_ns=group_recv,
-        group_first=int_column(columns.first),
-        group_snapshot=byte_column(columns.snapshot),
-        level_side=byte_column(columns.side),
-        level_ticks=int_column(columns.ticks),
-        level_lots=int_column(columns.lots),
-        trade_venue_ns=trade_venue,
-        trade_recv_ns=trade_recv,
-        trade_side=byte_column(trades.side)[keep],
-        trade_ticks=int_column(trades.ticks)[keep],
-        trade_lots=int_column(trades.lots)[keep],
+    kept = TradeColumns(
+        trade_venue,
+        trade_recv,
+        byte_column(trades.side)[keep],
+        int_column(trades.ticks)[keep],
+        int_column(trades.lots)[keep],
     )
+    tape = columns.tape(instrument, kept, venue_ns=group_venue, recv_ns=group_recv)
     return Imported(
         tape=tape,
         importer="binance",

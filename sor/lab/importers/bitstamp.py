@@ -36,12 +36,13 @@ from sor.lab.importers.recording import (
     RecordingFile,
     Steps,
     Terms,
+    TradeColumns,
     byte_column,
     forwards,
     int_column,
     take_lines,
 )
-from sor.tape import Finding, OrderKind, Tape
+from sor.tape import Finding, OrderKind
 from sor.units import MS, NS
 
 MATCH_NS = 2 * NS
@@ -308,22 +309,15 @@ def _finished(reading: _Reading, instrument: Instrument) -> Imported:
     matched.sort(key=lambda one: one.venue_ns)
     trade_recv, counts["recv_raised"] = forwards(int_column(array("q", [one.recv_ns for one in matched])))
     group_ns = int_column(columns.venue_ns)
-    tape = Tape(
-        name="",
-        digest="",
-        instrument=instrument,
-        group_venue_ns=group_ns,
-        group_recv_ns=group_ns,
-        group_first=int_column(columns.first),
-        group_snapshot=byte_column(columns.snapshot),
-        level_side=byte_column(columns.side),
-        level_ticks=int_column(columns.ticks),
-        level_lots=int_column(columns.lots),
-        trade_venue_ns=int_column(array("q", [one.venue_ns for one in matched])),
-        trade_recv_ns=trade_recv,
-        trade_side=byte_column(array("b", [one.side for one in matched])),
-        trade_ticks=int_column(array("q", [one.ticks for one in matched])),
-        trade_lots=int_column(array("q", [one.lots for one in matched])),
+    trades = TradeColumns(
+        int_column(array("q", [one.venue_ns for one in matched])),
+        trade_recv,
+        byte_column(array("b", [one.side for one in matched])),
+        int_column(array("q", [one.ticks for one in matched])),
+        int_column(array("q", [one.lots for one in matched])),
+    )
+    tape = msgspec.structs.replace(
+        columns.tape(instrument, trades, venue_ns=group_ns, recv_ns=group_ns),
         order_venue_ns=int_column(reading.order_venue),
         order_kind=byte_column(reading.order_kind),
         order_id=int_column(reading.order_id),

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -266,6 +266,16 @@ class Steps(dict[str, int]):
         return int((value / self.step).to_integral_value())
 
 
+class TradeColumns(NamedTuple):
+    """Trades of a tape, in the order of their venue time."""
+
+    venue_ns: IntColumn
+    recv_ns: IntColumn
+    side: ByteColumn
+    ticks: IntColumn
+    lots: IntColumn
+
+
 class BookColumns:
     """Groups of level changes, growing: append to `side`, `ticks` and `lots`, then close the group.
 
@@ -292,6 +302,26 @@ class BookColumns:
             self.recv_ns.append(recv_ns)
             self.snapshot.append(snapshot)
             self.first.append(end)
+
+    def tape(self, instrument: Instrument, trades: TradeColumns, *, venue_ns: IntColumn, recv_ns: IntColumn) -> Tape:
+        """All groups and trades as a tape without a name. venue_ns, recv_ns: of the groups, as they are to stand."""
+        return Tape(
+            name="",
+            digest="",
+            instrument=instrument,
+            group_venue_ns=venue_ns,
+            group_recv_ns=recv_ns,
+            group_first=int_column(self.first),
+            group_snapshot=byte_column(self.snapshot),
+            level_side=byte_column(self.side),
+            level_ticks=int_column(self.ticks),
+            level_lots=int_column(self.lots),
+            trade_venue_ns=trades.venue_ns,
+            trade_recv_ns=trades.recv_ns,
+            trade_side=trades.side,
+            trade_ticks=trades.ticks,
+            trade_lots=trades.lots,
+        )
 
     def drop_open(self) -> None:
         """Forget the levels of the open group."""

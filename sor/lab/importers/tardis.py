@@ -30,6 +30,7 @@ from sor.lab.importers.recording import (
     RecordingFile,
     Steps,
     Terms,
+    TradeColumns,
     byte_column,
     estimated_offset,
     forwards,
@@ -37,7 +38,7 @@ from sor.lab.importers.recording import (
     recv_times,
     take_lines,
 )
-from sor.tape import Finding, Tape
+from sor.tape import Finding
 from sor.units import US
 
 _BOOK = b"exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount"
@@ -210,23 +211,14 @@ def _finished(reading: _Reading, instrument: Instrument, terms: Terms) -> Import
     trade_recv, trade_raised = recv_times(int_column(reading.trade_recv)[order] - offset, trade_venue)
     counts["times_back"] = group_back
     counts["recv_raised"] = group_raised + trade_raised
-    tape = Tape(
-        name="",
-        digest="",
-        instrument=instrument,
-        group_venue_ns=group_venue,
-        group_recv_ns=group_recv,
-        group_first=int_column(columns.first),
-        group_snapshot=byte_column(columns.snapshot),
-        level_side=byte_column(columns.side),
-        level_ticks=int_column(columns.ticks),
-        level_lots=int_column(columns.lots),
-        trade_venue_ns=trade_venue,
-        trade_recv_ns=trade_recv,
-        trade_side=byte_column(reading.trade_side)[order],
-        trade_ticks=int_column(reading.trade_ticks)[order],
-        trade_lots=int_column(reading.trade_lots)[order],
+    trades = TradeColumns(
+        trade_venue,
+        trade_recv,
+        byte_column(reading.trade_side)[order],
+        int_column(reading.trade_ticks)[order],
+        int_column(reading.trade_lots)[order],
     )
+    tape = columns.tape(instrument, trades, venue_ns=group_venue, recv_ns=group_recv)
     notes = dict(_NOTES)
     if reading.first_bad:
         notes["malformed"] += f"; the first is {reading.first_bad}"
