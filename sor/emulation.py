@@ -59,11 +59,13 @@ class Emulator(Protocol):
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """What a router needs to trade on an emulator that serves.
 
-    options    of the venue's adapter, which reaches it with these and nothing else.
-    symbol     to be traded. account: its name in the emulator's books.
+    options        of the venue's adapter, which reaches it with these and nothing else.
+    environment    variables that its process is to have, test keys among them: they stand in no file.
+    symbol         to be traded. account: its name in the emulator's books.
     """
 
     options: Mapping[str, str]
+    environment: Mapping[str, str]
     symbol: str
     account: str
 
@@ -106,10 +108,22 @@ class Battlefield(Protocol):
         """Faults as they are written, each of them over by itself within seconds; the same one may stand twice."""
 
     @property
+    def bans(self) -> tuple[str, ...]:
+        """Faults after which the venue's adapter keeps away for minutes, though they are over within seconds."""
+
+    @property
+    def banned_s_max(self) -> float:
+        """For how long it keeps away after one of them, at most."""
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """Accounts to trade on by their names in the books, such as one for each position mode; the usual one first."""
+
+    @property
     def calm(self) -> tuple[str, ...]:
         """What is switched when all faults have ended, so that nobody waits for what came of them."""
 
-    def ground(self, serving: Serving, folder: Path) -> Ground:
+    def ground(self, serving: Serving, folder: Path, *, account: str) -> Ground:
         """Where a router trades on it. `folder` is for the adapter's files, which outlive its process."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from random import Random
 
@@ -74,6 +75,16 @@ class Kill(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     wait_s: float = 0.0
 
 
+class Loss(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Where the power fails with a kill: what becomes of the bytes that were not synced.
+
+    keeps    how much of them is there, 0 to 1. zeros: the file has grown and its data never came, so it ends in zeros.
+    """
+
+    keeps: float
+    zeros: bool
+
+
 class Gust(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A fault that is switched on `at_s` after the beginning."""
 
@@ -82,12 +93,13 @@ class Gust(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. Each life hands in what no life before it has; faults go on until the last kill."""
+    """One run. Each life hands in what no life before it has; faults go on until the last kill. losses: for each."""
 
     seed: int
     asks: tuple[Ask, ...]
     changes: tuple[Change, ...]
     kills: tuple[Kill, ...]
+    losses: tuple[Loss, ...]
     gusts: tuple[Gust, ...]
 
     def lots_max(self) -> dict[ParentId, int]:
@@ -110,6 +122,7 @@ def draw(*, seed: int, kills: int, weather: tuple[str, ...]) -> Plan:
         asks=asks,
         changes=changes,
         kills=tuple(_kill(rng) for _ in range(kills)),
+        losses=tuple(_losses(Random(f"power {seed}"), kills)),
         gusts=tuple(Gust(at_s=at_s, fault=_seeded(rng, rng.choice(weather))) for at_s in gusts_s) if weather else (),
     )
 
@@ -148,6 +161,12 @@ def _kill(rng: Random) -> Kill:
     if drawn < 0.92:
         return Kill(moment=Moment.RECOVERING, after_s=rng.uniform(0.0, 0.3))
     return Kill(moment=Moment.STARTING, after_s=rng.uniform(0.0, 0.3))
+
+
+def _losses(rng: Random, kills: int) -> Iterator[Loss]:
+    for _ in range(kills):
+        keeps = rng.choice((0.0, 1.0, rng.random(), rng.random(), rng.random()))
+        yield Loss(keeps=keeps, zeros=rng.random() < 0.3)
 
 
 def _seeded(rng: Random, fault: str) -> str:

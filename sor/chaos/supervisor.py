@@ -6,11 +6,12 @@ is sent. Nothing here knows any venue: faults and books are the emulator's.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import assert_never
@@ -20,6 +21,7 @@ import msgspec
 from sor.chaos.control import Control
 from sor.chaos.judgement import Count, examine
 from sor.chaos.plan import Kill, Moment, draw
+from sor.chaos.power import lose_power
 from sor.chaos.worker import EXIT_AGAIN, Job, Line, Said
 from sor.emulation import Battlefield, Serving
 from sor.errors import CallerError, VenueFault
@@ -28,10 +30,11 @@ from sor.sim.storm import Findings
 from sor.units import NS
 
 CALM_S_MAX = 90.0
-"""Once it is calm everything must have ended within this: the longest deadline, doubt, and the longest back-offs."""
+"""Once it is calm everything must have ended within this: the longest deadline, doubt, and the longest back-offs. Where
+the venue bans, for as long as its adapter keeps away on top: the last life may have met a ban just before."""
 MOMENT_S_MAX = 20.0
 """A process whose moment has not come within this is killed all the same: it may wait for a venue that is not there."""
-EMULATOR_S_MAX = 20.0
+EMULATOR_S_MAX = 60.0
 STARTS_MAX = 20
 """How often a router may fail to come up once it is calm."""
 POLL_S = 0.0005
@@ -43,18 +46,24 @@ _TAIL_LINES = 12
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a run came to.
 
-    planned   kills that were planned; weather: whether faults were.
+    planned   kills that were planned; weather, bans, power_loss: what was to go wrong beside them.
     kills     by moment. lives: processes that were started. gave_up: those that could not come up, and said so.
     faults    how often each one struck. folder: journal, what was said, the books and both logs.
+    cuts      how often the journal was shorter after the power had gone; cut_bytes: by so much in all.
     """
 
     seed: int
     venue: str
+    account: str
     planned: int
     weather: bool
+    bans: bool
+    power_loss: bool
     kills: dict[str, int]
     lives: int
     gave_up: int
+    cuts: int
+    cut_bytes: int
     faults: dict[str, int]
     count: Count
     findings: Findings
@@ -75,11 +84,18 @@ def run(
     kills: int,
     folder: Path,
     venue: str = "bingx",
+    account: str = "",
     weather: bool = True,
+    bans: bool = False,
+    power_loss: bool = False,
     worker: Sequence[str] = WORKER,
     killed: Callable[[int], object] = lambda _: None,
 ) -> Outcome:
     """Run it, in a folder that is made. `worker`: what is started as a router. `killed(n)` is called after each kill.
+
+    account       of the emulator, by its name in the books; "" for the usual one.
+    weather       whether faults come too, and `bans` among them.
+    power_loss    each kill takes what the journal had not synced with it.
 
     Raises `CallerError` when nobody can be killed against that venue, or the folder is there; `VenueFault` or `OSError`
     when the emulator ends or answers no more, and nothing can be judged.
@@ -87,11 +103,16 @@ def run(
     emulator = Plugins.installed().emulator(venue)({"synthetic": f"{seed}"})
     if not isinstance(emulator, Battlefield):
         raise CallerError(f"the emulator of {venue} does not say how a router trades on it; nothing was started")
+    account = account or emulator.accounts[0]
+    if account not in emulator.accounts:
+        known = ", ".join(emulator.accounts)
+        raise CallerError(f"the emulator of {venue} has no account {account!r}; nothing was started. It has: {known}")
     try:
         folder.mkdir(parents=True)
     except FileExistsError as error:
         raise CallerError(f"{folder} is there already; nothing was started. Name another one, or remove it") from error
-    plan = draw(seed=seed, kills=kills, weather=emulator.weather if weather else ())
+    faulty = (*emulator.weather, *(emulator.bans if bans else ())) if weather else ()
+    plan = draw(seed=seed, kills=kills, weather=faulty)
     began_s = time.monotonic()
     with (folder / "emulator.log").open("wb") as log:
         process = subprocess.Popen(
@@ -99,7 +120,7 @@ def run(
         )
         try:
             serving = _serving(process, folder / "emulator.log")
-            ground = emulator.ground(serving, folder)
+            ground = emulator.ground(serving, folder, account=account)
             control = Control(serving.addresses["control"])
             job = Job(
                 folder=str(folder),
@@ -107,10 +128,19 @@ def run(
                 options=dict(ground.options),
                 symbol=ground.symbol,
                 began_ns=time.time_ns(),
+                power_loss=power_loss,
                 plan=plan,
             )
             (folder / "job.json").write_bytes(msgspec.json.encode(job))
-            siege = _Siege(job, control, calm=emulator.calm, worker=worker, killed=killed)
+            siege = _Siege(
+                job,
+                control,
+                calm=emulator.calm,
+                calm_s_max=CALM_S_MAX + (emulator.banned_s_max if bans else 0.0),
+                environment=ground.environment,
+                worker=worker,
+                killed=killed,
+            )
             siege.run()
             if process.poll() is not None:
                 raise VenueFault(f"the emulator has ended, see {folder}: {_tail(folder / 'emulator.log')}")
@@ -119,25 +149,30 @@ def run(
         finally:
             process.kill()
             process.wait()
-    account = next(one for one in books.accounts if one.name == ground.account)
+    theirs = next(one for one in books.accounts if one.name == ground.account)
     count = examine(
         plan=plan,
         journal=job.journal,
         venue=serving.venue,
         symbol=ground.symbol,
         said=siege.said,
-        books=account,
+        books=theirs,
         broken=books.broken,
         findings=siege.findings,
     )
     return Outcome(
         seed=seed,
         venue=venue,
+        account=account,
         planned=kills,
         weather=weather,
+        bans=bans,
+        power_loss=power_loss,
         kills=dict(siege.kills),
         lives=siege.lives,
         gave_up=siege.gave_up,
+        cuts=siege.cuts,
+        cut_bytes=siege.cut_bytes,
         faults=faults,
         count=count,
         findings=siege.findings,
@@ -156,12 +191,16 @@ class _Siege:
         control: Control,
         *,
         calm: Sequence[str],
+        calm_s_max: float,
+        environment: Mapping[str, str],
         worker: Sequence[str],
         killed: Callable[[int], object],
     ) -> None:
         self._job = job
         self._control = control
         self._calm = calm
+        self._calm_s_max = calm_s_max
+        self._environment = {**os.environ, **environment}
         self._worker = worker
         self._killed = killed
         self._gusts = list(job.plan.gusts)[::-1]
@@ -173,6 +212,7 @@ class _Siege:
         self.kills: Counter[str] = Counter()
         self.lives = 0
         self.gave_up = 0
+        self.cuts = self.cut_bytes = 0
         self.said: list[Line] = []
 
     def run(self) -> None:
@@ -183,9 +223,10 @@ class _Siege:
                 if not self._until(kill):
                     return
                 self._kill()
+                self._lose()
                 self.kills[kill.moment.value] += 1
                 self._killed(self.kills.total())
-                self._start()
+                self._start(another=self.kills.total() < len(self._job.plan.kills))
             self._control.calm(self._calm)
             self._job.calm.touch()
             self._finish()
@@ -201,16 +242,21 @@ class _Siege:
         """A process that stands ready."""
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                [*self._worker, str(Path(self._job.folder) / "job.json")], stdin=subprocess.PIPE, stdout=log, stderr=log
+                [*self._worker, str(Path(self._job.folder) / "job.json")],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
             )
 
-    def _start(self) -> None:
-        """The next life begins."""
+    def _start(self, *, another: bool = True) -> None:
+        """The next life begins; `another` is loaded, as it will be wanted."""
         self.lives += 1
         self._process = self._spare or self._load()
         self._spare = None
         self._begin(self._process, b"%d\n" % self.lives)
-        self._spare = self._load()
+        if another:
+            self._spare = self._load()
 
     @staticmethod
     def _begin(process: subprocess.Popen[bytes], word: bytes) -> None:
@@ -225,6 +271,13 @@ class _Siege:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def _lose(self) -> None:
+        """Where the power fails with the process, what it had not synced goes with it."""
+        if self._job.power_loss:
+            lost = lose_power(self._job.journal, self._job.synced, self._job.plan.losses[self.kills.total()])
+            self.cuts += lost > 0
+            self.cut_bytes += lost
 
     def _lives(self) -> bool:
         """Whether the process is there; one that gave up is started again, any other end is noted."""
@@ -302,7 +355,7 @@ class _Siege:
 
     def _finish(self) -> None:
         """The last life has to come up, and to end everything, in its time."""
-        until_s = time.monotonic() + CALM_S_MAX
+        until_s = time.monotonic() + self._calm_s_max
         while time.monotonic() < until_s and self.gave_up < STARTS_MAX + self.kills.total():
             assert self._process is not None
             code = self._process.poll()

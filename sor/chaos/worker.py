@@ -5,6 +5,8 @@
 It loads, and begins to live when its standard input has the number of its life, so that one can stand ready while
 another one dies.
 
+Where the power is to fail, its journal is synced turn by turn, and it notes how far each sync reached.
+
 Started again it goes on from the journal: parents that are there are not handed in again. What it says of itself goes
 into one file of lines, each written at once, so that nothing of it is lost with the process. It ends by itself once it
 is calm and everything has ended.
@@ -26,13 +28,14 @@ import msgspec
 
 from sor.adapter import Situated, VenueAdapter
 from sor.chaos.plan import PARENTS_AFTER, PRICED, Ask, Change, Plan
+from sor.chaos.power import NOTES_NAME, note_syncs
 from sor.engine import Router, Settings
 from sor.errors import CallerError, InDoubt, NotSent, VenueFault
 from sor.ids import VenueName
 from sor.instruments import canonical_symbol
-from sor.journal import Environment
+from sor.journal import Durability, Environment
 from sor.market import MarketView, Trust
-from sor.orders import FeeSource, ParentOrder, Side
+from sor.orders import FeeSource, ParentOrder, PositionSide, Side
 from sor.plugins import Plugins
 
 EXIT_AGAIN = 75
@@ -71,8 +74,9 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What every life of a run is told.
 
-    folder     of the journal and of what is said. began_ns: when the plan began, by the machine's clock.
-    options    of the venue's adapter.
+    folder        of the journal and of what is said. began_ns: when the plan began, by the machine's clock.
+    options       of the venue's adapter.
+    power_loss    what was not synced may be lost with a process.
     """
 
     folder: str
@@ -80,6 +84,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, str]
     symbol: str
     began_ns: int
+    power_loss: bool
     plan: Plan
 
     @property
@@ -91,6 +96,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     def said(self) -> Path:
         """The file of lines."""
         return Path(self.folder) / "said"
+
+    @property
+    def synced(self) -> Path:
+        """How far the syncs of all lives reached."""
+        return Path(self.folder) / NOTES_NAME
 
     @property
     def calm(self) -> Path:
@@ -117,6 +127,7 @@ class Worker:
         job, adapter = self._job, self._adapter
         settings = Settings(
             journal=job.journal,
+            durability=Durability.SYNCED if job.power_loss else Durability.KERNEL,
             environment=Environment(adapter.environment) if isinstance(adapter, Situated) else Environment.SIMULATED,
             watch=(job.symbol,),
             positions_s=5.0,
@@ -189,6 +200,10 @@ class Worker:
         if ask.policy == PRICED:
             assert view.mid_hticks is not None, "it is trusted"
             limit = instrument.price(view.mid_hticks // 2 + ask.near_ticks)
+        position_side = PositionSide.BOTH
+        if position_side not in self._adapter.capabilities.position_modes:
+            opens_long = (ask.side is Side.BUY) is not ask.reduce_only
+            position_side = PositionSide.LONG if opens_long else PositionSide.SHORT
         return ParentOrder(
             parent_id=ask.parent_id,
             symbol=self._job.symbol,
@@ -199,6 +214,7 @@ class Worker:
             limit=limit,
             deadline_s=ask.deadline_s,
             reduce_only=ask.reduce_only,
+            position_side=position_side,
         )
 
     def _change(self, router: Router, change: Change) -> None:
@@ -243,6 +259,8 @@ def main(arguments: list[str], *, open_venue: Callable[[dict[str, str]], VenueAd
     life = sys.stdin.readline()
     if not life:
         return 0  # nobody needs it any more
+    if job.power_loss:
+        note_syncs(job.synced)
     return anyio.run(Worker(job, int(life), opens(dict(job.options))).run)
 
 

@@ -26,12 +26,25 @@ SENTENCES_MAX = 8
 @click.option("--kills", default=10, show_default=True, type=click.IntRange(0, 100_000), help="How often to kill.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Decides what is planned.")
 @click.option("--faults/--no-faults", "weather", default=True, help="Whether the venue misbehaves too.")
+@click.option("--bans", is_flag=True, help="Whether it shuts routers out, too: slower, as they then wait for minutes.")
+@click.option("--power-loss", is_flag=True, help="A synced journal, of which each kill takes what was not synced yet.")
+@click.option("--account", default="", help="Of the emulator: on BingX one-way or hedge. Default: its first.")
 @click.option("--venue", default="bingx", show_default=True, help="Whose emulator; see `sor emulate`.")
 @click.option(
     "--keep", type=click.Path(path_type=Path), help="A new directory for journal, books and logs, kept in any case."
 )
 @click.pass_context
-def chaos(ctx: click.Context, kills: int, seed: int, weather: bool, venue: str, keep: Path | None) -> None:
+def chaos(
+    ctx: click.Context,
+    kills: int,
+    seed: int,
+    weather: bool,
+    bans: bool,
+    power_loss: bool,
+    account: str,
+    venue: str,
+    keep: Path | None,
+) -> None:
     """Kill a router (`kill -9`) again and again while it trades on an emulated venue, and judge what came of it.
 
     Both are processes of their own on this machine, talking over loopback; faults are switched on and off meanwhile.
@@ -47,6 +60,8 @@ def chaos(ctx: click.Context, kills: int, seed: int, weather: bool, venue: str, 
     from sor.chaos.supervisor import run
 
     output = ctx.ensure_object(Output)
+    if bans and not weather:
+        raise click.UsageError("--bans are faults, and --no-faults wants none")
     parent = None if keep is not None else Path(tempfile.mkdtemp(prefix="sor-chaos-"))
     with progress_of(output, {"kills": kills}) as bars:
         bar, task = bars["kills"]
@@ -55,7 +70,15 @@ def chaos(ctx: click.Context, kills: int, seed: int, weather: bool, venue: str, 
             bar.update(task, completed=number)  # type: ignore[arg-type]
 
         outcome = run(
-            seed=seed, kills=kills, folder=keep or _inside(parent), venue=venue, weather=weather, killed=killed
+            seed=seed,
+            kills=kills,
+            folder=keep or _inside(parent),
+            venue=venue,
+            account=account,
+            weather=weather,
+            bans=bans,
+            power_loss=power_loss,
+            killed=killed,
         )
     if output.json:
         say_json(_document(outcome))
@@ -78,8 +101,13 @@ def _again(outcome: Outcome) -> str:
     words = ["sor", "chaos", "--kills", f"{outcome.planned}", "--seed", f"{outcome.seed}"]
     if outcome.venue != "bingx":
         words += ["--venue", outcome.venue]
-    if not outcome.weather:
-        words.append("--no-faults")
+    given = (
+        (not outcome.weather, ("--no-faults",)),
+        (outcome.bans, ("--bans",)),
+        (outcome.power_loss, ("--power-loss",)),
+        (bool(outcome.account), ("--account", outcome.account)),
+    )
+    words += [word for holds, option in given if holds for word in option]
     return shlex.join(words)
 
 
@@ -91,10 +119,12 @@ def _document(outcome: Outcome) -> dict[str, object]:
 
     return {
         "level": "process",
+        "account": outcome.account,
         "seeds": 1,
         "kills": dict(sorted(outcome.kills.items())),
         "lives": outcome.lives,
         "gave_up": outcome.gave_up,
+        "power_loss": {"cuts": outcome.cuts, "bytes": outcome.cut_bytes} if outcome.power_loss else None,
         "parents": outcome.count.parents,
         "orders": outcome.count.orders,
         "fills": outcome.count.fills,
@@ -112,13 +142,16 @@ def _document(outcome: Outcome) -> dict[str, object]:
 def _show(output: Output, outcome: Outcome) -> None:
     """For people."""
     out, count, faults = output.out, outcome.count, outcome.faults
-    table = Table(title=f"chaos, {outcome.venue}", title_justify="left", box=None, show_header=False)
+    table = Table(
+        title=f"chaos, {outcome.venue}, account {outcome.account}", title_justify="left", box=None, show_header=False
+    )
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for what, value in (
         ("seed", f"{outcome.seed}"),
         ("kills", f"{sum(outcome.kills.values()):,}: {_counted(outcome.kills)}"),
         ("processes", f"{outcome.lives:,}, of which {outcome.gave_up:,} could not come up"),
+        *_losses(outcome),
         ("parents", f"{count.parents:,}"),
         ("orders", f"{count.orders:,}"),
         ("fills", f"{count.fills:,}"),
@@ -144,6 +177,13 @@ def _show(output: Output, outcome: Outcome) -> None:
         out.print("Nothing doubled, orphaned, exceeded or lost, says the venue's own book-keeping.")
     else:
         out.print(f"again: {_again(outcome)}")
+
+
+def _losses(outcome: Outcome) -> list[tuple[str, str]]:
+    """What went with the power."""
+    if not outcome.power_loss:
+        return []
+    return [("power", f"gone with each of them, and {outcome.cut_bytes:,} bytes with it {outcome.cuts:,} times")]
 
 
 def _counted(numbers: dict[str, int]) -> str:

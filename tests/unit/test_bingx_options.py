@@ -166,3 +166,12 @@ def test_b7_demo_and_live_have_keys_of_their_own_names(monkeypatch: pytest.Monke
     assert read({"env": "live", "allow_live": "yes"}).keys().key.reveal() == KEY
     assert read({"env": "emulator"}).keys().key.reveal() == EMULATOR_KEY
     assert KEY not in repr(read({"env": "live", "allow_live": "yes"}).keys())
+
+
+def test_keys_of_the_emulator_are_public_ones_unless_others_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read({"env": "emulator"}).keys().key.reveal() == EMULATOR_KEY
+    monkeypatch.setenv("BINGX_EMULATOR_API_KEY", "another")
+    with pytest.raises(CallerError, match="BINGX_EMULATOR_API_SECRET is not in the environment"):
+        read({"env": "emulator"}).keys()
+    monkeypatch.setenv("BINGX_EMULATOR_API_SECRET", "one")
+    assert read({"env": "emulator"}).keys().key.reveal() == "another"

@@ -14,6 +14,8 @@ EMULATOR_KEY: Final = "emulator-one-way-key"
 EMULATOR_SECRET: Final = "emulator-one-way-secret"
 EMULATOR_HEDGE_KEY: Final = "emulator-hedge-key"
 EMULATOR_HEDGE_SECRET: Final = "emulator-hedge-secret"
+EMULATOR_NAMES: Final = ("BINGX_EMULATOR_API_KEY", "BINGX_EMULATOR_API_SECRET")
+"""Variables, or entries of a file, that name keys of the emulator other than those of its first account."""
 
 
 class Env(StrEnum):

@@ -16,7 +16,7 @@ from sor.errors import CallerError
 from sor.ids import Symbol
 from sor.instruments import canonical_symbol
 from venues.bingx import wire
-from venues.bingx.environments import EMULATOR_KEY, EMULATOR_SECRET, PLACES, Env, Place
+from venues.bingx.environments import EMULATOR_KEY, EMULATOR_NAMES, EMULATOR_SECRET, PLACES, Env, Place
 from venues.bingx.reports import PushFee
 from venues.plumbing.credentials import Keys, read_keys
 from venues.plumbing.keys import Secret
@@ -78,12 +78,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def keys(self) -> Keys:
         """The account's keys. Raises `CallerError`, saying what to set, when there are none."""
-        names = _NAMES.get(self.env)
-        if names is None:
-            if self.secrets is None:
-                return Keys(Secret(EMULATOR_KEY), Secret(EMULATOR_SECRET))
-            names = ("BINGX_EMULATOR_API_KEY", "BINGX_EMULATOR_API_SECRET")
-        return read_keys(key_name=names[0], secret_name=names[1], file=self.secrets)
+        names = _NAMES.get(self.env, EMULATOR_NAMES)
+        public = Keys(Secret(EMULATOR_KEY), Secret(EMULATOR_SECRET)) if names is EMULATOR_NAMES else None
+        return read_keys(key_name=names[0], secret_name=names[1], file=self.secrets, public=public)
 
 
 def read(options: Mapping[str, str]) -> Settings:

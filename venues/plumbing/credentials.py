@@ -29,15 +29,23 @@ class Keys(msgspec.Struct, frozen=True):
 
 
 def read_keys(
-    *, key_name: str, secret_name: str, file: Path | None = None, environment: Mapping[str, str] | None = None
+    *,
+    key_name: str,
+    secret_name: str,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    public: Keys | None = None,
 ) -> Keys:
     """The keys of these names: out of `file` when there is one, else out of the environment (None: the process's).
 
+    public     keys that are no secret, for where there is no file and the environment has neither name.
     Raises `CallerError`, saying which names to set where, when one is missing or `file` may not be used.
     """
     if file is None:
         found: Mapping[str, str] = os.environ if environment is None else environment
         where = "the environment"
+        if public is not None and not (found.get(key_name) or found.get(secret_name)):
+            return public
     else:
         found = _read(file)
         where = str(file)

@@ -23,7 +23,7 @@ from sor.adapter import Scheduler
 from sor.emulation import FaultHelp, Ground, Serving
 from sor.errors import CallerError
 from sor.tape import Tape, open_tape
-from sor.units import MS
+from sor.units import MS, NS
 from venues.bingx.emulator.account_streams import AccountStreams
 from venues.bingx.emulator.contracts import DEFAULTS, listed
 from venues.bingx.emulator.control import PREFIX, Control
@@ -38,12 +38,13 @@ from venues.bingx.emulator.market_streams import MarketStreams
 from venues.bingx.emulator.market_tape import contract_of
 from venues.bingx.emulator.orders import State
 from venues.bingx.emulator.service import Service, text_of
-from venues.bingx.emulator.settings import ONE_WAY, Settings
+from venues.bingx.emulator.settings import HEDGE, ONE_WAY, Settings
 from venues.bingx.emulator.signature import ApiKey, Gate
 from venues.bingx.emulator.sockets import Sockets, means
 from venues.bingx.emulator.venue_clock import VenueClock
-from venues.bingx.emulator.weather import WEATHER
-from venues.bingx.environments import EMULATOR_PORT, Env
+from venues.bingx.emulator.weather import BANS, WEATHER
+from venues.bingx.environments import EMULATOR_NAMES, EMULATOR_PORT, Env
+from venues.bingx.errors import RATE_PAUSE_NS
 from venues.bingx.listings import VENUE
 from venues.emulation.app import Answer, HttpReply, HttpRequest, ServerSocket, SocketHandler
 from venues.emulation.faults import ByteFaults
@@ -158,6 +159,7 @@ class BingxEmulator:
 # --- the command line -------------------------------------------------------------------------------------------------
 
 OPTIONS: Final = ("synthetic", "tape", "symbol", "speed")
+_ACCOUNTS: Final = {one.name: one for one in (ONE_WAY, HEDGE)}
 
 
 class ServedEmulator:
@@ -188,13 +190,29 @@ class ServedEmulator:
         return WEATHER
 
     @property
+    def bans(self) -> tuple[str, ...]:
+        """What BingX answers to who asks too much, or is thought to."""
+        return BANS
+
+    @property
+    def banned_s_max(self) -> float:
+        """What the adapter takes a ban to last."""
+        return RATE_PAUSE_NS / NS
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """One for each position mode."""
+        return tuple(_ACCOUNTS)
+
+    @property
     def calm(self) -> tuple[str, ...]:
         """Rate windows are forgotten: a router that is started again and again knows nothing of those before it."""
         return ("forgive",)
 
-    def ground(self, serving: Serving, folder: Path) -> Ground:
-        """The first contract, on the account in one-way mode."""
+    def ground(self, serving: Serving, folder: Path, *, account: str) -> Ground:
+        """The first contract, on that account."""
         contract = listed(self._symbols, defaults=DEFAULTS)[0].symbol
+        customer = _ACCOUNTS[account]
         return Ground(
             options={
                 "env": Env.EMULATOR.value,
@@ -202,8 +220,9 @@ class ServedEmulator:
                 "symbols": contract,
                 "leverage_cache": str(folder),
             },
+            environment=dict(zip(EMULATOR_NAMES, (customer.api_key, customer.secret), strict=True)),
             symbol=contract,
-            account=ONE_WAY.name,
+            account=customer.name,
         )
 
     def switch(self, fault: str) -> None:

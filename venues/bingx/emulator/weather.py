@@ -1,8 +1,8 @@
 """What may go wrong at any moment while routers are killed against the emulator, in real time.
 
 Each of these is over within seconds, as whoever is killed every two seconds sees little of what lasts. What is likely
-stands more than once. Bans and rate limits are not here: the real ones last for minutes, in which nothing is killed in
-the middle of anything; storms in virtual time have them.
+stands more than once. Bans and rate limits stand apart: after a real one the adapter keeps away for minutes, in which
+its process does nothing but wait to be killed, and the next one, which knows nothing of it, knocks.
 """
 
 from __future__ import annotations
@@ -72,3 +72,15 @@ WEATHER: Final = (
     "reset=after_bytes=0,hits=standing",
     "half-open=after_bytes=60,count=1",
 )
+
+BANS: Final = (
+    "banned=for_ms=1500",
+    "banned=count=1",
+    "firewall=for_ms=1500",
+    "firewall=count=1",
+    "rate-limited=count=2,for_ms=2000",
+    "rate-limited=code=109429,count=1,on=DELETE /openApi/swap/v2/trade/order,for_ms=4000",
+    "rate-limited=code=429,p=0.3,for_ms=1500",
+    "risk-control=count=2,for_ms=4000",
+)
+"""BingX shuts out: the address, an endpoint, or the account from trading."""
