@@ -38,10 +38,12 @@ MAY_SEE = {
     "sor": ("sor",),
     "policies": ("policies", *VALUES, "sor.models", "sor.params", "sor.policy", "sor.pricing", "sor.snapshot"),
     # A tape-fed venue reads the vectorised features, the one definition of each beside the live one. Queue models are
-    # the same for who matches and for who estimates where he stands, and so is whom trades reached on a recording.
+    # the same for who matches and for who estimates where he stands, and so is whom trades reached on a recording. A
+    # made-up market has its rates from the formulas whose known answers it is tested by.
     "venues": (
         *("venues", *VALUES, "sor.adapter", "sor.emulation", "sor.files", "sor.rig"),
-        *("sor.lab.columns", "sor.lab.order_hits", "sor.models.queues", "sor.standing"),
+        *("sor.lab.columns", "sor.lab.order_hits", "sor.standing"),
+        *("sor.models.hawkes", "sor.models.queue_reactive", "sor.models.queues"),
     ),
     "paramsets": ("paramsets",),
 }

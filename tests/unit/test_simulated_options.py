@@ -14,7 +14,7 @@ from tests.fakes.tape_script import Book, tape_of
 from venues.matching.rules import Oversize
 from venues.simulated.adapter import SimulatedVenue, open_venue
 from venues.simulated.faults import DURATIONS, SWITCHES, Faults
-from venues.simulated.options import TABLE, Choice, LadderShape, Number, Text, ZiStart, read
+from venues.simulated.options import TABLE, Choice, FlowStart, LadderShape, Number, Text, read
 from venues.simulated.tape import TapeVenue
 from venues.simulated.tape_latency import Delay
 
@@ -25,7 +25,7 @@ def test_defaults() -> None:
     assert (setup.instrument.tick_size, setup.instrument.lot_size) == (Decimal("0.1"), Decimal("0.001"))
     assert (setup.instrument.maker_fee_e8, setup.instrument.taker_fee_e8) == (20_000, 50_000)
     assert (setup.mid_ticks, setup.equity, setup.seed) == (600_000, Decimal(1_000_000), 1)
-    assert isinstance(setup.crowd, ZiStart)
+    assert isinstance(setup.crowd, FlowStart)
     assert (setup.amend, setup.self_trade, setup.oversize) == (
         AmendModel.NATIVE_SAME_ID,
         SelfTrade.ALLOWED,
@@ -79,7 +79,10 @@ def test_without_anybody() -> None:
     ("options", "says"),
     [
         ({"colour": "red"}, "the simulated venue has no option 'colour'; no venue was opened. It has: market, name"),
-        ({"market": "real"}, "option market must be one of zi, ladder, empty, not 'real'; no venue was opened"),
+        (
+            {"market": "real"},
+            "option market must be one of zi, queue_reactive, ladder, empty, not 'real'; no venue was opened",
+        ),
         ({"seed": "1.5"}, "option seed must be a whole number from 0 to"),
         ({"seed": "nan"}, "option seed must be a whole number from 0 to"),
         ({"timeout_ms": "soon"}, "option timeout_ms must be a number from 1 to 60000, not 'soon'; no venue was opened"),
@@ -99,6 +102,9 @@ def test_without_anybody() -> None:
         ({"zi.window": "40"}, "zi.window of 40 ticks is less than four times zi.mu / zi.alpha, 12 ticks"),
         ({"zi.delta": "10"}, "a book of 5 orders a side; it takes 15 not to run dry"),
         ({"price": "30"}, "option price is only 300 ticks, too close to zero for zi.window"),
+        ({"zi.branching": "0.9", "zi.decay": "0.1"}, "the market remembers 300 s and zi.burn_in_s is 20"),
+        ({"market": "queue_reactive", "qr.cancel": "0.01"}, "a queue has 100 orders or more"),
+        ({"market": "queue_reactive", "price": "90"}, "option price is only 900 ticks, too close to zero for a market"),
         ({"market": "ladder", "price": "1"}, "option price is only 10 ticks, too close to zero for the ladder"),
         ({"market": "tape"}, "a recorded venue needs the option tape"),
     ],

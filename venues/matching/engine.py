@@ -102,6 +102,12 @@ class Engine:
         keys = self._asks.keys
         return -keys[-1] if keys else 0
 
+    def lots_at(self, side: Side, price_ticks: int) -> int:
+        """What rests at one price of one side."""
+        book = self._bids if side is Side.BUY else self._asks
+        level = book.levels.get(book.sign * price_ticks)
+        return 0 if level is None else level.lots
+
     def depth(self, n_levels: int) -> tuple[Levels, Levels]:
         """Up to `n_levels` > 0 of bids and of asks, each (price_ticks, qty_lots), best first."""
         return self._bids.top(n_levels), self._asks.top(n_levels)

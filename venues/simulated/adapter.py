@@ -2,8 +2,8 @@
 
 A request takes the entry delay to the venue, is carried out there against the market as of that moment, and its answer
 takes the response delay back. What happens to our orders by itself is pushed the same way (`session`). What may go
-wrong on purpose is in `faults`, who else trades in `options` and `market_zi`, and where it differs from real venues in
-quirks.md.
+wrong on purpose is in `faults`, who else trades in `options` and the flows (`market_zi`, `market_qr`), and where it
+differs from real venues in quirks.md.
 
 Everything is plain calls and `Scheduler.call_at`: no tasks, no loop, no clock. So it runs on asyncio, on trio and in
 virtual time alike, and with no delays `submit` calls the sink before it returns.
@@ -54,8 +54,8 @@ from venues.matching.orders import Account
 from venues.matching.rules import Rules
 from venues.simulated.exchange import Exchange, OwnOrder
 from venues.simulated.faults import Chance, Faults
-from venues.simulated.market_zi import ZeroIntelligence
-from venues.simulated.options import LadderShape, Setup, ZiStart, read
+from venues.simulated.flow import Flow
+from venues.simulated.options import FlowStart, LadderShape, Setup, read
 from venues.simulated.publisher import Publisher
 from venues.simulated.session import Lines, Sent, Session, Untold
 from venues.simulated.tape_latency import Line
@@ -97,7 +97,7 @@ class SimulatedVenue:
             clock_offset_ns=setup.clock_offset_ns,
             market_bound_bps=setup.market_bound_bps,
         )
-        self._zi: ZeroIntelligence | None = None
+        self._flow: Flow | None = None
         self._open_for_trade = False
         self._lines = Lines(
             Line(setup.entry, seed=seed, way="entry"),
@@ -503,11 +503,9 @@ class SimulatedVenue:
         self._open_for_trade = True
         setup, exchange = self._setup, self._exchange
         crowd = setup.crowd
-        if isinstance(crowd, ZiStart):
-            self._zi = ZeroIntelligence(
-                exchange.engine, exchange.crowd, crowd.params, mid_ticks=setup.mid_ticks, seed=f"{setup.seed}"
-            )
-            self._zi.start(now_ns, burn_in_s=crowd.burn_in_s)
+        if isinstance(crowd, FlowStart):
+            self._flow = crowd.flow(exchange.engine, exchange.crowd, mid_ticks=setup.mid_ticks, seed=f"{setup.seed}")
+            self._flow.start(now_ns, burn_in_s=crowd.burn_in_s)
         elif isinstance(crowd, LadderShape):
             bid_ticks = setup.mid_ticks - crowd.spread_ticks // 2
             for level in range(crowd.levels):
@@ -521,13 +519,13 @@ class SimulatedVenue:
 
     def _catch_up(self, now_ns: int) -> None:
         """Let the market do what it has done by now."""
-        if self._zi is not None and self._zi.next_ns <= now_ns:
-            events = self._zi.advance(now_ns)
+        if self._flow is not None and self._flow.next_ns <= now_ns:
+            events = self._flow.advance(now_ns)
             if events:
                 self._tell(self._exchange.told(events, provenance=Provenance.PUSH), now_ns)
 
     def _next_ns(self) -> int | None:
-        return None if self._zi is None else self._zi.next_ns
+        return None if self._flow is None else self._flow.next_ns
 
     def _after(self, now_ns: int) -> None:
         """A request has changed the books, or may have."""
@@ -538,10 +536,10 @@ class SimulatedVenue:
     def _wait_for_market(self) -> None:
         """Be there when somebody may next meet one of our orders: nobody else needs the market to run by itself."""
         session = self._session
-        if self._zi is None or session is None or self._waits_for_market or not self._exchange.resting:
+        if self._flow is None or session is None or self._waits_for_market or not self._exchange.resting:
             return
         self._waits_for_market = True
-        session.scheduler.call_at(self._zi.next_market_ns, partial(self._met, session))
+        session.scheduler.call_at(self._flow.next_market_ns, partial(self._met, session))
 
     def _met(self, session: Session) -> None:
         if session is not self._session:

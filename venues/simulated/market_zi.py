@@ -5,6 +5,9 @@ each resting order is cancelled at rate delta; all independent of each other and
 of each is on either side, so there is no drift. The flow lives in the same engine as everybody else's orders: theirs
 have a real place in the queue, they move the best prices, and limit orders are placed relative to them.
 
+With `branching` above 0 market orders call for others (`arrivals.py`): as many in the long run, but in clusters, and as
+much to one side as `same_side` says. That is no longer zero intelligence, and its known spread no longer holds.
+
 Market orders have a clock and a generator of their own. Their times, sides and sizes do not depend on what anybody else
 does, so that two runs from one seed meet the same demand (common random numbers), and nobody's order fills between two
 of them: whoever waits for a fill needs to look no sooner than `next_market_ns`.
@@ -17,11 +20,13 @@ from random import Random
 
 import msgspec
 
+from sor.models.hawkes import HawkesRates
 from sor.orders import OrdType, Side, Tif
 from sor.units import NS
 from venues.matching.engine import Engine
 from venues.matching.events import Event
 from venues.matching.orders import Account, Order
+from venues.simulated.arrivals import Arrivals, Clustered, Poisson
 
 _BUY, _SELL = Side.BUY, Side.SELL
 _LIMIT, _MARKET = OrdType.LIMIT, OrdType.MARKET
@@ -38,6 +43,8 @@ class ZiParams(msgspec.Struct, frozen=True, kw_only=True):
                     book can run dry.
     size_lots       mean size of every order, > 0, raised to the venue's minimum. size_sigma: of its logarithm, 0 for
                     orders of one size.
+    branching       market orders that each market order calls for, below 1; 0 for none. `decay_per_s`: how soon, > 0.
+                    `same_side`: the share of them on its own side.
     """
 
     mu: float
@@ -46,6 +53,16 @@ class ZiParams(msgspec.Struct, frozen=True, kw_only=True):
     window_ticks: int
     size_lots: int
     size_sigma: float = 0.0
+    branching: float = 0.0
+    decay_per_s: float = 1.0
+    same_side: float = 0.5
+
+    def arrivals(self) -> Arrivals:
+        """Market orders, from a time before which there were none."""
+        if not self.branching:
+            return Poisson(self.mu)
+        rates = HawkesRates.of_mean(mean_per_s=self.mu, branching=self.branching, decay_per_s=self.decay_per_s)
+        return Clustered(rates, same_side=self.same_side)
 
     @property
     def eps(self) -> float:
@@ -68,6 +85,7 @@ class ZeroIntelligence:
     __slots__ = (
         "_anchor_ask",
         "_anchor_bid",
+        "_arrivals",
         "_crowd",
         "_engine",
         "_least_lots",
@@ -85,6 +103,7 @@ class ZeroIntelligence:
         self._engine = engine
         self._crowd = crowd
         self._params = params
+        self._arrivals = params.arrivals()
         self._market_rng = Random(f"{seed}/market orders")
         self._quiet_rng = Random(f"{seed}/limit orders and cancels")
         self._limit_rate = params.alpha * params.window_ticks
@@ -139,7 +158,7 @@ class ZeroIntelligence:
                 self._quiet_ns = at_ns + self._quiet_gap_ns()
 
     def _market_gap_ns(self) -> int:
-        return int(-log(1.0 - self._market_rng.random()) / self._params.mu * NS)
+        return int(self._arrivals.gap_s(self._market_rng) * NS)
 
     def _quiet_gap_ns(self) -> int:
         rate = self._limit_rate + self._params.delta * len(self._resting)
@@ -147,7 +166,7 @@ class ZeroIntelligence:
 
     def _market(self, at_ns: int) -> list[Event]:
         rng = self._market_rng
-        side = _BUY if rng.random() < 0.5 else _SELL
+        side = self._arrivals.side(rng)
         self._n_orders += 1
         order = Order(-self._n_orders, self._crowd, side, _MARKET, self._size(rng), 0, _IOC)
         return self._engine.place(order, now_ns=at_ns)

@@ -14,10 +14,15 @@ from sor.adapter import AmendModel, SelfTrade
 from sor.errors import CallerError
 from sor.ids import VenueName
 from sor.instruments import Instrument, canonical_symbol
+from sor.models.queue_reactive import SIZE_MAX, QueueCurves
 from sor.units import MS
+from venues.matching.engine import Engine
+from venues.matching.orders import Account
 from venues.matching.rules import Oversize
 from venues.simulated.faults import DURATIONS, SWITCHES, Faults
-from venues.simulated.market_zi import ZiParams
+from venues.simulated.flow import Flow
+from venues.simulated.market_qr import QrParams, QueueReactive
+from venues.simulated.market_zi import ZeroIntelligence, ZiParams
 from venues.simulated.tape_latency import Delay, read_delay
 
 E = TypeVar("E", bound=StrEnum)
@@ -27,6 +32,7 @@ class Market(StrEnum):
     """Who else trades here. `tape` is a recording and another adapter."""
 
     ZI = "zi"
+    QUEUE_REACTIVE = "queue_reactive"
     LADDER = "ladder"
     EMPTY = "empty"
 
@@ -114,6 +120,21 @@ TABLE: Mapping[str, Number | Choice | Text] = {
     "zi.size_lots": Number(100, 1, 1e9, "mean order size", whole=True),
     "zi.size_sigma": Number(0.8, 0, 2, "spread of the logarithm of sizes, 0 for one size"),
     "zi.burn_in_s": Number(20, 0, 3_600, "how long the market has run when we connect"),
+    "zi.branching": Number(0, 0, 0.95, "market orders that each market order calls for; 0 for independent ones"),
+    "zi.decay": Number(1, 1e-3, 1_000, "how soon it calls for them, per second"),
+    "zi.same_side": Number(0.8, 0, 1, "share of them on its own side"),
+    # the queue-reactive market, methods of market_qr.py and sor/models/queue_reactive.py
+    "qr.limit": Number(4, 0.01, 1_000, "limit orders that join an empty queue, per second"),
+    "qr.limit_fall": Number(0.25, 0, 2, "how longer queues put them off: as a power of one plus the size"),
+    "qr.cancel": Number(0.6, 1e-3, 100, "cancels of a queue of one, per second"),
+    "qr.cancel_power": Number(0.75, 0, 1, "how they grow with its size; 1 if each order decides for itself"),
+    "qr.market": Number(2, 0.001, 1_000, "market orders to an all but empty best queue, per second and side"),
+    "qr.market_fall": Number(0.08, 0, 2, "how longer ones put them off: exponential in the size"),
+    "qr.theta": Number(0.7, 0, 1, "probability that the price follows when its best queue has been emptied"),
+    "qr.redraw": Number(0.85, 0, 1, "probability that such a move redraws the whole book"),
+    "qr.levels": Number(10, 1, 100, "queues on each side", whole=True),
+    "qr.size_lots": Number(100, 1, 1e9, "size of each order", whole=True),
+    "qr.burn_in_s": Number(20, 0, 3_600, "how long the market has run when we connect"),
     # the ladder, placed once and never replenished
     "ladder.spread_ticks": Number(1, 1, 10_000, "distance of its best prices", whole=True),
     "ladder.levels": Number(10, 1, 1_000, "price levels on each side, one tick apart", whole=True),
@@ -126,11 +147,17 @@ TABLE: Mapping[str, Number | Choice | Text] = {
 }
 
 
-class ZiStart(msgspec.Struct, frozen=True, kw_only=True):
-    """A zero-intelligence market and how long it has run."""
+class FlowStart(msgspec.Struct, frozen=True, kw_only=True):
+    """A made-up market and how long it has run."""
 
-    params: ZiParams
+    params: ZiParams | QrParams
     burn_in_s: float
+
+    def flow(self, engine: Engine, crowd: Account, *, mid_ticks: int, seed: str) -> Flow:
+        """Its crowd, not yet started."""
+        if isinstance(self.params, ZiParams):
+            return ZeroIntelligence(engine, crowd, self.params, mid_ticks=mid_ticks, seed=seed)
+        return QueueReactive(engine, crowd, self.params, mid_ticks=mid_ticks, seed=seed)
 
 
 class LadderShape(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +177,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     equity: Decimal
     instrument: Instrument
     mid_ticks: int
-    crowd: ZiStart | LadderShape | None
+    crowd: FlowStart | LadderShape | None
     amend: AmendModel
     self_trade: SelfTrade
     oversize: Oversize
@@ -183,9 +210,11 @@ def read(options: Mapping[str, str]) -> Setup:
     market = values.choice("market", Market)
     instrument = _instrument(values)
     mid_ticks = instrument.ticks(values.decimal("price"))
-    crowd: ZiStart | LadderShape | None = None
+    crowd: FlowStart | LadderShape | None = None
     if market is Market.ZI:
         crowd = _zi(values, mid_ticks)
+    elif market is Market.QUEUE_REACTIVE:
+        crowd = _queue_reactive(values, mid_ticks)
     elif market is Market.LADDER:
         crowd = _ladder(values, mid_ticks)
     faults = Faults(**{name: values.number(f"fault.{name}") for name in (*SWITCHES, *DURATIONS)})
@@ -304,7 +333,7 @@ def _instrument(values: _Values) -> Instrument:
     )
 
 
-def _zi(values: _Values, mid_ticks: int) -> ZiStart:
+def _zi(values: _Values, mid_ticks: int) -> FlowStart:
     params = ZiParams(
         mu=values.number("zi.mu"),
         alpha=values.number("zi.alpha"),
@@ -312,6 +341,9 @@ def _zi(values: _Values, mid_ticks: int) -> ZiStart:
         window_ticks=values.whole("zi.window"),
         size_lots=values.whole("zi.size_lots"),
         size_sigma=values.number("zi.size_sigma"),
+        branching=values.number("zi.branching"),
+        decay_per_s=values.number("zi.decay"),
+        same_side=values.number("zi.same_side"),
     )
     window, scale = params.window_ticks, params.price_scale_ticks
     if window < 4 * scale:
@@ -329,7 +361,43 @@ def _zi(values: _Values, mid_ticks: int) -> ZiStart:
         raise CallerError(
             f"option price is only {mid_ticks} ticks, too close to zero for zi.window; no venue was opened"
         )
-    return ZiStart(params=params, burn_in_s=values.number("zi.burn_in_s"))
+    burn_in_s = values.number("zi.burn_in_s")
+    memory_s = 3.0 / (params.decay_per_s * (1.0 - params.branching)) if params.branching else 0.0
+    if burn_in_s < memory_s:
+        raise CallerError(
+            f"with this zi.branching and zi.decay the market remembers {memory_s:g} s and zi.burn_in_s is "
+            f"{burn_in_s:g}: it would begin too quiet; no venue was opened"
+        )
+    return FlowStart(params=params, burn_in_s=burn_in_s)
+
+
+def _queue_reactive(values: _Values, mid_ticks: int) -> FlowStart:
+    curves = QueueCurves(
+        limit_per_s=values.number("qr.limit"),
+        limit_fall=values.number("qr.limit_fall"),
+        cancel_per_s=values.number("qr.cancel"),
+        cancel_power=values.number("qr.cancel_power"),
+        market_per_s=values.number("qr.market"),
+        market_fall=values.number("qr.market_fall"),
+    )
+    longest = float(curves.stationary(best=False)[SIZE_MAX // 2 :].sum())
+    if longest > 0.001:
+        raise CallerError(
+            f"with these qr.limit and qr.cancel a queue has {SIZE_MAX // 2} orders or more {longest:.1%} of the time, "
+            f"and it is cut at {SIZE_MAX}; no venue was opened"
+        )
+    params = QrParams(
+        curves=curves,
+        levels=values.whole("qr.levels"),
+        size_lots=values.whole("qr.size_lots"),
+        theta=values.number("qr.theta"),
+        redraw=values.number("qr.redraw"),
+    )
+    if mid_ticks <= 1_000 + params.levels:
+        raise CallerError(
+            f"option price is only {mid_ticks} ticks, too close to zero for a market that wanders; no venue was opened"
+        )
+    return FlowStart(params=params, burn_in_s=values.number("qr.burn_in_s"))
 
 
 def _ladder(values: _Values, mid_ticks: int) -> LadderShape:
