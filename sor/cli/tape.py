@@ -47,7 +47,8 @@ def tape() -> None:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Directory of the tape to make.")
 @click.option("--force", is_flag=True, help="Replace the tape that is there.")
-@click.option("--symbol", help="Symbol, where the recording does not name it.")
+@click.option("--symbol", help="Symbol, where the recording does not name it, or which one where it holds several.")
+@click.option("--venue", help="Venue, likewise.")
 @click.option("--tick", type=_Number(), help="Price step, where the instrument is not known or has another.")
 @click.option("--lot", type=_Number(), help="Quantity step, likewise.")
 @click.option("--contract", type=_Number(), help="Quote units of one contract, inverse instruments only.")
@@ -59,6 +60,10 @@ def tape() -> None:
     type=int,
     help="Recorder's clock minus the venue's, instead of the estimate; one for all makes several tapes comparable.",
 )
+@click.option("--strict", is_flag=True, help="Refuse a recording with a line that cannot be read; else it is left out.")
+@click.option(
+    "--repair", is_flag=True, help="Take away what a crossing message contradicts; else the book is lost there."
+)
 @click.pass_context
 def import_command(
     ctx: click.Context,
@@ -66,6 +71,7 @@ def import_command(
     out: Path,
     force: bool,
     symbol: str | None,
+    venue: str | None,
     tick: Decimal | None,
     lot: Decimal | None,
     contract: Decimal | None,
@@ -73,18 +79,22 @@ def import_command(
     maker_bps: Decimal | None,
     taker_bps: Decimal | None,
     clock_offset_ns: int | None,
+    strict: bool,
+    repair: bool,
 ) -> None:
     """Import the files PATHS of one recording as a tape, and say what was found.
 
     Reads raw Binance streams (USD-M, COIN-M and spot: depth diffs, best bid and ask, trades, one REST snapshot),
-    Bitstamp's order-by-order feed, and Tardis' CSV files (incremental_book_L2 and trades; state --tick and --lot).
-    Plain, gzip or xz; several files are one recording.
+    Bitstamp's order-by-order feed, raw sockets of Bybit and OKX, Bybit's history of books, ccapi's CSV (Gemini), and
+    what others sell or make: Tardis' CSV files (incremental_book_L2 and trades; state --tick and --lot), hftbacktest's
+    event files. Plain, gzip, xz or zip; several files are one recording.
     """
     from sor.lab.importers import Terms, import_recording
 
     output = ctx.ensure_object(Output)
     terms = Terms(
         symbol=symbol,
+        venue=venue,
         tick=tick,
         lot=lot,
         contract=contract,
@@ -92,6 +102,8 @@ def import_command(
         maker_bps=maker_bps,
         taker_bps=taker_bps,
         clock_offset_ns=clock_offset_ns,
+        strict=strict,
+        repair=repair,
     )
     with Progress(
         TextColumn("reading"),

@@ -690,7 +690,7 @@ def test_lines_that_cannot_be_read_are_left_out_and_counted(tmp_path: Path) -> N
     assert findings == {"malformed": 7}
     manifest = import_recording([tmp_path / "recording"], tmp_path / "tape", terms=EXACT, overwrite=True)
     note = next(one.note for one in manifest.findings if one.what == "malformed")
-    assert note.endswith("the first is line 3 of recording")
+    assert note.endswith("; left out: " + ", ".join(f"line {at} of recording" for at in range(3, 8)))
 
 
 def damaged(packed: bytes) -> bytes:
@@ -700,7 +700,7 @@ def damaged(packed: bytes) -> bytes:
 
 REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
     "nothing": ({}, "no recording was named"),
-    "empty": ({"a": b""}, r"a is no recording that can be imported \(binance, bitstamp, tardis\)"),
+    "empty": ({"a": b""}, r"a is no recording that can be imported \(binance, bitstamp, .*\)"),
     "prose": ({"a": b"Dear all,\n"}, "a is no recording that can be imported"),
     "zeros": ({"a": bytes(100)}, "a is no recording that can be imported"),
     "one endless line": ({"a": b"x" * (1 << 22)}, "a has a line over 4194304 bytes"),

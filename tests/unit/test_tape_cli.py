@@ -163,7 +163,7 @@ def refused(said: Said, sentence: str) -> None:
     ("content", "sentence"),
     [
         (None, "absent cannot be read: No such file or directory; nothing was written"),
-        (b"", "is no recording that can be imported .binance, bitstamp, tardis.; nothing was written"),
+        (b"", "is no recording that can be imported .binance, bitstamp, .*; nothing was written"),
         (b"\x89PNG\r\n", "is no recording that can be imported"),
         (gzip.compress(b"".join(line.encode() for line in OPENING))[:30], "is no recording that can be imported"),
         (
@@ -297,6 +297,7 @@ def test_wrong_usage_is_told_apart(say: Say, arguments: list[str], sentence: str
     [
         (["--tick", "0"], "tick size 0 is not positive"),
         (["--contract", "100"], "has no contract size; nothing was written"),
+        (["--repair"], "a binance recording has rules of its own for a crossed book; nothing was written"),
         (["--symbol", "ETHUSDT"], "the recording is of BTCUSDT, not of ETHUSDT"),
         (["--symbol", "--"], "is not a symbol"),
         (["--taker-bps", "0.00001"], "is no fee in whole 1/10000 bps"),

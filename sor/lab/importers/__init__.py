@@ -10,10 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sor.errors import CallerError
-from sor.lab.importers import binance, bitstamp, tardis
+from sor.lab.importers import binance, bitstamp, ccapi, hft_events, sockets, tardis
 from sor.lab.importers.recording import Imported, Progress, RecordingFile
 from sor.lab.importers.recording import Terms as Terms
 from sor.tape import Manifest, refuse_occupied, save_tape
+
+_OWN_RULES = ("binance", "bitstamp")
+"""Formats whose importers have rules of their own for a crossed book, and repair nothing."""
 
 Importer = Callable[[Sequence[RecordingFile], Terms, Progress | None], Imported]
 
@@ -21,6 +24,10 @@ _FORMATS: Mapping[str, tuple[Callable[[bytes], bool], Importer]] = {
     "binance": (binance.looks_like, binance.import_binance),
     "bitstamp": (bitstamp.looks_like, bitstamp.import_bitstamp),
     "tardis": (tardis.looks_like, tardis.import_tardis),
+    "sockets": (sockets.looks_like, sockets.import_sockets),
+    "ccapi": (ccapi.looks_like, ccapi.import_ccapi),
+    "hftbacktest": (hft_events.looks_like, hft_events.import_hftbacktest),
+    "bybit history": (sockets.looks_like_history, sockets.import_history),
 }
 
 
@@ -41,7 +48,7 @@ def import_recording(
     """
     refuse_occupied(out, overwrite=overwrite)
     files = [RecordingFile(path) for path in paths]
-    imported = _importer_of(files)(files, terms or Terms(), progress)
+    imported = _importer_of(files, terms or Terms())(files, terms or Terms(), progress)
     return save_tape(
         imported.tape,
         out,
@@ -53,7 +60,7 @@ def import_recording(
     )
 
 
-def _importer_of(files: Sequence[RecordingFile]) -> Importer:
+def _importer_of(files: Sequence[RecordingFile], terms: Terms) -> Importer:
     if not files:
         raise CallerError("no recording was named; nothing was written. Name its files")
     if len({file.path.resolve() for file in files}) < len(files):
@@ -65,6 +72,10 @@ def _importer_of(files: Sequence[RecordingFile]) -> Importer:
                 f"{files[0].path.name} is a {formats[0]} recording, {file.path.name} a {name} one; nothing was "
                 f"written. Import each on its own"
             )
+    if terms.repair and formats[0] in _OWN_RULES:
+        raise CallerError(
+            f"a {formats[0]} recording has rules of its own for a crossed book; nothing was written. Leave --repair out"
+        )
     return _FORMATS[formats[0]][1]
 
 

@@ -46,6 +46,7 @@ from sor.lab.importers.recording import (
     recv_times,
     take_lines,
 )
+from sor.lab.importers.spine import TradeRows
 from sor.tape import Finding, IntColumn
 from sor.units import MS
 
@@ -149,18 +150,14 @@ _decode_aggregate = msgspec.json.Decoder(_Aggregate).decode
 # --- the recording ------------------------------------------------------------------------------------------------
 
 
-class _Trades:
-    """Columns of trades, growing."""
+class _Trades(TradeRows):
+    """Columns of trades with their ids, growing."""
 
-    __slots__ = ("lots", "recv_ns", "side", "ticks", "trade_id", "venue_ns")
+    __slots__ = ("trade_id",)
 
     def __init__(self) -> None:
+        super().__init__()
         self.trade_id = array("q")
-        self.venue_ns = array("q")
-        self.recv_ns = array("q")
-        self.side = array("b")
-        self.ticks = array("q")
-        self.lots = array("q")
 
 
 class _Reading:
@@ -179,7 +176,7 @@ class _Reading:
         self.aggregates = _Trades()
         self.last_recv_ns = 0
         self.silence_ns = 0
-        self.first_bad = ""
+        self.bad_lines = ""
 
     def take(self, line: bytes) -> None:
         """One line. Raises `ValueError` or `msgspec.DecodeError` when it is malformed."""
@@ -247,11 +244,8 @@ class _Reading:
             self.counts["off_book"] += 1
             return
         into.trade_id.append(trade.trade_id)
-        into.venue_ns.append(trade.made_ms * MS)
-        into.recv_ns.append(recv_ns)
-        into.side.append(-1 if trade.buyer_is_maker else 1)
-        into.ticks.append(ticks)
-        into.lots.append(lots)
+        side = -1 if trade.buyer_is_maker else 1
+        into.add(venue_ns=trade.made_ms * MS, recv_ns=recv_ns, side=side, ticks=ticks, lots=lots)
 
 
 def _kind(stream: str) -> str:
@@ -274,7 +268,7 @@ def import_binance(files: Sequence[RecordingFile], terms: Terms, progress: Progr
     ordered, market, symbol = _identify(files)
     instrument = _instrument(market, symbol, terms)
     reading = _Reading(instrument, market, symbol)
-    reading.first_bad = take_lines(ordered, reading.take, reading.counts, progress)
+    reading.bad_lines = take_lines(ordered, reading.take, reading.counts, progress, strict=terms.strict)
     reading.fuser.finish()
     if not len(reading.fuser.columns.venue_ns):
         raise CallerError(
@@ -433,8 +427,8 @@ _NOTES: Mapping[str, str] = {
 def _findings(reading: _Reading, offset_ns: int, *, estimated: bool) -> tuple[Finding, ...]:
     counts = reading.counts
     notes = dict(_NOTES)
-    if reading.first_bad:
-        notes["malformed"] += f"; the first is {reading.first_bad}"
+    if reading.bad_lines:
+        notes["malformed"] += f": {reading.bad_lines}"
     found = [Finding(what, counts[what], note) for what, note in notes.items()]
     how = f"estimated, percentile {OFFSET_PERCENTILE:g} of receive time - event time" if estimated else "as stated"
     return (

@@ -124,7 +124,7 @@ class _Reading:
         self.order_lots = array("q")
         self.first_ns = self.last_ns = 0
         self.silence_ns = 0
-        self.first_bad = ""
+        self.bad_lines = ""
         self._ticks = Steps(instrument.tick_size, what="price")
         self._lots = Steps(instrument.lot_size, what="quantity")
 
@@ -200,7 +200,7 @@ def import_bitstamp(files: Sequence[RecordingFile], terms: Terms, progress: Prog
     ordered = sorted(files, key=lambda file: int(file.first_line().partition(b" ")[0]))
     instrument = _instrument(int(ordered[0].first_line().partition(b" ")[0]) * MS, terms)
     reading = _Reading(instrument)
-    reading.first_bad = take_lines(ordered, reading.take, reading.counts, progress)
+    reading.bad_lines = take_lines(ordered, reading.take, reading.counts, progress, strict=terms.strict)
     if not reading.book.began_ns:
         raise CallerError("the recording has no order_book to begin the book with; nothing was written. Record it too")
     return _finished(reading, instrument)
@@ -360,7 +360,7 @@ _NOTES = {
 
 def _findings(reading: _Reading) -> tuple[Finding, ...]:
     notes = dict(_NOTES)
-    if reading.first_bad:
-        notes["malformed"] += f"; the first is {reading.first_bad}"
+    if reading.bad_lines:
+        notes["malformed"] += f": {reading.bad_lines}"
     found = [Finding(what, reading.counts[what], note) for what, note in notes.items()]
     return (*found, Finding("silence_ns_max", reading.silence_ns, "longest time without any message"))

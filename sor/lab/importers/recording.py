@@ -1,8 +1,8 @@
 """What every importer needs: the lines of packed files, exact integers from decimal text, and columns that grow.
 
-A recording is one or more text files, plain, gzip or xz (told apart by their first bytes, not by their names), one
-message a line. Files of a recorder that was killed end in the middle of a line or of their compression: that is
-counted as torn, not refused.
+A recording is one or more text files, plain, gzip, xz or one alone in a zip (told apart by their first bytes, not by
+their names), one message a line. Files of a recorder that was killed end in the middle of a line or of their
+compression: that is counted as torn, not refused.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import lzma
+import zipfile
 import zlib
 from array import array
 from collections import Counter
@@ -42,19 +43,27 @@ LINE_BYTES_MAX = 1 << 22
 E8_PER_BPS = RATE_E8 // int(BPS)
 _PROGRESS_LINES = 4096
 _TEXTS_MAX = 1 << 20
+_PLACES_MAX = 5
+"""Bad lines that are named; of the others the number is told."""
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the caller states of the instrument and the clock, where it is not known or not right; None leaves it.
 
-    symbol            where the recording does not name it; must agree with it where it does.
+    symbol            where the recording does not name it; must agree with it where it does. Of a recording of several
+                      instruments it says which.
+    venue             likewise.
     tick, lot         price and quantity step. contract: quote units of one contract, inverse instruments only.
     maker_bps, taker_bps    signed fees in bps of notional.
     clock_offset_ns   the recorder's clock minus the venue's, instead of the estimate: state one for several venues
                       recorded by one machine, and their receive times can be compared.
+    strict            refuse a recording with a line that cannot be read, instead of leaving the line out.
+    repair            where a message crosses the book, take the levels away that it contradicts, instead of taking the
+                      book as lost until the next snapshot.
     """
 
     symbol: str | None = None
+    venue: str | None = None
     tick: Decimal | None = None
     lot: Decimal | None = None
     contract: Decimal | None = None
@@ -62,6 +71,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     maker_bps: Decimal | None = None
     taker_bps: Decimal | None = None
     clock_offset_ns: int | None = None
+    strict: bool = False
+    repair: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what is no number, or no possible clock offset, before a recording is read."""
@@ -129,7 +140,7 @@ class RecordingFile:
         try:
             with self.path.open("rb") as packed:
                 yield from self._lines(packed, progress)
-        except (gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
+        except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
             raise CallerError(f"{self.path} is damaged ({error}); nothing was written. Get the file again") from error
         except OSError as error:
             raise CallerError(f"{self.path} cannot be read: {error.strerror or error}; nothing was written") from error
@@ -140,7 +151,7 @@ class RecordingFile:
                 f"{self.path} is a pipe, and a recording is read more than once; nothing was written. Name its files"
             )
         told = count = 0
-        text = _unpacked(packed)
+        text = _unpacked(packed, self.path)
         try:
             while line := text.readline(LINE_BYTES_MAX):
                 if len(line) == LINE_BYTES_MAX:
@@ -163,37 +174,53 @@ class RecordingFile:
 
 
 def take_lines(
-    files: Sequence[RecordingFile], take: Callable[[bytes], None], counts: Counter[str], progress: Progress | None
+    files: Sequence[RecordingFile],
+    take: Callable[[bytes], None],
+    counts: Counter[str],
+    progress: Progress | None,
+    *,
+    strict: bool,
 ) -> str:
     """Hand every line of the files to `take`, and count `lines`, `malformed` ones and files that are `torn`.
 
     A line is malformed when `take` raises `ValueError` or msgspec's error. The last line of a file is torn instead: its
-    recorder was killed while writing it. Returns where the first malformed line is, "" for none.
+    recorder was killed while writing it. Returns where the first malformed lines are, "" for none; raises `CallerError`
+    at the first one where `strict`.
     """
-    first = ""
+    places: list[str] = []
     for file in files:
         bad = 0
-        for line in file.lines(progress):
+        for number, line in enumerate(file.lines(progress), start=1):
             counts["lines"] += 1
             if bad:  # a malformed line that is not the last of its file
                 counts["malformed"] += 1
-                first = first or f"line {bad} of {file.path.name}"
+                place = f"line {bad} of {file.path.name}"
+                if strict:
+                    raise CallerError(f"{place} cannot be read; nothing was written. Without --strict it is left out")
+                if len(places) < _PLACES_MAX:
+                    places.append(place)
                 bad = 0
             try:
                 take(line)
             except (ValueError, msgspec.DecodeError):
-                bad = counts["lines"]
+                bad = number
         counts["torn"] += bool(bad) or file.torn
-    return first
+    return ", ".join(places)
 
 
-def _unpacked(packed: BinaryIO) -> BinaryIO:
+def _unpacked(packed: BinaryIO, path: Path) -> BinaryIO:
     magic = packed.read(6)
     packed.seek(0)
     if magic.startswith(b"\x1f\x8b"):
         return cast(BinaryIO, gzip.GzipFile(fileobj=packed))
     if magic == b"\xfd7zXZ\x00":
         return cast(BinaryIO, lzma.LZMAFile(packed))
+    if magic.startswith(b"PK\x03\x04"):
+        archive = zipfile.ZipFile(packed)
+        names = archive.namelist()
+        if len(names) != 1:
+            raise CallerError(f"{path} holds {len(names)} files; nothing was written. Unpack it, and name those wanted")
+        return cast(BinaryIO, archive.open(names[0]))
     return packed
 
 

@@ -12,33 +12,21 @@ The files name exchange and symbol, and no steps: --tick and --lot have to be st
 
 from __future__ import annotations
 
-from array import array
-from collections import Counter
 from collections.abc import Mapping, Sequence
-
-import numpy as np
 
 from sor.errors import CallerError
 from sor.ids import VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.lab.importers.recording import (
-    OFFSET_PERCENTILE,
     TIME_NS_MAX,
-    BookColumns,
     Imported,
     Progress,
     RecordingFile,
     Steps,
     Terms,
-    TradeColumns,
-    byte_column,
-    estimated_offset,
-    forwards,
-    int_column,
-    recv_times,
     take_lines,
 )
-from sor.tape import Finding
+from sor.lab.importers.spine import Reading, finished
 from sor.units import US
 
 _BOOK = b"exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount"
@@ -55,16 +43,11 @@ _TRADE_SIDES = {"buy": 1, "sell": -1}
 _FLAGS = {"true": True, "false": False}
 
 
-class _Reading:
+class _Reading(Reading):
     """What is collected while the rows of a recording go by."""
 
     def __init__(self, exchange: str, symbol: str, instrument: Instrument) -> None:
-        self.counts: Counter[str] = Counter()
-        self.columns = BookColumns()
-        self.trade_venue, self.trade_recv = array("q"), array("q")
-        self.trade_side, self.trade_ticks, self.trade_lots = array("b"), array("q"), array("q")
-        self.latency_ns = array("q")
-        self.first_bad = ""
+        super().__init__()
         self._named = (exchange, symbol)
         self._ticks = Steps(instrument.tick_size, what="price")
         self._lots = Steps(instrument.lot_size, what="quantity")
@@ -130,11 +113,7 @@ class _Reading:
         if side is None or not lots:
             self.counts["trades_no_side"] += 1
             return
-        self.trade_venue.append(venue_ns)
-        self.trade_recv.append(recv_ns)
-        self.trade_side.append(side)
-        self.trade_ticks.append(ticks)
-        self.trade_lots.append(lots)
+        self.trades.add(venue_ns=venue_ns, recv_ns=recv_ns, side=side, ticks=ticks, lots=lots)
 
 
 def looks_like(first_line: bytes) -> bool:
@@ -155,11 +134,11 @@ def import_tardis(files: Sequence[RecordingFile], terms: Terms, progress: Progre
     instrument = _instrument(exchange, symbol, terms)
     reading = _Reading(exchange, symbol, instrument)
     ordered = [file for _, row, file in sorted(known, key=lambda one: (one[0], int(one[1][3])))]
-    reading.first_bad = take_lines(ordered, reading.take, reading.counts, progress)
+    reading.bad_lines = take_lines(ordered, reading.take, reading.counts, progress, strict=terms.strict)
     reading.close()
     if not any(reading.columns.snapshot):
         raise CallerError("the recording holds no snapshot of the book; nothing was written. Begin with a whole day")
-    return _finished(reading, instrument, terms)
+    return finished(reading, instrument, terms, importer="tardis", notes=_NOTES)
 
 
 def _opening(file: RecordingFile) -> tuple[bytes, list[str]]:
@@ -192,39 +171,4 @@ _NOTES = {
     "snapshots": "of these, snapshots that replace the book",
     "trades": "trades",
     "trades_no_side": "trades without an aggressor or a size; left out",
-    "times_back": "groups told after a later one; raised to its time",
-    "recv_raised": "receive times before the venue's, or before an earlier message's; raised",
-    "malformed": "lines that could not be read; left out",
-    "torn": "files that end in the middle of a line or of their compression",
 }
-
-
-def _finished(reading: _Reading, instrument: Instrument, terms: Terms) -> Imported:
-    counts, columns = reading.counts, reading.columns
-    offset = terms.clock_offset_ns
-    if offset is None:
-        offset = estimated_offset(int_column(reading.latency_ns))
-    group_venue, group_back = forwards(int_column(columns.venue_ns))
-    group_recv, group_raised = recv_times(int_column(columns.recv_ns) - offset, group_venue)
-    order = np.argsort(int_column(reading.trade_venue), kind="stable")
-    trade_venue = int_column(reading.trade_venue)[order]
-    trade_recv, trade_raised = recv_times(int_column(reading.trade_recv)[order] - offset, trade_venue)
-    counts["times_back"] = group_back
-    counts["recv_raised"] = group_raised + trade_raised
-    trades = TradeColumns(
-        trade_venue,
-        trade_recv,
-        byte_column(reading.trade_side)[order],
-        int_column(reading.trade_ticks)[order],
-        int_column(reading.trade_lots)[order],
-    )
-    tape = columns.tape(instrument, trades, venue_ns=group_venue, recv_ns=group_recv)
-    notes = dict(_NOTES)
-    if reading.first_bad:
-        notes["malformed"] += f"; the first is {reading.first_bad}"
-    how = "as stated"
-    if terms.clock_offset_ns is None:
-        how = f"estimated, percentile {OFFSET_PERCENTILE:g} of receive time - event time"
-    found = [Finding(what, counts[what], note) for what, note in notes.items()]
-    found.append(Finding("clock_offset_ns", offset, f"subtracted from the recorder's clock; {how}"))
-    return Imported(tape=tape, importer="tardis", clock_offset_ns=offset, findings=tuple(found))

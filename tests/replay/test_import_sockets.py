@@ -1,0 +1,133 @@
+"""The recorded raw sockets, Bybit's history and Gemini's seconds as tapes: every sequence and checksum holds.
+
+The figures were measured on the raw files by another program, as far as it could see them.
+"""
+
+from __future__ import annotations
+
+import lzma
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from sor.lab.importers import Terms, import_recording
+from sor.tape import check_tape
+
+BYBIT = "ws-recorded/bybit_part1.jsonl.gz"
+OKX = "ws-recorded/okx_part1.jsonl.gz"
+HISTORY = "ws-recorded/bybit_xrpusdt_ob500_20241201_50msg.data.zip"
+GEMINI = "gemini-ethusd-202107/gemini_ethusd_2021-07-01_"
+
+
+class Expected(NamedTuple):
+    """A tape's instrument, shape, and findings that are not 0 but for those of the clock."""
+
+    venue: str
+    tick: str
+    lot: str
+    groups: int
+    trades: int
+    findings: dict[str, int]
+    digest: str
+
+
+CASES = {
+    (BYBIT, "SOLUSDT"): Expected(
+        venue="bybit",
+        tick="0.010",
+        lot="0.1",
+        groups=274,
+        trades=133,
+        findings={
+            "lines": 1_634,
+            "snapshots": 1,
+            "changes": 238,
+            "quotes": 112,
+            "quotes_unused": 2,
+            "trades": 133,
+            "recv_raised": 1,
+        },
+        digest="de6cdb6aab82d86f",
+    ),
+    (OKX, "BTC-USDT"): Expected(
+        venue="okx",
+        tick="0.1",
+        lot="1E-8",
+        groups=47,
+        trades=32,
+        findings={
+            "lines": 235,
+            "snapshots": 1,
+            "changes": 46,
+            "quotes": 14,
+            "quotes_unused": 14,
+            "trades": 33,
+            "checksums": 47,
+            "trades_early": 1,
+        },
+        digest="13661d865c5f6e65",
+    ),
+    (OKX, "UNI-USD-SWAP"): Expected(
+        venue="okx",
+        tick="0.001",
+        lot="1",
+        groups=40,
+        trades=0,
+        findings={
+            "lines": 235,
+            "snapshots": 1,
+            "changes": 41,
+            "quotes": 1,
+            "quotes_unused": 1,
+            "trades": 1,
+            "checksums": 42,
+            "trades_early": 1,
+        },
+        digest="a4c32a384a246ffe",
+    ),
+    (HISTORY, "XRPUSDT"): Expected(
+        venue="bybit",
+        tick="0.0001",
+        lot="1",
+        groups=50,
+        trades=0,
+        findings={"lines": 50, "snapshots": 1, "changes": 49},
+        digest="1d781bc0af4ee983",
+    ),
+}
+
+
+@pytest.mark.parametrize(("file", "symbol"), CASES)
+def test_a_recording_of_sockets_becomes_the_tape_it_must(
+    recordings: Path, tmp_path: Path, file: str, symbol: str
+) -> None:
+    listed = file != HISTORY
+    terms = Terms(symbol=symbol) if listed else Terms(symbol=symbol, tick=Decimal("0.0001"), lot=Decimal(1))
+    import_recording([recordings / file], tmp_path / "tape", terms=terms)
+    manifest = check_tape(tmp_path / "tape")
+    findings = {one.what: one.count for one in manifest.findings if one.count and one.what != "clock_offset_ns"}
+    instrument = manifest.instrument
+    assert CASES[file, symbol] == Expected(
+        venue=instrument.venue,
+        tick=str(instrument.tick_size),
+        lot=str(instrument.lot_size),
+        groups=manifest.groups,
+        trades=manifest.trades,
+        findings=findings,
+        digest=manifest.digest,
+    )
+
+
+def test_the_head_of_geminis_seconds(recordings: Path, tmp_path: Path) -> None:
+    for name in ("bbo1s", "trades"):
+        with lzma.open(recordings / f"{GEMINI}{name}.csv.xz", "rb") as packed:
+            (tmp_path / name).write_bytes(b"".join(islice(packed, 2_001)))
+    terms = Terms(venue="gemini", symbol="ETHUSD")
+    import_recording([tmp_path / "trades", tmp_path / "bbo1s"], tmp_path / "tape", terms=terms)
+    manifest = check_tape(tmp_path / "tape")
+    found = {one.what: one.count for one in manifest.findings if one.count}
+    assert found == {"lines": 4_002, "rows": 2_000, "trades": 2_000, "silence_ns_max": found["silence_ns_max"]}
+    assert (manifest.groups, manifest.trades) == (2_000, 2_000)
