@@ -33,5 +33,5 @@ def lacking(
     params = param_set.resolve(VenueName(venue), Symbol(symbol), now_ns=now_ns)
     found = {ROUTER: params.missing(ALWAYS)}
     for name, ids in needs.items():
-        found[name] = params.missing(param_id for param_id in ids if param_id not in ALWAYS)
+        found[name] = params.missing(tuple(param_id for param_id in ids if param_id not in ALWAYS))
     return {who: missing for who, missing in found.items() if missing}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from sor.definition import family_of
 from sor.features import Features
@@ -24,7 +24,7 @@ class Params:
     `params["placement.collar_bps"]`, words by `params.choice(...)`, a family by `params.family("fill.beta_NN")`.
     """
 
-    __slots__ = ("_choices", "_families", "_thresholds", "_values", "_within", "digest", "ranges", "set_id")
+    __slots__ = ("_choices", "_families", "_ids", "_thresholds", "_values", "_within", "digest", "ranges", "set_id")
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class Params:
         self._values = dict(values)
         self._choices = dict(choices or {})
         self._families = _families(self._values)
+        self._ids = frozenset((*self._values, *self._choices, *self._families))
         self._within = dict(within or {})
         self.ranges: tuple[tuple[float, float], ...] = ()
         if not self.missing(_RANGES):
@@ -53,7 +54,7 @@ class Params:
         return self._values[param_id]
 
     def __contains__(self, param_id: str) -> bool:
-        return param_id in self._values or param_id in self._choices or param_id in self._families
+        return param_id in self._ids
 
     def __iter__(self) -> Iterator[str]:
         yield from self._values
@@ -75,9 +76,11 @@ class Params:
         """A copy of the words, for records."""
         return dict(self._choices)
 
-    def missing(self, needs: Iterable[str]) -> tuple[str, ...]:
+    def missing(self, needs: Collection[str]) -> tuple[str, ...]:
         """Which of `needs` this set does not give here; a parent that needs them is refused with their names."""
-        return tuple(param_id for param_id in needs if param_id not in self)
+        if self._ids.issuperset(needs):  # nearly always, and asked for every parent
+            return ()
+        return tuple(param_id for param_id in needs if param_id not in self._ids)
 
     @property
     def thresholds(self) -> Thresholds | None:

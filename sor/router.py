@@ -514,7 +514,7 @@ class Core:
             doubted or (child.pending is _NOTHING_PENDING and report.exec_type in (_REPLACED, _AMEND_REJECTED))
         ):
             self._ask(parent, _ORDER_EVENT)
-        self._settle(parent, now)
+        self._settle(parent, now, limits)
 
     def _child_closed(self, parent: Parent, child: Child, now: int, limits: Limits) -> None:
         """An order is known to hold nothing any more: what follows for its parent."""
@@ -576,7 +576,7 @@ class Core:
             self._child_closed(parent, child, fact.now_ns, limits)
         elif fact.failed.request is Request.AMEND and child.life is _LIVE and child.pending is _NOTHING_PENDING:
             self._ask(parent, _ORDER_EVENT)
-        self._settle(parent, fact.now_ns)
+        self._settle(parent, fact.now_ns, limits)
 
     # --- settling ---------------------------------------------------------------------------------------------------
 
@@ -616,9 +616,10 @@ class Core:
         if crosser.get(parent.side) == parent.no:
             del crosser[parent.side]
 
-    def _settle(self, parent: Parent, now: int) -> None:
-        """Do what is due for one parent, then say when to come back."""
-        limits = self.limits(parent)
+    def _settle(self, parent: Parent, now: int, limits: Limits | None = None) -> None:
+        """Do what is due for one parent, then say when to come back; `limits` are its own, where they are at hand."""
+        if limits is None:
+            limits = self.limits(parent)
         for child in tuple(parent.open_children):
             if now >= child.check_ns:
                 self._tend(parent, child, now, limits)
@@ -636,6 +637,7 @@ class Core:
             parent.replan = None
             parent.retry_ns = 0
             self.out.append(Look(parent.no, parent.looking))
+            return  # the answer comes within this turn, and what is due after it is worked out then
         self._rearm(parent, now, limits)
 
     def _tend(self, parent: Parent, child: Child, now: int, limits: Limits) -> None:
@@ -757,14 +759,15 @@ class Core:
         del self.at_work[parent.no]
         parent.ended_ns = now
         parent.market = parent.decided = None  # larger than all the rest, and there may be a million parents
-        if parent.remaining_lots == 0 and parent.end_status is not _HALTED:
+        remaining_lots = parent.remaining_lots
+        if remaining_lots == 0 and parent.end_status is not _HALTED:
             parent.end_status = _FILLED
             parent.end_reason = _COMPLETE
         assert parent.end_status is not None
         assert parent.end_reason is not None
         self._unwatch(parent)
         self.out.append(Ended(parent.no, parent.end_status, parent.end_reason, parent.ledger.cum_lots, parent.end_text))
-        if parent.remaining_lots and parent.arrival_hticks is not None:
+        if remaining_lots and parent.arrival_hticks is not None:
             self.out.append(EndMark(parent.no))
         self.out.append(Tell(Happening(parent.no, status=parent.end_status, text=parent.end_text)))
 
@@ -778,18 +781,17 @@ class Core:
     def _looked(self, fact: Looked) -> None:
         parent = self.parents[fact.parent_no - 1]
         parent.looking = None
+        params, limits = self.resolved(parent.set_name, parent.instrument)
         if parent.active and parent.life is not _PAUSED:
             market = fact.market
             parent.market = market
-            if parent.life is _WAITING and not (self._market_known(parent, fact) and self._time_for(parent)):
-                self._settle(parent, fact.now_ns)
-                return
-            self._decide(parent, fact, market)
-        self._settle(parent, fact.now_ns)
-
-    def _time_for(self, parent: Parent) -> bool:
-        """Whether there is time for what the policy may want: else settling will see to the crossing."""
-        return self.now_ns < parent.deadline_ns - self.limits(parent).cross_margin_ns
+            # Where there is no time for what the policy may want, settling will see to the crossing.
+            waits = parent.life is _WAITING and not (
+                self._market_known(parent, fact) and fact.now_ns < parent.deadline_ns - limits.cross_margin_ns
+            )
+            if not waits:
+                self._decide(parent, fact, market, params, limits)
+        self._settle(parent, fact.now_ns, limits)
 
     def _market_known(self, parent: Parent, fact: Looked) -> bool:
         """Whether a waiting parent may start working on what it sees (P4)."""
@@ -821,9 +823,8 @@ class Core:
         else:
             self._unwatch(parent)
 
-    def _decide(self, parent: Parent, fact: Looked, market: MarketView) -> None:
+    def _decide(self, parent: Parent, fact: Looked, market: MarketView, params: Params, limits: Limits) -> None:
         now = fact.now_ns
-        params, limits = self.resolved(parent.set_name, parent.instrument)
         ledger = parent.ledger
         ladder = market.ladder(parent.side)
         least = parent.instrument.least_lots(
