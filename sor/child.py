@@ -238,9 +238,13 @@ _CANCEL_PENDING: Final = Pending.CANCEL
 _AMEND_PENDING: Final = Pending.AMEND
 _TRADE: Final = ExecType.TRADE
 _NEW: Final = ExecType.NEW
+_CANCELED: Final = OrdStatus.CANCELED
+_FULL: Final = OrdStatus.FILLED
 _TRADED: Final = Happened.TRADE
 _FILLED: Final = Happened.FILLED
 _ACCEPTED: Final = Happened.ACCEPTED
+_CANCEL_UNKNOWN: Final = Happened.CANCEL_UNKNOWN
+_AMEND_REFUSED: Final = Happened.AMEND_REFUSED
 
 
 class Child:
@@ -353,7 +357,7 @@ class Child:
         self.counted_lots = 0
         self.trades: list[tuple[ExecutionReport, int]] = []
         self.venue_order_id = VenueOrderId("")
-        self.status_hint = OrdStatus.CANCELED
+        self.status_hint: OrdStatus = _CANCELED
         self.reject: ExecutionReport | None = None
         self.failed: RequestFailed | None = None
         self.timed_out = False
@@ -414,7 +418,7 @@ class Child:
                 return OrdStatus.PENDING_NEW
             return OrdStatus.PARTIALLY_FILLED if self.counted_lots else OrdStatus.NEW
         if self.counted_lots >= self.qty_lots:
-            return OrdStatus.FILLED
+            return _FULL
         return self.status_hint
 
     def verdict(self, happened: Happened) -> Verdict:
@@ -461,9 +465,9 @@ class Child:
         if happened in _PROVES_LIFE:
             self.heard = True
             self.unseen = False
-        if happened is Happened.CANCEL_UNKNOWN:
+        if happened is _CANCEL_UNKNOWN:
             self.cancel_unknown = True
-        elif happened is Happened.AMEND_REFUSED:
+        elif happened is _AMEND_REFUSED:
             self.no_amend = True
         if self.pending is _CANCEL_PENDING and happened in _CLEARS_CANCEL:
             self.pending = _NOTHING_PENDING

@@ -15,90 +15,18 @@ import msgspec
 from sor.adapter import AmendModel, Capabilities, NewOrder, OrderRef, OwnRest, Reach, Request, RequestFailed
 from sor.child import Child, Go, Happened, Life, Pending, Refuse, happened_of
 from sor.commands import Amend, AnyWish, Cancel, Gone, MarkAt, Place, Query, Stand
-from sor.events import FlowCause
 from sor.fills import estimated_fee, fee_of, inferred_ticks
 from sor.ids import AccountId, ClOrdId, Symbol, VenueName, VenueOrderId
 from sor.limits import Limits
 from sor.market import MarketView
-from sor.orders import ExecType, ExecutionReport, OrdStatus, PositionSide, RejectKind, Side
+from sor.orders import ExecType, ExecutionReport, OrdStatus, RejectKind
+from sor.own_book import OwnBook
 from sor.parent import Parent
 from sor.realised import Realised
 from sor.tally import Tally
 from sor.units import NS
 
 BookKey = tuple[VenueName, AccountId, Symbol]
-
-
-class OwnBook:
-    """What is ours on one symbol of one account.
-
-    rests         live or possibly live resting orders by side.
-    open_lots     what all open orders may still fill, by side.
-    positions     signed lots by position side: baseline, our fills since, foreign flows; absent until the venue has
-                  spoken. baselines: what it said, and when. flows: net foreign lots since then, by side and cause.
-    filled_ns     when a fill of ours was counted last.
-    realised      what our own fills have realised, by position side.
-    reducing      lots of open reduce-only orders by position side: the shared budget of exits (P1).
-    crosser       a parent that waits to take while own opposite orders are withdrawn, by side.
-    halted        why nothing may be placed here until somebody has looked, or "".
-    rejects       refusals in a row.
-    """
-
-    __slots__ = (
-        "baselines",
-        "crosser",
-        "filled_ns",
-        "flows",
-        "halted",
-        "open_lots",
-        "positions",
-        "realised",
-        "reducing",
-        "rejects",
-        "rests",
-    )
-
-    def __init__(self) -> None:
-        self.rests: dict[Side, dict[ClOrdId, Child]] = {Side.BUY: {}, Side.SELL: {}}
-        self.open_lots: dict[Side, int] = {Side.BUY: 0, Side.SELL: 0}
-        self.positions: dict[PositionSide, int] = {}
-        self.realised: dict[PositionSide, Realised] = {}
-        self.baselines: dict[PositionSide, tuple[int, int]] = {}
-        self.flows: dict[tuple[PositionSide, FlowCause], int] = {}
-        self.reducing: dict[PositionSide, int] = {}
-        self.crosser: dict[Side, int] = {}
-        self.filled_ns = 0
-        self.halted = ""
-        self.rejects = 0
-
-    def base(self, side: PositionSide, lots: int, now_ns: int) -> None:
-        """The venue has spoken: flows count from here."""
-        self.positions[side] = lots
-        self.baselines[side] = lots, now_ns
-        self.flows = {key: net for key, net in self.flows.items() if key[0] is not side}
-        self._bound(side)
-
-    def move(self, side: PositionSide, cause: FlowCause, lots: int) -> None:
-        """A foreign flow of signed lots, of a position that is known."""
-        self.positions[side] += lots
-        self.flows[side, cause] = self.flows.get((side, cause), 0) + lots
-        self._bound(side)
-
-    def _bound(self, side: PositionSide) -> None:
-        """What of our own fills is not there any more has no result of ours."""
-        realised = self.realised.get(side)
-        if realised is not None:
-            realised.bound(self.positions[side])
-
-    def forget_positions(self) -> None:
-        """What was known of them means something else now: the venue has to speak anew."""
-        self.positions.clear()
-        self.baselines.clear()
-        self.flows.clear()
-
-    def still_since(self, since_ns: int) -> bool:
-        """Whether nothing of ours is open here, and nothing has filled from `since_ns` on."""
-        return self.filled_ns < since_ns and not any(self.open_lots.values())
 
 
 class VenueState:
@@ -199,6 +127,7 @@ _NOT_FOUND: Final = Happened.NOT_FOUND
 _H_REJECTED: Final = Happened.REJECTED
 _CANCEL_REFUSED: Final = Happened.CANCEL_REFUSED
 _SEEN_OPEN: Final = Happened.SEEN_OPEN
+_KNOWS_THE_ORDER: Final = frozenset({RejectKind.DUPLICATE_ID, RejectKind.TOO_LATE})
 
 
 class Desk:
@@ -213,10 +142,13 @@ class Desk:
 
     def book_of(self, parent: Parent) -> OwnBook:
         """Our own orders where `parent` trades."""
-        key = (parent.venue, parent.order.account, parent.instrument.symbol)
-        book = self.books.get(key)
+        book = parent.book
         if book is None:
-            book = self.books[key] = OwnBook()
+            key = (parent.venue, parent.order.account, parent.instrument.symbol)
+            book = self.books.get(key)
+            if book is None:
+                book = self.books[key] = OwnBook()
+            parent.book = book
         return book
 
     # --- sending --------------------------------------------------------------------------------------------------
@@ -401,7 +333,7 @@ class Desk:
         if not child.closed and (happened is _CLOSED or happened is _H_REJECTED):
             child.status_hint = _end_status(report)
             child.reject = report if report.code or report.text or report.reject else child.reject
-        if report.reject is RejectKind.DUPLICATE_ID or report.reject is RejectKind.TOO_LATE:
+        if report.reject in _KNOWS_THE_ORDER:
             child.heard = True  # other refusals speak of the request, not of the order
         effect = self._move(parent, child, happened, new_lots=new_lots, now_ns=now_ns, limits=limits)
         if child.cancel_wanted and not wanted:

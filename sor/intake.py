@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -37,6 +37,10 @@ STEPS_MAX = 2**53
 """Lots or ticks of an order: far beyond what any venue takes, and what a journal can hold with room to spare."""
 NAMED_MAX = 10
 """Instruments that are named to whoever asks for one that is not there; venues list a thousand."""
+# Members by name: CPython 3.11 takes longer to read a member off its enum than to compare it.
+_IOC: Final = Tif.IOC
+_BOTH: Final = PositionSide.BOTH
+_ACTIVE: Final = TradingMode.ACTIVE
 _METADATA = ("order_type", "limit_price", "may_rest", "deadline_s", "policy", "param_set")
 
 
@@ -65,7 +69,7 @@ def admit(core: Core, order: ParentOrder) -> VenueName | Parent:
         _check_size(instrument.ticks(order.limit), f"limit {order.limit}")
     _check_numbers(order)
     capabilities = core.desk.venues[instrument.venue].capabilities
-    if not capabilities.query_by_client_id or Tif.IOC not in capabilities.tif:
+    if not capabilities.query_by_client_id or _IOC not in capabilities.tif:
         asks = capabilities.query_by_client_id
         lacks = "has no orders that take without resting" if asks else "cannot be asked for an order by our id"
         raise CallerError(f"{instrument.venue} {lacks}, so it is not routable; nothing was sent")
@@ -76,7 +80,7 @@ def admit(core: Core, order: ParentOrder) -> VenueName | Parent:
             f"{instrument.venue} holds no {order.position_side.value!r} position in this account's mode; nothing was "
             f"sent. Position sides are: {known_sides}"
         )
-    if order.position_side is not PositionSide.BOTH:
+    if order.position_side is not _BOTH:
         closes = (order.side is Side.SELL) is (order.position_side is PositionSide.LONG)
         if closes is not order.reduce_only:
             does = "closes" if closes else "opens"
@@ -85,7 +89,7 @@ def admit(core: Core, order: ParentOrder) -> VenueName | Parent:
                 f"and reduce_only is {order.reduce_only}; nothing was sent. Set it to {closes}, or name the other side"
             )
     _check_plugins(core, order, instrument)
-    if core.mode is TradingMode.HALTED or (core.mode is TradingMode.REDUCE_ONLY and not order.reduce_only):
+    if core.mode is not _ACTIVE and not (core.mode is TradingMode.REDUCE_ONLY and order.reduce_only):
         raise CallerError(f"trading is {core.mode.value} (kill switch: {core.mode_reason}); nothing was sent")
     book = core.desk.books.get((instrument.venue, order.account, instrument.symbol))
     if book is not None and book.halted:

@@ -14,9 +14,10 @@ from decimal import Decimal
 
 import msgspec
 
-from sor.desk import BookKey, OwnBook
+from sor.desk import BookKey
 from sor.ids import StrategyId
 from sor.orders import Action, PositionSide
+from sor.own_book import OwnBook
 from sor.parent import Parent
 from sor.router import Core
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+from typing import Final
 
 import msgspec
 
@@ -24,7 +25,12 @@ class Side(IntEnum):
     @property
     def opposite(self) -> Side:
         """The other side."""
-        return Side.SELL if self is Side.BUY else Side.BUY
+        return _SELL if self is _BUY else _BUY
+
+
+# By name: CPython 3.11 takes longer to read a member off its enum than to compare it.
+_BUY: Final = Side.BUY
+_SELL: Final = Side.SELL
 
 
 class OrdType(StrEnum):

@@ -19,6 +19,7 @@ from sor.ids import ParentId, VenueName
 from sor.instruments import Instrument
 from sor.market import MarketView
 from sor.orders import Intent, OrdStatus, ParentOrder, ParentStatus, Side
+from sor.own_book import OwnBook
 from sor.policy import Due, Memory
 from sor.reasons import EndReason, Why
 from sor.revisit import Revisit
@@ -128,6 +129,8 @@ _STATUS_OF_LIFE = {
 _IN_DOUBT: Final = Life.IN_DOUBT
 _STOPPING: Final = ParentLife.STOPPING
 _DONE: Final = ParentLife.DONE
+_WAITING: Final = ParentLife.WAITING
+_UNDONE: Final = frozenset({OrdStatus.CANCELED, OrdStatus.EXPIRED})
 
 
 class Ledger:
@@ -214,6 +217,7 @@ class Ledger:
 class Parent:
     """State of one parent; changed only by the core, as a function of the facts it was given.
 
+    book       what is ours where it trades, once `Desk.book_of` has looked it up.
     rejects    orders in a row that the venue refused as wrong. denials: decisions in a row that the risk gate denied.
     misses     orders in a row that came to nothing at the venue without being wrong: they would have taken, found
                nothing to take, came too fast, or never arrived. Each makes the next try wait longer.
@@ -226,6 +230,7 @@ class Parent:
         "accepted_ns",
         "arrival_hticks",
         "arrival_market",
+        "book",
         "children",
         "cross_attempts",
         "deadline_ns",
@@ -296,7 +301,8 @@ class Parent:
         self.decision_hticks = None if order.decision_price is None else _hticks(order.decision_price, instrument)
         self.arrival_hticks: int | None = None
         self.arrival_market: MarketView | None = None
-        self.life = ParentLife.WAITING
+        self.life = _WAITING
+        self.book: OwnBook | None = None
         self.children: list[Child] = []
         self.open_children: list[Child] = []
         self.next_child_no = 1
@@ -344,15 +350,14 @@ class Parent:
     @property
     def rested_in_vain(self) -> bool:
         """An order rested and was withdrawn, or ran out of time, before all of it was filled."""
-        ended = (OrdStatus.CANCELED, OrdStatus.EXPIRED)
-        return any(child.rests and child.status in ended for child in self.children)
+        return any(child.rests and child.status in _UNDONE for child in self.children)
 
     @property
     def remaining_lots(self) -> int:
         """Not filled yet."""
         ledger = self.ledger
         left = ledger.order_lots - ledger.shrink_lots - ledger.cum_lots
-        return left if left > 0 else 0
+        return max(0, left)
 
     @property
     def status(self) -> ParentStatus:

@@ -12,12 +12,13 @@ import msgspec
 
 from sor.adapter import Capabilities, NewOrder, ReduceOnly
 from sor.child import Child, Life, Pending
-from sor.desk import Desk, OwnBook
+from sor.desk import Desk
 from sor.events import TradingMode
 from sor.ids import ClOrdId
 from sor.limits import Limits
 from sor.market import Levels, MarketView
 from sor.orders import OrdType, Tif
+from sor.own_book import OwnBook
 from sor.parent import Parent
 from sor.policy import Decision, Placement, Rest, Take
 from sor.pricing import collar_ticks, nearer_ticks
@@ -42,6 +43,8 @@ class Carried(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 # every report.
 _LIVE: Final = Life.LIVE
 _NOTHING_PENDING: Final = Pending.NONE
+_LIMIT: Final = OrdType.LIMIT
+_IOC: Final = Tif.IOC
 
 
 def view_of(
@@ -407,10 +410,10 @@ def _order(
         cl_ord_id=cl_ord_id,
         symbol=symbol,
         side=parent.side,
-        ord_type=OrdType.MARKET if as_market else OrdType.LIMIT,
+        ord_type=OrdType.MARKET if as_market else _LIMIT,
         qty_lots=lots,
         price_ticks=0 if as_market else want.collar_ticks,
-        tif=Tif.IOC,
+        tif=_IOC,
         reduce_only=flag,
         position_side=parent.order.position_side,
     )

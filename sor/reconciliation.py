@@ -19,7 +19,6 @@ import msgspec
 
 from sor.adapter import AccountState, OpenOrder, VenueAdapter
 from sor.child import Child, Life, Pending
-from sor.desk import OwnBook
 from sor.dispatch import Dispatcher
 from sor.errors import CallerError, InDoubt, NotSent, SorError, VenueFault
 from sor.events import (
@@ -35,6 +34,7 @@ from sor.events import (
 )
 from sor.ids import ClOrdId, Symbol, VenueName, VenueOrderId
 from sor.orders import AccountFill, FillCause, PositionSide
+from sor.own_book import OwnBook
 from sor.router import Core
 from sor.settings import Neighbours, Settings
 from sor.units import NS

@@ -9,11 +9,12 @@ from typing import Final
 
 import msgspec
 
-from sor.desk import OwnBook, VenueState
+from sor.desk import VenueState
 from sor.events import TradingMode
 from sor.limits import Limits
 from sor.market import MarketView
 from sor.orders import Side
+from sor.own_book import OwnBook
 from sor.parent import Parent
 from sor.pricing import collar_ticks
 from sor.reasons import Denial

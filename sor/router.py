@@ -19,7 +19,7 @@ from sor.adapter import Request
 from sor.child import Child, Life, Pending
 from sor.commands import Alarm, AnyWish, Decided, Ended, EndMark, Happening, Look, Tell, WakeAt, Watch
 from sor.decide import PluginFault, Uninstalled, due_of
-from sor.desk import BookKey, Desk, OwnBook, VenueState
+from sor.desk import BookKey, Desk, VenueState
 from sor.events import (
     AmendAsked,
     AnyFact,
@@ -58,6 +58,7 @@ from sor.invariants import apply as apply_invariants
 from sor.limits import Limits, limits_of
 from sor.market import MarketView, Trust
 from sor.orders import ExecType, OnNoMarket, OrdStatus, ParentStatus, RejectKind
+from sor.own_book import OwnBook
 from sor.params import Params, ParamSet, parse
 from sor.parent import GoParent, Parent, ParentEvent, ParentLife
 from sor.placement import Carried, carry_out, cross_decision, view_of
@@ -187,7 +188,7 @@ class Core:
         key = (name, instrument.venue, instrument.symbol)
         params = self.sets[name].resolve(instrument.venue, instrument.symbol, now_ns=self.now_ns)
         found = self._resolved.get(key)
-        if found is None or (found[0] is not params and not params.missing(found[0])):
+        if found is None or (found[0] is not params and not params.missing(tuple(found[0]))):
             found = self._resolved[key] = (params, limits_of(params))
         return found
 

@@ -11,10 +11,10 @@ from sor.adapter import AccountState, NewOrder, Position
 from sor.commands import Alarm
 from sor.decide import Recorded as RecordedDecisions
 from sor.decide import decide
-from sor.desk import OwnBook
 from sor.events import Fact, Submitted
 from sor.ids import AccountId, ClOrdId, Symbol, VenueName
 from sor.orders import AccountFill, FillCause, OrdType, ParentOrder, PositionSide, Side, Tif
+from sor.own_book import OwnBook
 from sor.parent import Parent
 from sor.recovery import fold
 from sor.router import Core

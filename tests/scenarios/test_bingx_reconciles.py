@@ -14,10 +14,10 @@ import pytest
 from sor.commands import Alarm
 from sor.decide import Recorded as RecordedDecisions
 from sor.decide import decide
-from sor.desk import OwnBook
 from sor.events import Contradicted, FlowCause, PositionMoved, Reading, StrayFound, Submitted
 from sor.ids import AccountId, ParentId
 from sor.orders import ParentOrder, ParentStatus, PositionSide, Side
+from sor.own_book import OwnBook
 from sor.parent import Parent
 from sor.recovery import fold
 from sor.router import Core

@@ -143,7 +143,7 @@ def test_a_set_is_whole_and_reads_as_a_forecast() -> None:
     assert fitted is not None
     here = made.resolve(VenueName("rec"), Symbol("BTCUSDT"), now_ns=0)
     assert not here.missing((*FORECAST_NEEDS, *MARKOUT_IDS, *RANGE_IDS))
-    assert not here.missing(record.id for record in BASE.records)
+    assert not here.missing([record.id for record in BASE.records])
     assert made.resolve(VenueName("rec"), Symbol("ETHUSDT"), now_ns=0).missing(FORECAST_NEEDS)
     forecast = read_forecast(here)
     assert forecast.horizon_s == 5.0
@@ -195,7 +195,7 @@ def test_a_set_is_written_once(tmp_path: Path) -> None:
 def test_the_set_for_the_simulated_market_reads_as_a_forecast() -> None:
     shipped = ParamStore().get("synthetic/2026-11-21", now_ns=0)
     here = shipped.resolve(VenueName("simulated"), Symbol("BTCUSDT"), now_ns=0)
-    assert not here.missing(record.id for record in ParamStore().get("baseline/2026-11-21", now_ns=0).records)
+    assert not here.missing([record.id for record in ParamStore().get("baseline/2026-11-21", now_ns=0).records])
     forecast = read_forecast(here)
     assert forecast.horizon_s == 60.0
     assert forecast.markout is not None

@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from sor.adapter import Capabilities
-from sor.desk import OwnBook, VenueState
+from sor.desk import VenueState
 from sor.events import TradingMode
 from sor.limits import Limits, limits_of
 from sor.market import MarketView
 from sor.orders import PositionSide, Side
+from sor.own_book import OwnBook
 from sor.params import parse
 from sor.parent import Parent
 from sor.reasons import Denial

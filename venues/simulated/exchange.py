@@ -44,6 +44,7 @@ from venues.matching.orders import Account, Order
 _BOTH = PositionSide.BOTH
 _ACK, _PUSH, _QUERY = Provenance.ACK, Provenance.PUSH, Provenance.QUERY
 _TRADE = ExecType.TRADE
+_MARKET = OrdType.MARKET
 _FILLED, _PARTIALLY = OrdStatus.FILLED, OrdStatus.PARTIALLY_FILLED
 _REST_SETTLED, _WS_SETTLED = FeeSource.REST_SETTLED, FeeSource.WS_SETTLED
 
@@ -126,16 +127,15 @@ class Exchange:
     def place(self, order: NewOrder, *, now_ns: int) -> list[ExecutionReport]:
         """Take a new order. An order that rests is told as NEW and its trades; one that ended at once by its end."""
         cl_ord_id = order.cl_ord_id
-        refused = ExecType.REJECTED
         if cl_ord_id in self.orders:
             self.n_resent += 1
-            return [self.refuse(cl_ord_id, refused, RejectKind.DUPLICATE_ID, now_ns=now_ns)]
+            return [self.refuse(cl_ord_id, ExecType.REJECTED, RejectKind.DUPLICATE_ID, now_ns=now_ns)]
         if order.symbol != self._symbol or order.position_side is not _BOTH:
             text = f"{order.symbol} {order.position_side} is not traded here"
-            return [self.refuse(cl_ord_id, refused, RejectKind.BAD_TERMS, text, now_ns=now_ns)]
+            return [self.refuse(cl_ord_id, ExecType.REJECTED, RejectKind.BAD_TERMS, text, now_ns=now_ns)]
         self._n_orders = number = self._n_orders + 1
         ord_type, price_ticks, tif = order.ord_type, order.price_ticks, order.tif
-        if ord_type is OrdType.MARKET:
+        if ord_type is _MARKET:
             price_ticks = self._bound_ticks(order.side)
             if price_ticks:
                 ord_type, tif = OrdType.LIMIT, Tif.FOK if tif is Tif.FOK else Tif.IOC

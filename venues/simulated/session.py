@@ -21,6 +21,8 @@ from venues.simulated.channel import Channel
 from venues.simulated.faults import Chance
 from venues.simulated.tape_latency import Line
 
+_PUSH = Provenance.PUSH  # CPython 3.11 takes longer to read a member off its enum than to compare it
+
 
 class Sent(msgspec.Struct, kw_only=True, eq=False):
     """One request on its way, until its answer is heard or given up.
@@ -171,7 +173,7 @@ class Session:
         at_ns = self._response.arrival_ns(now_ns, held_ns=held_ns)
         kept: list[Inbound] = []
         for report in reports:
-            push = report.provenance is Provenance.PUSH
+            push = report.provenance is _PUSH
             if not self.up or (chance.hits(faults.lost_push, "lost_push") if push else muted):
                 self._untold.add(report)
             else:
