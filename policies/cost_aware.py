@@ -183,8 +183,8 @@ def _stay_way(case: Case, order: Resting, forecast: Forecast, longest_s: float, 
     """An order of ours where it is, with the queue that is ahead of it now."""
     ahead = float(case.ahead_of(order))
     outlook = fitted_outlook(case, forecast, order.price_ticks, ahead_lots=ahead, lots=order.leaves_lots)
-    outlook = msgspec.structs.replace(outlook, again=again)
-    return _Way(_STAY, order.price_ticks, ahead, outlook, best_wait(outlook, _shortest_s(case, longest_s), longest_s))
+    found = waits(outlook, _shortest_s(case, longest_s), longest_s)
+    return _Way(_STAY, order.price_ticks, ahead, outlook, outlook.best_followed(found, again))
 
 
 def _shortest_s(case: Case, longest_s: float) -> float:
@@ -301,12 +301,11 @@ def _fitted_ways(case: Case, rung: Rung, forecast: Forecast, longest_s: float) -
         fitted_outlook(case, forecast, price, ahead_lots=lots, lots=case.view.open_lots)
         for (_, price), lots in zip(prices, ahead, strict=True)
     ]
-    again = Again(case.left_s, tuple([wait for one in outlooks for wait in waits(one, shortest_s, longest_s)]))
+    judged = [waits(outlook, shortest_s, longest_s) for outlook in outlooks]
+    again = Again(case.left_s, tuple([wait for found in judged for wait in found]))
     ways = [
-        _Way(
-            name, price, lots, outlook, best_wait(msgspec.structs.replace(outlook, again=again), shortest_s, longest_s)
-        )
-        for (name, price), lots, outlook in zip(prices, ahead, outlooks, strict=True)
+        _Way(name, price, lots, outlook, outlook.best_followed(found, again))
+        for (name, price), lots, outlook, found in zip(prices, ahead, outlooks, judged, strict=True)
     ]
     return ways, again
 

@@ -19,6 +19,7 @@ Durations in seconds, moves and costs in bps.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import sqrt
 from typing import Protocol
@@ -28,8 +29,7 @@ import msgspec
 from policies.case import Case
 from sor.models.covariates import covariates_of
 from sor.models.drift import gaussian_loss
-from sor.models.fill_hazard import FillCurve
-from sor.models.forecast import FORECAST_NEEDS, Forecast, Situation, read_forecast
+from sor.models.forecast import FORECAST_NEEDS, Course, Forecast, Situation, read_forecast
 from sor.models.impact import fill_rate
 from sor.params import Params
 
@@ -143,30 +143,25 @@ class FittedOutlook(msgspec.Struct, frozen=True, gc=False):
 
     impact_bps     what the order's own size, shown, is expected to move the mid away: a loss of the unfilled.
     risk_root_s    as of `FlowOutlook`.
-    again          what comes after an end without a fill; without it, crossing.
     """
 
-    forecast: Forecast
-    order: Situation
-    curve: FillCurve
+    course: Course
     advantage_bps: float
     impact_bps: float
     risk_root_s: float
     note: str
-    again: Again = NEVER_AGAIN
 
     @property
     def fill_rate(self) -> float:
         """The hazard in the first bin."""
-        return self.curve.spent[1] / self.curve.edges_s[1]
+        curve = self.course.curve
+        return curve.spent[1] / curve.edges_s[1]
 
     def wait(self, timeout_s: float) -> Wait:
-        """What resting for `timeout_s` is expected to bring; beyond the horizon of the fit nothing more is."""
-        found = self.forecast.outlook_of(self.curve, self.order, until_s=timeout_s)
-        unfilled = 1.0 - found.fill_probability
-        drift = unfilled * (found.drift_bps + self.impact_bps)
-        again = unfilled * self.again.worth_bps(timeout_s)
-        saving = found.fill_probability * self.advantage_bps - drift + again
+        """What resting for `timeout_s`, then crossing, is expected to bring; beyond the fit's horizon nothing more."""
+        found = self.course.outlook(timeout_s)
+        drift = (1.0 - found.fill_probability) * (found.drift_bps + self.impact_bps)
+        saving = found.fill_probability * self.advantage_bps - drift
         return Wait(
             timeout_s,
             found.fill_probability,
@@ -174,8 +169,19 @@ class FittedOutlook(msgspec.Struct, frozen=True, gc=False):
             saving,
             saving - self.risk_root_s * sqrt(timeout_s),
             found.saving_se_bps(self.advantage_bps),
-            again,
         )
+
+    def followed(self, wait: Wait, again: Again) -> Wait:
+        """The same where an end without a fill is followed by `again`, instead of crossing."""
+        timeout_s, probability = wait.timeout_s, wait.fill_probability
+        more = (1.0 - probability) * again.worth_bps(timeout_s)
+        saving = wait.saving_bps + more
+        worth = saving - self.risk_root_s * sqrt(timeout_s)
+        return Wait(timeout_s, probability, wait.drift_bps, saving, worth, wait.se_bps, more)
+
+    def best_followed(self, found: Sequence[Wait], again: Again) -> Wait:
+        """Of `waits` of this outlook the one worth most when `again` follows it; ties as in `best_wait`."""
+        return max([self.followed(wait, again) for wait in found], key=_worth)
 
 
 def fitted_outlook(case: Case, forecast: Forecast, price: int, *, ahead_lots: float, lots: int) -> FittedOutlook:
@@ -194,9 +200,7 @@ def fitted_outlook(case: Case, forecast: Forecast, price: int, *, ahead_lots: fl
     strange = forecast.strange(order)
     note = f"fitted, but beyond its data in {', '.join(strange)}" if strange else "fitted"
     return FittedOutlook(
-        forecast=forecast,
-        order=order,
-        curve=forecast.curve(order),
+        course=forecast.course(order),
         advantage_bps=case.advantage_bps(price),
         impact_bps=case.resting_impact_bps(price, lots),
         risk_root_s=case.risk_weight() * features.volatility,

@@ -16,7 +16,7 @@ A set is fitted up to a horizon, and says nothing of longer waits: `Forecast.hor
 from __future__ import annotations
 
 from itertools import pairwise
-from math import sqrt
+from math import exp, sqrt
 from typing import NamedTuple
 
 import msgspec
@@ -91,6 +91,29 @@ class Table(NamedTuple):
     drift_bps: tuple[float, ...]
 
 
+class Course(msgspec.Struct, frozen=True, gc=False):
+    """The forecast of one order: what does not depend on how long it rests is worked out once.
+
+    curve                    time to fill. fill_se: as of `Forecast`.
+    unit_bps, form, drift_se the drift's unit in this market, its linear form, and the form's standard error.
+    """
+
+    curve: FillCurve
+    fill_se: float
+    unit_bps: float
+    form: float
+    drift_se: float
+
+    def outlook(self, until_s: float) -> Outlook:
+        """What resting for `until_s` >= 0 brings."""
+        spent = self.curve.cumulative(until_s)
+        survived = exp(-spent)
+        bound = sqrt(until_s) * selection(1.0 - survived) * self.unit_bps
+        return Outlook(
+            until_s, 1.0 - survived, survived * spent * self.fill_se, bound * self.form, bound * self.drift_se
+        )
+
+
 class Forecast(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A calibrated set's models.
 
@@ -114,23 +137,19 @@ class Forecast(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         """The time to fill; nothing is filled after `horizon_s`. Raises `CallerError` unless all is finite."""
         return self.hazard.curve(order.covariates)
 
+    def course(self, order: Situation) -> Course:
+        """All that is said of one order, to be asked for several waits. Raises as `curve`."""
+        return Course(
+            self.curve(order),
+            self.fill_se,
+            unit_bps(volatility=order.volatility, spread_bps=order.spread_bps),
+            self.drift.form(order.covariates),
+            self.drift.se,
+        )
+
     def outlook(self, order: Situation, *, until_s: float) -> Outlook:
         """What resting for `until_s` brings, 0 <= until_s; see `horizon_s`. Raises as `curve`."""
-        return self.outlook_of(self.curve(order), order, until_s=until_s)
-
-    def outlook_of(self, curve: FillCurve, order: Situation, *, until_s: float) -> Outlook:
-        """The same for a curve of this order that is there already."""
-        spent = curve.cumulative(until_s)
-        survived = curve.survival(until_s)
-        unit = unit_bps(volatility=order.volatility, spread_bps=order.spread_bps)
-        bound = sqrt(until_s) * selection(1.0 - survived) * unit
-        return Outlook(
-            until_s,
-            1.0 - survived,
-            survived * spent * self.fill_se,
-            bound * self.drift.form(order.covariates),
-            bound * self.drift.se,
-        )
+        return self.course(order).outlook(until_s)
 
     def table(self, order: Situation, *, longest_s: float) -> Table:
         """Waits at 0, at the edges before `longest_s`, halfway between them, and at `longest_s` or the horizon."""
