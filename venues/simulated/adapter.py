@@ -489,7 +489,7 @@ class SimulatedVenue:
     def _tell(self, reports: list[ExecutionReport], now_ns: int, sent: Sent | None = None) -> None:
         """Let us hear what happened, if anybody is there to hear it."""
         chance = self._chance
-        for report in tuple(reports):
+        for report in () if chance.calm else tuple(reports):
             filled = report.ord_status is _FILLED and report.exec_type is _TRADE
             if filled and report.provenance is not _QUERIED and chance.hits(chance.faults.overfill, "overfill"):
                 own = self._exchange.orders[report.cl_ord_id]

@@ -338,9 +338,9 @@ class Exchange:
                 continue
             if subject is None:
                 subject = own
-            report = self._told_of(event, own, provenance if own is subject else _PUSH)
-            if report is not None:
-                reports.append(report)
+            if own.level is None and isinstance(event, Accepted):
+                continue  # an order that ended at once is told by its trades and its end
+            reports.append(self._told_of(event, own, provenance if own is subject else _PUSH))
         return reports
 
     def _fill(self, trade: Trade, own: OwnOrder, *, is_maker: bool, provenance: Provenance) -> ExecutionReport:
@@ -377,7 +377,7 @@ class Exchange:
         self.fills.append(report)
         return report
 
-    def _told_of(self, event: OrderEvent, own: OwnOrder, provenance: Provenance) -> ExecutionReport | None:
+    def _told_of(self, event: OrderEvent, own: OwnOrder, provenance: Provenance) -> ExecutionReport:
         """Book and tell one event about one order of ours, trades apart."""
 
         def report(exec_type: ExecType, status: OrdStatus | None = None) -> ExecutionReport:
@@ -385,8 +385,7 @@ class Exchange:
 
         match event:
             case Accepted():
-                # An order that ended at once is told by its trades and its end.
-                return report(ExecType.NEW, OrdStatus.NEW) if own.level is not None else None
+                return report(ExecType.NEW, OrdStatus.NEW)
             case Rejected():
                 return _because(report(ExecType.REJECTED, OrdStatus.REJECTED), event.kind, event.text)
             case Canceled():

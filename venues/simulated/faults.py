@@ -59,16 +59,26 @@ SWITCHES = tuple(name for name in Faults.__struct_fields__ if name not in DURATI
 class Chance:
     """Draws for the faults, from a generator of their own: with all switches off it is never asked.
 
-    faults    the switches in force; replace them to change what goes wrong from now on.
+    calm      every switch is off.
     struck    how often each has hit.
     """
 
-    __slots__ = ("_rng", "faults", "struck")
+    __slots__ = ("_faults", "_rng", "calm", "struck")
 
     def __init__(self, rng: Random, faults: Faults) -> None:
         self._rng = rng
         self.faults = faults
         self.struck = Counter[str]()
+
+    @property
+    def faults(self) -> Faults:
+        """The switches in force; replace them to change what goes wrong from now on."""
+        return self._faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self._faults = faults
+        self.calm = not any(getattr(faults, name) for name in SWITCHES)
 
     def hits(self, probability: float, name: str) -> bool:
         """Whether the fault `name`, of this probability, happens now; 0 draws nothing."""

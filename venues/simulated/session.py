@@ -126,8 +126,12 @@ class Session:
         if not self.up:
             self.sink.execution(sent.failed(Reach.NOT_SENT, "link_down", "the link is down"))
             return
-        chance, faults, now_ns = self._chance, self._chance.faults, sent.sent_ns
+        chance, now_ns = self._chance, sent.sent_ns
         self._await(sent)
+        if chance.calm:
+            self._entry.put(sent, at_ns=self._entry.arrival_ns(now_ns), now_ns=now_ns)
+            return
+        faults = chance.faults
         if chance.hits(faults.lost_request, "lost_request"):
             return
         at_ns = self._entry.arrival_ns(now_ns)
@@ -167,7 +171,15 @@ class Session:
         """Send reports of one moment on their way, in their order; at their end the answer to `sent`."""
         if not reports and sent is None:
             return
-        chance, faults = self._chance, self._chance.faults
+        chance = self._chance
+        if chance.calm and self.up:
+            at_ns = self._response.arrival_ns(now_ns)
+            for report in reports:
+                self._response.put(report, at_ns=at_ns, now_ns=now_ns)
+            if sent is not None:
+                self._response.put(sent, at_ns=at_ns, now_ns=now_ns)
+            return
+        faults = chance.faults
         held_ns = chance.up_to_twice_ns(faults.late_ms) if chance.hits(faults.late, "late") else 0
         muted = sent is not None and chance.hits(faults.lost_ack, "lost_ack")
         at_ns = self._response.arrival_ns(now_ns, held_ns=held_ns)
