@@ -69,11 +69,11 @@ def decide(parent: Parent, policy: Policy, view: View, params: Params) -> tuple[
     try:
         decision = _decode(_encode(policy.decide(view, params)))
         _check_revisit(decision)
-        ruled = apply_invariants(decision, view, params)
+        ruled = apply_invariants(decision, view, params, regime="" if regime is None else regime.value)
     except Exception as error:  # noqa: BLE001 - a plug-in's bug must not stop the other parents or leave orders resting
         note = f"policy {policy.name!r} raised {type(error).__name__}: {error}"
         return Decision(placements=(), revisit=Revisit(), reason=POLICY_FAULT, note=note), ()
-    return msgspec.structs.replace(ruled.decision, regime="" if regime is None else regime.value), ruled.vetoes
+    return ruled.decision, ruled.vetoes
 
 
 def _check_revisit(decision: Decision) -> None:

@@ -163,16 +163,16 @@ def _check_exponent(value: Decimal, *, what: str, symbol: str) -> None:
 
 def _whole(value: Decimal, step: Decimal, *, what: str, unit: str, symbol: str) -> int:
     """`value / step` when that is a positive whole number, else `CallerError`."""
-    if not value.is_finite() or value <= 0:
-        raise CallerError(f"{symbol}: {what} {value} is not a positive number; nothing was sent")
-    _check_exponent(value, what=what, symbol=symbol)
     try:
         whole, rest = divmod(value, step)  # exact: what would need more digits than the context has is signalled
     except DecimalException:
         pass
     else:
-        if not rest:
+        if not rest and whole > 0 and value.adjusted() <= EXPONENT_MAX:
             return int(whole)
+    if not value.is_finite() or value <= 0:
+        raise CallerError(f"{symbol}: {what} {value} is not a positive number; nothing was sent")
+    _check_exponent(value, what=what, symbol=symbol)
     count = Fraction(value) / Fraction(step)
     if count.denominator != 1:
         below = int(count) * step

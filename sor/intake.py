@@ -264,12 +264,13 @@ def _check_plugins(core: Core, order: ParentOrder, instrument: Instrument) -> No
         known = ", ".join(core.sets) or "none"
         raise CallerError(f"there is no param-set {name!r}; nothing was sent. Loaded: {known}")
     params = core.sets[name].resolve(instrument.venue, instrument.symbol, now_ns=core.now_ns)
-    for missing, who in ((params.missing(ALWAYS), "the router"), (params.missing(policy.needs), f"{order.policy!r}")):
-        if missing:
-            raise CallerError(
-                f"param-set {name!r} does not give {', '.join(missing)} for {instrument.symbol} on {instrument.venue} "
-                f"now, which {who} needs; nothing was sent. Add them to the set, or name another"
-            )
+    missing = params.missing(ALWAYS) or params.missing(policy.needs)
+    if missing:
+        who = "the router" if params.missing(ALWAYS) else f"{order.policy!r}"
+        raise CallerError(
+            f"param-set {name!r} does not give {', '.join(missing)} for {instrument.symbol} on {instrument.venue} "
+            f"now, which {who} needs; nothing was sent. Add them to the set, or name another"
+        )
     if _checks_orders(type(policy)):
         assert isinstance(policy, ChecksOrder)
         policy.check(order)

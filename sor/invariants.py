@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -88,6 +89,8 @@ class Ruled(msgspec.Struct, frozen=True, gc=False):
     vetoes: tuple[str, ...]
 
 
+_EITHER = ("rest", "take")
+_TAKE_ONLY = ("take",)
 _ALL = Admissible(may_rest=True, may_take=True, vetoes=())
 _UNTRUSTED: Mapping[Trust, Veto] = {
     Trust.EMPTY: Veto.BOOK_EMPTY,
@@ -130,10 +133,10 @@ def admissible(view: View, params: Params, *, pressed: bool = False) -> Admissib
     return Admissible(may_rest=False, may_take=True, vetoes=vetoes) if vetoes else _ALL
 
 
-def apply(decision: Decision, view: View, params: Params, *, pressed: bool = False) -> Ruled:
+def apply(decision: Decision, view: View, params: Params, *, pressed: bool = False, regime: str = "") -> Ruled:
     """What is left of a policy's decision: inadmissible placements replaced, and the names of what replaced them.
 
-    pressed    as for `admissible`.
+    pressed    as for `admissible`. regime: whose parameters counted, for the record.
     The invariants are named in the order of the module's list, each once, and only those that changed something. Where
     a market is unlike the fit, `inputs` say in what: the covariate, and the bound of its range that it is beyond. Where
     outcomes contradict the fit they say how many orders rested, were filled, and should have been.
@@ -141,7 +144,9 @@ def apply(decision: Decision, view: View, params: Params, *, pressed: bool = Fal
     allowed = admissible(view, params, pressed=pressed)
     if not allowed.may_take:
         revisit = _until_sound(view, params, decision)
-        held = msgspec.structs.replace(decision, placements=(), revisit=revisit, admissible=(), removed=allowed.vetoes)
+        held = msgspec.structs.replace(
+            decision, placements=(), revisit=revisit, admissible=(), regime=regime, removed=allowed.vetoes
+        )
         return Ruled(held, allowed.vetoes if decision.placements else ())
     fired: list[str] = []
     strange: dict[str, float] = {}
@@ -166,20 +171,23 @@ def apply(decision: Decision, view: View, params: Params, *, pressed: bool = Fal
         left -= placement.qty_lots
         rests = rests or isinstance(placement, Rest)
         kept.append(placement)
-    names = ("rest", "take") if allowed.may_rest else ("take",)
+    names = _EITHER if allowed.may_rest else _TAKE_ONLY
     revisit = decision.revisit
     if rests:
         revisit = _watched(revisit, view, params)
     elif fired and not kept:
         revisit = Revisit(revisit.at_ns, best_moved_ticks=1, triggers=revisit.triggers)
     if not fired:
-        unchanged = msgspec.structs.replace(decision, revisit=revisit, admissible=names, removed=allowed.vetoes)
+        unchanged = msgspec.structs.replace(
+            decision, revisit=revisit, admissible=names, regime=regime, removed=allowed.vetoes
+        )
         return Ruled(unchanged, ())
     ruled = msgspec.structs.replace(
         decision,
         placements=tuple(kept),
         revisit=revisit,
         admissible=names,
+        regime=regime,
         removed=allowed.vetoes,
         inputs=(*decision.inputs, *strange.items()),
     )
@@ -343,8 +351,9 @@ def _nothing(veto: Veto) -> Admissible:
     return Admissible(may_rest=False, may_take=False, vetoes=(veto,))
 
 
+@lru_cache(maxsize=256)
 def stale_ns(params: Params) -> int:
-    """Age at which a book is no longer acted on."""
+    """Age at which a book is no longer acted on; worked out once for each set, venue, symbol and regime."""
     return int(min(params["market.stale_ms_max"], STALE_MS_CAP) * MS)
 
 

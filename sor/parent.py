@@ -154,13 +154,18 @@ class Ledger:
         than the order has left, and the rest is `over`.
         """
         leaves = child.leaves_lots
-        doubt = leaves if child.life is _IN_DOUBT else 0
-        working = leaves - doubt
         counted = child.counted_lots
-        need = working - child.held_working + doubt - child.held_doubt + counted - child.held_counted
-        self.working_lots += working - child.held_working
-        self.in_doubt_lots += doubt - child.held_doubt
-        self.cum_lots += counted - child.held_counted
+        if child.life is _IN_DOUBT:
+            working, doubt = 0, leaves
+        else:
+            working, doubt = leaves, 0
+        to_working = working - child.held_working
+        to_doubt = doubt - child.held_doubt
+        to_cum = counted - child.held_counted
+        need = to_working + to_doubt + to_cum
+        self.working_lots += to_working
+        self.in_doubt_lots += to_doubt
+        self.cum_lots += to_cum
         child.held_working = working
         child.held_doubt = doubt
         child.held_counted = counted

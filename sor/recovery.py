@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from sor import __version__
 from sor.commands import Alarm, Amend, Cancel, Decided, Ended, Place, Query, Recorded
@@ -14,6 +15,7 @@ from sor.router import Core
 
 WISHES = (Place, Cancel, Amend, Query, Decided, Ended, Alarm)
 """The kinds of wish that a journal holds."""
+_WISHES: Final = frozenset(WISHES)
 
 
 def fold(
@@ -31,16 +33,21 @@ def fold(
     core = Core(policies=policies, schedules=schedules, decider=decisions)
     version = "an unknown version"
     for no, records in enumerate(turns, start=1):
-        expected = [record for record in records if isinstance(record, WISHES)]
-        for wish in expected:
-            if isinstance(wish, Decided):
-                decisions.expect(wish)
-        produced: list[Recorded] = []
+        # By their types: a chain of `isinstance` for each of them took a twentieth of the fold.
+        facts: list[AnyFact] = []
+        expected: list[Recorded] = []
         for record in records:
-            if isinstance(record, SessionStarted):
-                version = record.version
-            if not isinstance(record, WISHES):
-                produced += [wish for wish in core.step(record) if isinstance(wish, WISHES)]
+            if type(record) not in _WISHES:
+                facts.append(record)  # type: ignore[arg-type]  # what is no wish is a fact
+                continue
+            expected.append(record)  # type: ignore[arg-type]  # `_WISHES` says so
+            if type(record) is Decided:
+                decisions.expect(record)
+        produced: list[Recorded] = []
+        for fact in facts:
+            if type(fact) is SessionStarted:
+                version = fact.version
+            produced += [wish for wish in core.step(fact) if type(wish) in _WISHES]  # type: ignore[misc]  # likewise
         if produced != expected:
             raise ReplayDiverged(
                 f"{_difference(no, produced, expected)}. Version {version} of sor wrote it, this is {__version__}; "
