@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -56,25 +58,37 @@ def parse(text: str, *, where: str) -> ParamSet:
     The last few are kept, as a journal has the same one for each session: they are frozen.
     Raises `ParamFileError`, which is a `CallerError`, with the line of the first thing that is wrong.
     """
+    return validated(text, ParamSet.model_validate_json, where=where, rows="records")
+
+
+Model = TypeVar("Model")
+
+
+def validated(text: str, read: Callable[..., Model], *, where: str, rows: str) -> Model:
+    """What `read` makes of a JSON text, strictly; no key stands twice, and no number is infinite.
+
+    rows      the list whose objects a `BadRecordError` counts.
+    Raises    `ParamFileError` with the line of the first thing that is wrong.
+    """
     try:
         json.loads(text, object_pairs_hook=_no_repeats, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         reason = f"column {error.colno}: this is not JSON: {error.msg}"
         raise ParamFileError(where=where, line=error.lineno, reason=reason) from error
     except _BadKey as error:
-        raise ParamFileError(where=where, line=_line_of_repeat(text, error.key), reason=str(error)) from error
+        raise ParamFileError(where=where, line=_line_of_repeat(text, error.key, rows), reason=str(error)) from error
     except RecursionError as error:
         raise ParamFileError(where=where, line=1, reason="it is nested too deeply") from error
     try:
-        return ParamSet.model_validate_json(text, strict=True)
+        return read(text, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         path = list(first["loc"])
         cause = first.get("ctx", {}).get("error")
         if isinstance(cause, BadRecordError):
-            path = ["records", cause.index]
-        line, record_id = locate(text, path)
-        field = ".".join(part for part in path if isinstance(part, str) and part != "records")
+            path = [rows, cause.index]
+        line, record_id = locate(text, path, rows=rows)
+        field = ".".join(part for part in path if isinstance(part, str) and part != rows)
         words = (record_id, field, str(cause) if isinstance(cause, ValueError) else first["msg"])
         raise ParamFileError(where=where, line=line, reason=": ".join(word for word in words if word)) from error
 
@@ -104,21 +118,21 @@ def _line_of(text: str, position: int) -> int:
     return text.count("\n", 0, position) + 1
 
 
-def _line_of_repeat(text: str, key: str) -> int:
+def _line_of_repeat(text: str, key: str, rows: str) -> int:
     """Line of a repeated key: its second place in the first object that holds it twice; of a constant, its first."""
     quoted = json.dumps(key, ensure_ascii=False)
     places = [(match.start(), match.end()) for match in re.finditer(re.escape(quoted) + r"\s*:", text)]
     if not places:
         return _line_of(text, max(text.find(key), 0))
-    for start, end in _spans(text):
+    for start, end in _spans(text, rows):
         inside = [place for place, _ in places if start <= place < end]
         if len(inside) > 1:
             return _line_of(text, inside[1])
     return _line_of(text, places[min(1, len(places) - 1)][0])
 
 
-def _spans(text: str) -> list[tuple[int, int]]:
-    """(start, end) of each record, in order: the objects in the file's list `records`. `text` is sound JSON."""
+def _spans(text: str, rows: str) -> list[tuple[int, int]]:
+    """(start, end) of each record, in order: the objects in the file's list `rows`. `text` is sound JSON."""
     spans: list[tuple[int, int]] = []
     within: list[str] = []  # the objects and lists that are open
     said = ""  # the last string: of what an object opens, the key
@@ -128,7 +142,7 @@ def _spans(text: str) -> list[tuple[int, int]]:
         token = match.group()
         if token in "[{":
             if within == ["{"]:
-                listed = token == "[" and said == '"records"'
+                listed = token == "[" and said == f'"{rows}"'
             elif listed and len(within) == 2:
                 start = match.start()
             within.append(token)
@@ -141,16 +155,16 @@ def _spans(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def locate(text: str, path: list[int | str]) -> tuple[int, str]:
-    """(line, id of the record or "") of what a validation error speaks of."""
+def locate(text: str, path: list[int | str], *, rows: str = "records") -> tuple[int, str]:
+    """(line, id or name of the record or "") of what a validation error speaks of."""
     start, end, record_id = 0, len(text), ""
     names = [part for part in path if isinstance(part, str)]
-    if len(path) > 1 and path[0] == "records" and isinstance(path[1], int):
-        spans = _spans(text)
+    if len(path) > 1 and path[0] == rows and isinstance(path[1], int):
+        spans = _spans(text, rows)
         if path[1] < len(spans):
             start, end = spans[path[1]]
             record = json.loads(text[start:end])
-            record_id = str(record.get("id", "")) if isinstance(record, dict) else ""
+            record_id = str(record.get("id", record.get("name", ""))) if isinstance(record, dict) else ""
         names = names[1:]
     if names:
         found = re.compile(re.escape(json.dumps(names[-1])) + r"\s*:").search(text, start, end)
