@@ -1,8 +1,8 @@
 """Wishes: the closed union of what the core asks for.
 
 `Place`, `Cancel`, `Amend`, `Query`, `Decided`, `Ended` and `Alarm` are journaled before they are carried out; the rest
-(`WakeAt`, `Look`, `Watch`, `Stand`, `Gone`, `MarkAt`, `EndMark`, `Tell`) follow from the facts and are made anew by a
-fold.
+(`WakeAt`, `Look`, `Watch`, `Stand`, `Gone`, `MarkAt`, `EndMark`, `Rehearse`, `Tell`) follow from the facts and are made
+anew by a fold.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sor.orders import ExecutionReport, OrdStatus, ParentStatus
 from sor.policy import Decision
 from sor.reasons import Denial, EndReason
 from sor.revisit import Revisit
-from sor.snapshot import Cause
+from sor.snapshot import Cause, View
 
 
 class Wish(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -155,6 +155,13 @@ class EndMark(Wish, frozen=True, gc=False, array_like=True, tag="end_mark"):
     parent_no: int
 
 
+class Rehearse(Wish, frozen=True, gc=False, array_like=True, tag="rehearse"):
+    """Have the shadows of the parent's experiment decide on this view too, once nothing else waits (`Shadowed`)."""
+
+    parent_no: int
+    view: View
+
+
 class Happening(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What a handle's listener is told of: a report that counted, an order's end, or a parent's new status.
 
@@ -190,6 +197,7 @@ AnyWish = (
     | Gone
     | MarkAt
     | EndMark
+    | Rehearse
     | Tell
 )
 Recorded = Place | Cancel | Amend | Query | Decided | Ended | Alarm

@@ -29,6 +29,7 @@ from sor.commands import (
     Place,
     Query,
     Recorded,
+    Rehearse,
     Stand,
     Tell,
     WakeAt,
@@ -49,6 +50,7 @@ from sor.events import (
     VenueUp,
     Woke,
 )
+from sor.experiment.shadow import shadowed
 from sor.feed import LiveFeed
 from sor.ids import ClOrdId, ExecId, Symbol, VenueName
 from sor.instruments import Instrument, canonical_symbol
@@ -143,6 +145,7 @@ class Dispatcher:
             Gone: (self._gone, _Time.WITHIN),
             Tell: (self._tell_listener, _Time.AFTER),
             MarkAt: (self._mark_fill, _Time.AFTER),
+            Rehearse: (self._rehearse_later, _Time.AFTER),
             Place: (self._place, _Time.RECORDED),
             Cancel: (self._cancel, _Time.RECORDED),
             Amend: (self._amend, _Time.RECORDED),
@@ -360,6 +363,14 @@ class Dispatcher:
     def _mark_fill(self, wish: MarkAt) -> None:
         if self._horizons_ns:
             self._mark_at(0, wish.fill_ns, wish.parent_no, wish.exec_id)
+
+    def _rehearse_later(self, wish: Rehearse) -> None:
+        """Once the loop has come round: what trades goes first."""
+        self.scheduler.call_at(self.scheduler.now_ns(), partial(self._rehearse, wish))
+
+    def _rehearse(self, wish: Rehearse) -> None:
+        for fact in shadowed(self.core, wish, now_ns=self.scheduler.now_ns()):
+            self.post(fact)
 
     def _raise_alarm(self, wish: Alarm) -> None:
         if self._alarm is not None:

@@ -50,6 +50,8 @@ from sor.events import (
     Submitted,
     TradingMode,
 )
+from sor.experiment.door import assigned_of, with_arm
+from sor.experiment.keeper import Keeper
 from sor.fit_watch import Doubt, FitWatches, WatchedRecorder
 from sor.handle import ParentHandle
 from sor.ids import EPOCH_BOUND, ClOrdId, ParentId, VenueName
@@ -57,6 +59,7 @@ from sor.instruments import Instrument, canonical_symbol
 from sor.intake import Foresight, admit, as_recorded, check_amend, check_size, listed, parent_of, preview
 from sor.journal import Journal, Record, turns
 from sor.journal.switch import SwitchAsked, switch_asked, take_switch
+from sor.journal.wanted import asked_in, refuse_wanted, take_wanted, wanted
 from sor.kill import marked
 from sor.lookout import Lookout
 from sor.market import MarketView, Trust
@@ -117,6 +120,8 @@ class Router:
         self._caretaker: Caretaker | None = None
         self._patience: anyio.CancelScope | None = None
         self._stuck: SwitchAsked | None = None
+        self._keeper: Keeper | None = None
+        self._unremoved: dict[Path, None] = {}
         self._caring: list[tuple[anyio.CancelScope, anyio.Event]] = []
         self.core = Core(policies={}, schedules={}, decider=decide)
         self.recovered: Reconciled | None = None
@@ -230,6 +235,9 @@ class Router:
                     dispatcher.post(
                         CancelAsked(now_ns=scheduler.now_ns(), parent_no=parent.no, reason="left by an earlier process")
                     )
+        self._keeper = Keeper(self.core, post=self._post, now=self._now)
+        self._keeper.resume()
+        self._heed_wanted(journal.path)
         self._heed_switch(journal.path)
         tasks.start_soon(scheduler.run)
         learned: dict[VenueName, bool] = {}
@@ -385,7 +393,9 @@ class Router:
         venue = self._admit(order)
         if isinstance(venue, Parent):
             raise CallerError(f"parent {order.parent_id!r} is submitted already; preview another id")
-        return preview(self.core, order, venue, self._running().look(venue, order.symbol), now_ns=self._now())
+        now_ns = self._now()
+        order = with_arm(order, assigned_of(self.core, order, venue, now_ns=now_ns))
+        return preview(self.core, order, venue, self._running().look(venue, order.symbol), now_ns=now_ns)
 
     def market(self, symbol: str, *, venue: VenueName | None = None) -> MarketView:
         """What is known now of the market of `symbol`, in any spelling, which is followed from the first question on.
@@ -559,11 +569,13 @@ class Router:
         if isinstance(venue, Parent):
             return self._handle(venue)
         feed = self._running().feed(venue, canonical_symbol(order.symbol))
-        check_size(self.core, order, venue, feed, now_ns=self._now())
+        assigned = assigned_of(self.core, order, venue, now_ns=self._now())
+        check_size(self.core, with_arm(order, assigned), venue, feed, now_ns=self._now())
         if order.schedule_args:  # the caller may change his dictionary, but not what was recorded
             order = msgspec.structs.replace(order, schedule_args=dict(order.schedule_args))
         # The handle must be there before the parent can end, which may happen within the turn.
-        self._post(Submitted(now_ns=self._now(), order=order, venue=venue, intent=intent))
+        self._post(Submitted(now_ns=self._now(), order=order, venue=venue, intent=intent, assigned=assigned))
+        self._trials.given(assigned)
         return self._handle(self.core.by_id[order.parent_id])
 
     def _handle(self, parent: Parent) -> ParentHandle:
@@ -578,6 +590,8 @@ class Router:
 
     def _tell(self, happening: Happening) -> None:
         parent = self.core.parents[happening.parent_no - 1]
+        if self.core.experiments:
+            self._trials.told(happening)
         handle = self._handle(parent)
         handle.tell(happening)
         if happening.report is not None:
@@ -607,6 +621,11 @@ class Router:
     def _care(self) -> Caretaker:
         assert self._caretaker is not None, "it is running"
         return self._caretaker
+
+    @property
+    def _trials(self) -> Keeper:
+        assert self._keeper is not None, "it is running"
+        return self._keeper
 
     def _post(self, fact: AnyFact) -> None:
         self._running().post(fact)
@@ -736,13 +755,30 @@ class Router:
             self._alarm(f"what was asked for is in force, but its file cannot be removed: {error}")
         return asked.mode is not TradingMode.ACTIVE
 
+    def _heed_wanted(self, journal: Path) -> None:
+        """Start and stop the experiments that somebody has asked for; what cannot be is refused, with the reason."""
+        for path in wanted(journal):
+            if path in self._unremoved:
+                continue
+            try:
+                try:
+                    self._trials.heed(asked_in(path))
+                    take_wanted(path)
+                except CallerError as error:
+                    self._alarm(f"what was asked of an experiment is refused: {error}")
+                    refuse_wanted(path, str(error))
+            except OSError as error:
+                self._unremoved[path] = None
+                self._alarm(f"what was asked of an experiment was heeded, but its file cannot be removed: {error}")
+
     async def _watch_switch(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Go on looking whether somebody wants the kill switch moved."""
+        """Go on looking whether somebody wants the kill switch moved, or an experiment started or stopped."""
         assert self._journal is not None
         while True:
             await anyio.sleep(self._settings.switch_poll_s)
             if self._dispatcher is None or self._dispatcher.fault is not None:
                 return
+            self._heed_wanted(self._journal.path)
             if self._heed_switch(self._journal.path):
                 tasks.start_soon(self._say_what_is_left)  # somebody may want it moved on meanwhile
 

@@ -11,10 +11,12 @@ from enum import StrEnum
 import msgspec
 
 from sor.adapter import Capabilities, RequestFailed
+from sor.experiment.assigned import Assigned
 from sor.ids import AccountId, ClOrdId, ExecId, Symbol, VenueName, VenueOrderId
 from sor.instruments import Instrument
 from sor.market import MarketView
 from sor.orders import ExecutionReport, Intent, ParentOrder, PositionSide, Side
+from sor.policy import Decision
 from sor.snapshot import Cause
 
 
@@ -157,11 +159,15 @@ class Contradicted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, t
 
 
 class Submitted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="submit"):
-    """A parent order at the door, checked against `venue`'s instrument; `intent` when it came as one."""
+    """A parent order at the door, checked against `venue`'s instrument; `intent` when it came as one.
+
+    assigned    what the experiment that it named gave it; None where it named none.
+    """
 
     order: ParentOrder
     venue: VenueName
     intent: Intent | None = None
+    assigned: Assigned | None = None
 
 
 class Looked(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="look"):
@@ -270,6 +276,41 @@ class FitTrusted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag
     reason: str
 
 
+class ExperimentAdopted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="experiment"):
+    """An experiment takes parents from now on; the whole text, so that the journal stands alone."""
+
+    name: str
+    digest: str
+    text: str
+
+
+class ArmStopped(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="arm_stopped"):
+    """An arm of an experiment, "" for all of them, takes no more parents; those that it has go on.
+
+    guard    which one it has broken, "" where somebody asked for it.
+    """
+
+    experiment: str
+    arm: str
+    guard: str
+    text: str
+
+
+class Shadowed(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="shadowed"):
+    """What a shadow of an experiment would have done with the view that a parent was just decided on.
+
+    The view's orders and fills are those of the parent, the memory is the shadow's own.
+    """
+
+    parent_no: int
+    shadow: str
+    policy: str
+    set_id: str
+    params_digest: str
+    decision: Decision
+    vetoes: tuple[str, ...] = ()
+
+
 class Marked(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="mark"):
     """The mid some time after a fill (half-ticks, 0 unknown), for markouts."""
 
@@ -310,6 +351,9 @@ AnyFact = (
     | HaltLifted
     | FitContradicted
     | FitTrusted
+    | ExperimentAdopted
+    | ArmStopped
+    | Shadowed
     | Marked
     | EndMarked
 )

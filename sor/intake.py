@@ -41,7 +41,7 @@ NAMED_MAX = 10
 _IOC: Final = Tif.IOC
 _BOTH: Final = PositionSide.BOTH
 _ACTIVE: Final = TradingMode.ACTIVE
-_METADATA = ("order_type", "limit_price", "may_rest", "deadline_s", "policy", "param_set")
+_METADATA = ("order_type", "limit_price", "may_rest", "deadline_s", "policy", "param_set", "experiment")
 
 
 def admit(core: Core, order: ParentOrder) -> VenueName | Parent:
@@ -88,7 +88,12 @@ def admit(core: Core, order: ParentOrder) -> VenueName | Parent:
                 f"a {order.side.name.lower()} {does} a {order.position_side.value} position, "
                 f"and reduce_only is {order.reduce_only}; nothing was sent. Set it to {closes}, or name the other side"
             )
-    _check_plugins(core, order, instrument)
+    check_plugins(core, order, instrument)
+    if order.experiment and order.experiment not in core.experiments:
+        known_ones = ", ".join(core.experiments) or "none"
+        raise CallerError(
+            f"there is no experiment {order.experiment!r}; nothing was sent. Started on this journal: {known_ones}"
+        )
     if core.mode is not _ACTIVE and not (core.mode is TradingMode.REDUCE_ONLY and order.reduce_only):
         raise CallerError(f"trading is {core.mode.value} (kill switch: {core.mode_reason}); nothing was sent")
     book = core.desk.books.get((instrument.venue, order.account, instrument.symbol))
@@ -156,6 +161,7 @@ def parent_of(core: Core, intent: Intent, *, policy: str) -> ParentOrder:
         deadline_s=_number(intent, "deadline_s", INTENT_DEADLINE_S if limit is None else GTC_DEADLINE_S),
         policy=intent.metadata.get("policy", policy if limit is None else "plain_limit"),
         param_set=intent.metadata.get("param_set", ""),
+        experiment=intent.metadata.get("experiment", ""),
         reduce_only=not entering,
         position_side=PositionSide.BOTH if PositionSide.BOTH in modes else intent.side,
     )
@@ -249,7 +255,8 @@ def check_size(core: Core, order: ParentOrder, venue: VenueName, feed: Feed, *, 
         )
 
 
-def _check_plugins(core: Core, order: ParentOrder, instrument: Instrument) -> None:
+def check_plugins(core: Core, order: ParentOrder, instrument: Instrument) -> None:
+    """Raise `CallerError` for a policy, schedule or param-set that is not there, or not enough for the order."""
     policy = core.policies.get(order.policy)
     if policy is None:
         known = ", ".join(core.policies)

@@ -218,6 +218,8 @@ class ParentOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     venues               allowed venues in order of preference; empty: any that lists the symbol.
     schedule, policy     names of plug-ins; `schedule_args` are the schedule's own parameters.
     param_set            name of a loaded param-set; empty: the router's default.
+    experiment           name of an experiment that chooses policy and param-set instead; where it takes the parent not,
+                         or no longer, its own terms count. Empty: none.
     unwind_after_s       where no process has worked it for longer than this, from the journal's last record on, it is
                          withdrawn and ends when one comes up again; None: it goes on where it was.
     decision_price       mid when the caller decided; None: the arrival mid stands in and the delay cost is 0.
@@ -246,6 +248,7 @@ class ParentOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     decision_price: Decimal | None = None
     on_no_market: OnNoMarket = OnNoMarket.WAIT
     unwind_after_s: float | None = None
+    experiment: str = ""
 
 
 class Action(StrEnum):

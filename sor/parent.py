@@ -15,6 +15,7 @@ import msgspec
 
 from sor.child import Absorb, Child, Life, Refuse
 from sor.commands import Decided
+from sor.experiment.assigned import Assigned
 from sor.ids import ParentId, VenueName
 from sor.instruments import Instrument
 from sor.market import MarketView
@@ -228,6 +229,8 @@ class Parent:
                nothing to take, came too fast, or never arrived. Each makes the next try wait longer.
     refusals   post-only orders that the venue did not let rest, with its answer or later.
     decided    the last decision while it is at work, for whoever watches it.
+    policy     and `set_name`: its own, or those of the arm that it was `assigned`.
+    shadows    what the shadows of its experiment want to remember, by their names.
     """
 
     __slots__ = (
@@ -235,6 +238,7 @@ class Parent:
         "accepted_ns",
         "arrival_hticks",
         "arrival_market",
+        "assigned",
         "book",
         "children",
         "cross_attempts",
@@ -263,6 +267,7 @@ class Parent:
         "no",
         "open_children",
         "order",
+        "policy",
         "refusals",
         "rejects",
         "replan",
@@ -270,6 +275,7 @@ class Parent:
         "retry_ns",
         "revisit",
         "set_name",
+        "shadows",
         "side",
         "start_ns",
         "timeouts",
@@ -289,6 +295,7 @@ class Parent:
         instrument: Instrument,
         set_name: str,
         now_ns: int,
+        assigned: Assigned | None = None,
     ) -> None:
         self.no = no
         self.order = order
@@ -296,7 +303,11 @@ class Parent:
         self.intent = intent
         self.venue = venue
         self.instrument = instrument
-        self.set_name = set_name
+        self.assigned = assigned
+        self.policy, self.set_name = order.policy, set_name
+        if assigned is not None and assigned.arm:
+            self.policy, self.set_name = assigned.policy, assigned.param_set
+        self.shadows: dict[str, Memory] = {}
         self.ledger = Ledger(instrument.lots(order.quantity))
         self.limit_ticks = None if order.limit is None else instrument.ticks(order.limit)
         self.urgency = order.urgency

@@ -29,7 +29,7 @@ def record_of(parent: Parent, core: Core) -> ParentRecord:
     ladder = () if parent.end_market is None else parent.end_market.ladder(parent.side)
     return ParentRecord(
         parent_id=parent.id,
-        policy=parent.order.policy,
+        policy=parent.policy,
         params_digest=params.digest,
         instrument=parent.instrument,
         side=parent.side,

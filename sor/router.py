@@ -17,15 +17,17 @@ import msgspec
 
 from sor.adapter import Request
 from sor.child import Child, Life, Pending
-from sor.commands import Alarm, AnyWish, Decided, Ended, EndMark, Happening, Look, Tell, WakeAt, Watch
+from sor.commands import Alarm, AnyWish, Decided, Ended, EndMark, Happening, Look, Rehearse, Tell, WakeAt, Watch
 from sor.decide import PluginFault, Uninstalled, due_of
 from sor.desk import BookKey, Desk, VenueState
 from sor.events import (
     AmendAsked,
     AnyFact,
+    ArmStopped,
     CancelAsked,
     Contradicted,
     EndMarked,
+    ExperimentAdopted,
     Fact,
     FitContradicted,
     FitTrusted,
@@ -43,6 +45,7 @@ from sor.events import (
     RequestLost,
     ResumeAsked,
     SessionStarted,
+    Shadowed,
     StrayFound,
     Submitted,
     TradingMode,
@@ -50,6 +53,9 @@ from sor.events import (
     VenueUp,
     Woke,
 )
+from sor.experiment.assigned import Assigned
+from sor.experiment.definition import parse_experiment
+from sor.experiment.running import Running
 from sor.explore import PREFIX
 from sor.foreign import Foreign
 from sor.ids import ParentId, Symbol, VenueName
@@ -140,6 +146,8 @@ class Core:
         self.now_ns = 0
         self.doubted_fits: dict[tuple[str, str], FitContradicted] = {}
         """Fits that outcomes contradict, by policy and digest of the set; an exploring policy counts as its own."""
+        self.experiments: dict[str, Running] = {}
+        """All that were ever started, by name."""
         self._resolved: dict[tuple[str, VenueName, Symbol], tuple[Params, Limits]] = {}
         self._handlers: dict[type[Fact], Callable[..., None]] = {
             SessionStarted: self._session,
@@ -165,6 +173,9 @@ class Core:
             HaltLifted: self._halt_lifted,
             FitContradicted: self._fit_contradicted,
             FitTrusted: self._fit_trusted,
+            ExperimentAdopted: self._experiment_adopted,
+            ArmStopped: self._arm_stopped,
+            Shadowed: self._shadowed,
             Marked: self._marked,
             EndMarked: self._end_marked,
         }
@@ -207,6 +218,7 @@ class Core:
             instrument=instrument,
             set_name=order.param_set or self.default_set,
             now_ns=fact.now_ns,
+            assigned=fact.assigned,
         )
         self.parents.append(parent)
         self.at_work[parent.no] = parent
@@ -401,6 +413,29 @@ class Core:
             return None
         told = self.doubted_fits.get((policy.removeprefix(PREFIX), params.digest))
         return None if told is None else Contradiction(told.orders, told.filled, told.expected)
+
+    def _experiment_adopted(self, fact: ExperimentAdopted) -> None:
+        experiment = parse_experiment(fact.text, where=f"journal record of {fact.name}")
+        self.experiments[fact.name] = Running(experiment=experiment, since_ns=fact.now_ns)
+
+    def _arm_stopped(self, fact: ArmStopped) -> None:
+        running = self.experiments[fact.experiment]
+        if not running.stops(fact.arm):
+            return
+        if fact.arm:
+            running.stopped[fact.arm] = fact.text
+        else:
+            running.ended = fact.text
+        what = f"arm {fact.arm} of experiment {fact.experiment}" if fact.arm else f"experiment {fact.experiment}"
+        text = f"{what} takes no more parents, those that it has go on: {fact.text}"
+        self.out.append(Alarm(0, VenueName(""), text, halts=False))
+
+    def _is_shadowed(self, assigned: Assigned) -> bool:
+        running = self.experiments[assigned.experiment]
+        return bool(assigned.arm and running.experiment.shadows and not running.ended)
+
+    def _shadowed(self, fact: Shadowed) -> None:
+        self.parents[fact.parent_no - 1].shadows[fact.shadow] = fact.decision.memory
 
     def _halt(self, key: BookKey, parent_no: int, text: str, now_ns: int) -> None:
         """Nothing more may be placed on this symbol of this account, and what rests there is withdrawn."""
@@ -860,7 +895,7 @@ class Core:
             capabilities=self.desk.venues[parent.venue].capabilities,
             now_ns=now,
             ahead=fact.ahead,
-            contradicted=self.doubt_of(parent.order.policy, params),
+            contradicted=self.doubt_of(parent.policy, params),
         )
         vetoes: tuple[str, ...] = ()
         if crossing:
@@ -868,9 +903,11 @@ class Core:
             ruled = apply_invariants(cross_decision(view, limits), view, params, pressed=True)
             decision, vetoes = ruled.decision, ruled.vetoes
         else:
-            by = parent.order.policy
+            by = parent.policy
             decision, vetoes = self.decider(parent, self.policies.get(by) or Uninstalled(by), view, params)
         self._carry_out(parent, view, decision, vetoes, by, params, limits)
+        if parent.assigned is not None and not crossing and self._is_shadowed(parent.assigned):
+            self.out.append(Rehearse(parent.no, view))
         if decision.reason == POLICY_FAULT:
             self._fault(parent, decision.note)
 

@@ -223,7 +223,7 @@ def say_document(outcome: Outcome) -> None:
             "environment": outcome.access.environment,
             "symbol": instrument.symbol,
             "side": verb(parent.side),
-            "policy": parent.order.policy,
+            "policy": parent.policy,
             "status": parent.status,
             "end_reason": parent.end_reason,
             "text": outcome.sentence,

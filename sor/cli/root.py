@@ -12,6 +12,7 @@ from sor.cli.common import Output, add_json
 from sor.cli.demo import demo
 from sor.cli.doctor import doctor
 from sor.cli.emulate import emulate
+from sor.cli.experiment import experiment
 from sor.cli.explain import explain
 from sor.cli.journal import journal
 from sor.cli.kill import kill
@@ -52,6 +53,7 @@ for command in (
     calibrate,
     replay,
     ab,
+    experiment,
     truth,
     explain,
     journal,

@@ -30,6 +30,7 @@ from sor.errors import CallerError
 @click.option("--schedule-arg", "schedule_args", multiple=True, metavar="NAME=NUMBER", help="Such as slices=5.")
 @click.option("--leverage", type=click.IntRange(1), help="Set before an order that may open a position.")
 @click.option("--param-set", default="", help="Name of the param-set; default: the venue's own, or baseline.")
+@click.option("--experiment", default="", help="Let this experiment of the journal choose policy and param-set.")
 @click.option("--params", "param_dirs", multiple=True, type=click.Path(path_type=Path), help=PARAM_DIR_HELP)
 @click.option("--id", "parent_id", help="The order's id: the same id on the same journal is the same order.")
 @click.option(
@@ -78,6 +79,7 @@ def route(
     schedule_args: tuple[str, ...],
     leverage: int | None,
     param_set: str,
+    experiment: str,
     param_dirs: tuple[Path, ...],
     parent_id: str | None,
     settled: tuple[str, ...],
@@ -132,6 +134,7 @@ def route(
         schedule_args=arguments(schedule_args),
         policy=policy,
         param_set=param_set or own_set(venue, param_dirs),
+        experiment=experiment,
     )
     job = Job(
         access=access,

@@ -178,7 +178,7 @@ class _Teller:
         limit = "" if order.limit is None else f"limit {order.limit}, "
         arguments = "".join(f" {name}={value:g}" for name, value in order.schedule_args.items())
         self._say(
-            f"{limit}deadline {order.deadline_s:g} s, policy {order.policy}, schedule {order.schedule}{arguments}, "
+            f"{limit}deadline {order.deadline_s:g} s, policy {parent.policy}, schedule {order.schedule}{arguments}, "
             f"param-set {parent.set_name} ({self._story.costs.params_digest})",
             indent=2,
         )

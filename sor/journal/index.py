@@ -25,9 +25,11 @@ from sor.commands import Alarm, Amend, Cancel, Decided, Ended, Place, Query
 from sor.errors import CallerError, JournalFault
 from sor.events import (
     AmendAsked,
+    ArmStopped,
     CancelAsked,
     Contradicted,
     EndMarked,
+    ExperimentAdopted,
     Fact,
     FitContradicted,
     FitTrusted,
@@ -45,6 +47,7 @@ from sor.events import (
     RequestLost,
     ResumeAsked,
     SessionStarted,
+    Shadowed,
     StrayFound,
     Submitted,
     VenueDown,
@@ -301,7 +304,15 @@ class _Filler:
             case Contradicted():
                 return self._parent_of(record.cl_ord_id)
             case (
-                Looked() | Woke() | CancelAsked() | PauseAsked() | ResumeAsked() | AmendAsked() | Marked() | EndMarked()
+                Looked()
+                | Woke()
+                | CancelAsked()
+                | PauseAsked()
+                | ResumeAsked()
+                | AmendAsked()
+                | Shadowed()
+                | Marked()
+                | EndMarked()
             ):
                 return record.parent_no
             case Cancel() | Amend() | Query():
@@ -319,6 +330,8 @@ class _Filler:
                 | HaltLifted()
                 | FitContradicted()
                 | FitTrusted()
+                | ExperimentAdopted()
+                | ArmStopped()
             ):
                 return None
             case _:

@@ -10,9 +10,11 @@ from sor.adapter import NewOrder
 from sor.commands import Alarm, Amend, Cancel, Decided, Ended, Place, Query
 from sor.events import (
     AmendAsked,
+    ArmStopped,
     CancelAsked,
     Contradicted,
     EndMarked,
+    ExperimentAdopted,
     FitContradicted,
     FitTrusted,
     HaltLifted,
@@ -29,12 +31,14 @@ from sor.events import (
     RequestLost,
     ResumeAsked,
     SessionStarted,
+    Shadowed,
     StrayFound,
     Submitted,
     VenueDown,
     VenueUp,
     Woke,
 )
+from sor.experiment.assigned import Assigned
 from sor.ids import Symbol, VenueName
 from sor.instruments import Instrument
 from sor.journal.records import Record
@@ -107,7 +111,10 @@ class Narrator:
             case Submitted(order=order):
                 limit = "" if order.limit is None else f", limit {order.limit}"
                 what = f"{_verb(order.side)} {order.quantity} {order.symbol} on {record.venue}{limit}"
-                return f"parent {order.parent_id}: {what}, {order.policy} over {order.schedule}, {order.deadline_s:g} s"
+                by = order.policy
+                if record.assigned is not None:
+                    by = _assigned(record.assigned, by)
+                return f"parent {order.parent_id}: {what}, {by} over {order.schedule}, {order.deadline_s:g} s"
             case Looked():
                 return f"parent {record.parent_no} looked ({record.cause}): {self._market(record.market)}"
             case Reported(report=report):
@@ -141,6 +148,15 @@ class Narrator:
                 return f"nothing new rests by {fit} under {record.policy}: {record.text}"
             case FitTrusted():
                 return f"{record.set_id} is trusted again: {record.reason}"
+            case ExperimentAdopted():
+                return f"experiment {record.name} ({record.digest}) takes parents"
+            case ArmStopped():
+                what = f"arm {record.arm} of {record.experiment}" if record.arm else f"experiment {record.experiment}"
+                return f"{what} takes no more parents: {record.text}"
+            case Shadowed():
+                wanted = ", ".join(self._placement(each) for each in record.decision.placements) or "hold"
+                who = f"{record.shadow} ({record.policy}, {record.set_id})"
+                return f"parent {record.parent_no}: {who} would {wanted}: {_spaced(record.decision.reason)}"
             case Marked():
                 mid = "unknown" if record.mid_hticks == 0 else f"{record.mid_hticks / 2:g} ticks"
                 horizon = f"{seconds(record.horizon_ns):g} s"
@@ -230,6 +246,14 @@ class Narrator:
 
 def _whose(parent_no: int) -> str:
     return f"parent {parent_no}" if parent_no else "nobody's order"
+
+
+def _assigned(assigned: Assigned, own: str) -> str:
+    """By which policy a parent goes that named an experiment."""
+    if not assigned.arm:
+        return f"{own} (not in {assigned.experiment}: {assigned.why})"
+    drawn = f"arm {assigned.arm} of {assigned.experiment}, drawn with {assigned.propensity:g}"
+    return f"{assigned.policy} with {assigned.param_set} ({drawn})"
 
 
 def _verb(side: Side) -> str:

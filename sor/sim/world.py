@@ -14,6 +14,8 @@ from sor.commands import Alarm, Happening
 from sor.dispatch import Dispatcher, Recorder
 from sor.errors import CallerError
 from sor.events import ParamsAdopted, SessionStarted, Submitted
+from sor.experiment.door import assigned_of
+from sor.experiment.keeper import Keeper
 from sor.intake import admit
 from sor.orders import Intent, ParentOrder
 from sor.params import ParamSet
@@ -85,15 +87,17 @@ class World:
         alarm: Callable[[Alarm], None] | None = None,
     ) -> None:
         self.core = core
+        self._tell = tell
         self.scheduler = VirtualScheduler(start_ns)
         self.dispatcher = Dispatcher(
             core,
             scheduler=self.scheduler,
             recorder=recorder,
-            tell=tell,
+            tell=self._told,
             alarm=alarm,
             horizons_ns=horizons_ns,
         )
+        self.keeper = Keeper(core, post=self.dispatcher.post, now=self.scheduler.now_ns)
 
     def open(self, *, epoch: int, version: str, sets: dict[str, ParamSet], default_set: str) -> None:
         """Start the session: ownership mark and param-sets."""
@@ -112,5 +116,14 @@ class World:
         venue = admit(self.core, order)
         if isinstance(venue, Parent):
             return venue
-        self.dispatcher.post(Submitted(now_ns=self.scheduler.now_ns(), order=order, venue=venue, intent=intent))
+        now = self.scheduler.now_ns()
+        assigned = assigned_of(self.core, order, venue, now_ns=now)
+        self.dispatcher.post(Submitted(now_ns=now, order=order, venue=venue, intent=intent, assigned=assigned))
+        self.keeper.given(assigned)
         return self.core.by_id[order.parent_id]
+
+    def _told(self, happening: Happening) -> None:
+        if self.core.experiments:
+            self.keeper.told(happening)
+        if self._tell is not None:
+            self._tell(happening)

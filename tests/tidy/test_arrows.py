@@ -76,7 +76,7 @@ HOMES = {
     "click": ("sor/cli/*",),
     "rich": ("sor/cli/*",),
     "scipy": ("sor/lab/*",),
-    "pydantic": ("sor/param*", "sor/config*", "sor/cli/*"),
+    "pydantic": ("sor/param*", "sor/config*", "sor/experiment/definition*", "sor/cli/*"),
 }
 
 

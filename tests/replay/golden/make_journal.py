@@ -29,9 +29,11 @@ from sor.adapter import (
 from sor.commands import Alarm, Amend, Cancel, Decided, Ended, Place, Query
 from sor.events import (
     AmendAsked,
+    ArmStopped,
     CancelAsked,
     Contradicted,
     EndMarked,
+    ExperimentAdopted,
     FitContradicted,
     FitTrusted,
     FlowCause,
@@ -51,6 +53,7 @@ from sor.events import (
     RequestLost,
     ResumeAsked,
     SessionStarted,
+    Shadowed,
     StrayFound,
     Submitted,
     TradingMode,
@@ -58,6 +61,7 @@ from sor.events import (
     VenueUp,
     Woke,
 )
+from sor.experiment.assigned import Assigned
 from sor.features import Features
 from sor.ids import AccountId, ClOrdIdCodec, ExecId, ParentId, StrategyId, Symbol, VenueName, VenueOrderId
 from sor.instruments import Instrument
@@ -91,7 +95,7 @@ FOLDER = Path(__file__).parent
 JOURNAL = FOLDER / "journal-1"
 RECORDS = FOLDER / "journal-1.json"
 EPOCH = 36**5 + 7
-SEGMENT_BYTES = 2500
+SEGMENT_BYTES = 3200
 """Small, so that the golden journal has more than one segment."""
 
 T0 = 1_795_243_245_000_000_000
@@ -154,6 +158,7 @@ FULL_ORDER = ParentOrder(
     decision_price=Decimal("64000.05"),
     on_no_market=OnNoMarket.REFUSE,
     unwind_after_s=90.0,
+    experiment="trial",
 )
 FULL_INTENT = Intent(
     intent_id=ParentId("P-1"),
@@ -267,6 +272,26 @@ FULL_DECISION = Decision(
     memory={"requotes": 2.0, "anchor": 640_000.5},
 )
 
+FULL_ASSIGNED = Assigned(
+    experiment="trial",
+    digest="fedcba9876543210",
+    arm="patient",
+    policy="maker_first",
+    param_set="baseline",
+    chances=(("plain", 0.75), ("patient", 0.25)),
+    period=3,
+    why="none",
+)
+SHADOWED = Shadowed(
+    now_ns=T0 + 21,
+    parent_no=2,
+    shadow="other",
+    policy="cost_aware",
+    set_id="baseline/2026-11-21",
+    params_digest="0123456789abcdef",
+    decision=FULL_DECISION,
+)
+
 TURNS: list[list[Record]] = [
     [SessionStarted(now_ns=T0, epoch=EPOCH, version="0.1.0", default_set="baseline")],
     [
@@ -303,9 +328,11 @@ TURNS: list[list[Record]] = [
             text="cost_aware with param-set fit/2026-01-02 does not predict fills well",
         ),
         FitTrusted(now_ns=T0 + 9, set_id="fit/2026-01-02", reason="looked at"),
+        ExperimentAdopted(now_ns=T0 + 9, name="trial", digest="fedcba9876543210", text='{"name": "trial"}'),
+        ArmStopped(now_ns=T0 + 9, experiment="trial", arm="patient", guard="harm", text="guard harm: it costs more"),
     ],
     [
-        Submitted(now_ns=T0 + 10, order=FULL_ORDER, venue=SIM, intent=FULL_INTENT),
+        Submitted(now_ns=T0 + 10, order=FULL_ORDER, venue=SIM, intent=FULL_INTENT, assigned=FULL_ASSIGNED),
         Looked(now_ns=T0 + 11, parent_no=1, cause=Cause.START, market=MARKET, ahead=((CL_ORD_ID, 40),)),
         Decided(
             parent_no=1,
@@ -339,6 +366,8 @@ TURNS: list[list[Record]] = [
             remaining_lots=1000,
             decision=Decision(placements=(), revisit=Revisit(), reason="no_market"),
         ),
+        SHADOWED,
+        msgspec.structs.replace(SHADOWED, vetoes=("never_maker_above",)),
         Submitted(
             now_ns=T0 + 22,
             order=ParentOrder(parent_id=ParentId("P-3"), symbol="BTCUSDT", side=Side.BUY, quantity=Decimal("0.002")),

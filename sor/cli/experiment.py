@@ -1,0 +1,145 @@
+"""`sor experiment`: compare policies on live parents, and take the winner over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sor.cli.common import Output, say_json
+from sor.errors import CallerError
+
+if TYPE_CHECKING:
+    from sor.journal.wanted import StartAsked, StopAsked
+
+JOURNAL_HELP = "The journal whose router runs it, or will."
+
+journal_option = click.option("--journal", required=True, type=click.Path(path_type=Path), help=JOURNAL_HELP)
+wait_option = click.option(
+    "--wait", default="5s", show_default=True, help="How long to wait for a router that runs to heed it."
+)
+
+
+@click.group()
+def experiment() -> None:
+    """Give live parents to policies by chance, stop what does harm, and take the winner over.
+
+    docs/experiments.md has the file, the guards and what is promised.
+    """
+
+
+@experiment.command(short_help="Start the experiment in FILE.")
+@click.argument("file", type=click.Path(path_type=Path))
+@journal_option
+@wait_option
+@click.pass_context
+def start(ctx: click.Context, file: Path, journal: Path, wait: str) -> None:
+    """Check the experiment in FILE, and have the router of a journal run it.
+
+    A router that runs takes it up within a second; where none runs, the next one does, before it connects. From then
+    on parents that name the experiment are given to its arms. Exit code 1 when it is refused, with the reason.
+    """
+    from sor.experiment.definition import parse_experiment
+    from sor.experiment.keeper import check_start
+    from sor.experiment.reading import folded
+    from sor.files import read_small
+    from sor.journal.wanted import StartAsked
+    from sor.param_file import FILE_BYTES_MAX
+
+    try:
+        text = read_small(file, bytes_max=FILE_BYTES_MAX).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CallerError(f"{file} cannot be read: {error}; nothing was started") from error
+    wanted = parse_experiment(text, where=str(file))
+    check_start(folded(journal), wanted)
+    heeded = _ask(journal, StartAsked(text=text, where=str(file)), wait)
+    _say(
+        ctx,
+        {"experiment": wanted.name, "digest": wanted.digest, "heeded": heeded},
+        f"{wanted.name} ({wanted.digest}) takes parents that name it."
+        if heeded
+        else f"{wanted.name} ({wanted.digest}) is left for the journal's next router.",
+    )
+
+
+@experiment.command(short_help="Arms, costs with their bounds, guards, sample ratio.")
+@click.argument("name", required=False)
+@journal_option
+@click.pass_context
+def status(ctx: click.Context, name: str | None, journal: Path) -> None:
+    """Say how an experiment stands, by the journal alone; without NAME all of the journal.
+
+    Bounds hold at all times at once: looking often, and stopping when one likes what one sees, is fine.
+    """
+    from sor.cli.experiment_tables import show_status
+    from sor.experiment.reading import folded, named, statuses
+
+    core = folded(journal)
+    told = statuses(core)
+    if name is not None:
+        which = named(core, name).experiment.name
+        told = tuple(one for one in told if one.name == which)
+    output = ctx.ensure_object(Output)
+    if output.json:
+        say_json({"journal": str(journal), "experiments": told})
+        return
+    if not told:
+        output.out.print("No experiment was ever started on this journal.")
+    for one in told:
+        show_status(output.out, one)
+
+
+@experiment.command(short_help="Stop an experiment, or one arm of it.")
+@click.argument("name")
+@journal_option
+@click.option("--arm", default="", help="Only this arm.")
+@click.option("--reason", default="asked", show_default=True, help="Why, for the record.")
+@wait_option
+@click.pass_context
+def stop(ctx: click.Context, name: str, journal: Path, arm: str, reason: str, wait: str) -> None:
+    """Have an experiment take no more parents; those that it has go on to their end.
+
+    What has ended is not started again: an experiment that goes on later is another one, with another name.
+    """
+    from sor.experiment.keeper import check_stop
+    from sor.experiment.reading import folded
+    from sor.journal.wanted import StopAsked
+
+    asked = StopAsked(experiment=name, arm=arm, reason=reason)
+    check_stop(folded(journal), asked)
+    heeded = _ask(journal, asked, wait)
+    what = f"arm {arm} of {name}" if arm else name
+    _say(
+        ctx,
+        {"experiment": name, "arm": arm, "heeded": heeded},
+        f"{what} takes no more parents." if heeded else f"{what} takes no more parents from the next start on.",
+    )
+
+
+def _ask(journal: Path, asked: StartAsked | StopAsked, wait: str) -> bool:
+    """Leave it for the router and wait while one runs; whether it was heeded. Raises `CallerError` with its refusal."""
+    import time
+
+    from sor.cli.terms import seconds
+    from sor.journal.lock import lock_holder
+    from sor.journal.wanted import ask_experiment, refusal_of
+
+    until_s = time.monotonic() + seconds(wait)
+    path = ask_experiment(journal, asked)
+    if lock_holder(journal) is None:
+        return False
+    while path.exists() and time.monotonic() < until_s:
+        time.sleep(0.05)
+    refused = refusal_of(path)
+    if refused is not None:
+        raise CallerError(refused)
+    return not path.exists()
+
+
+def _say(ctx: click.Context, document: dict[str, object], line: str) -> None:
+    output = ctx.ensure_object(Output)
+    if output.json:
+        say_json(document)
+    else:
+        output.out.print(line)

@@ -1,0 +1,24 @@
+"""The experiments of a journal as the core knows them: a fold of facts."""
+
+from __future__ import annotations
+
+import msgspec
+
+from sor.experiment.definition import Experiment
+
+
+class Running(msgspec.Struct, kw_only=True):
+    """One experiment since it was started.
+
+    stopped    arms that take nobody any more, with the reason. ended: why the whole of it takes nobody, "" while it
+               does.
+    """
+
+    experiment: Experiment
+    since_ns: int
+    stopped: dict[str, str] = msgspec.field(default_factory=dict)
+    ended: str = ""
+
+    def stops(self, arm: str) -> bool:
+        """Whether stopping this arm, or all of them with "", changes anything."""
+        return not self.ended and arm not in self.stopped
