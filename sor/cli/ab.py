@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from sor.cli.common import PARAM_DIR_HELP, RUNS, Output, progress_of, say_json
-from sor.cli.plan import PlanTerms, plan_of, plan_options
+from sor.cli.plan import PlanTerms, jobs_option, plan_of, plan_options
 from sor.errors import CallerError
 
 if TYPE_CHECKING:
@@ -26,12 +26,16 @@ SYNTHETIC_SEED = 1_000_003
     "--tape", "tapes", multiple=True, type=click.Path(path_type=Path), help="A recording; may be given again."
 )
 @click.option("--synthetic", metavar="TIME", help="A made-up market of this length, such as 1h, instead of a tape.")
+@click.option(
+    "--option", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the made-up market; repeatable."
+)
 @click.option("--markets", default=1, show_default=True, help="How many made-up markets, each with a seed of its own.")
 @click.option("--effect-bps", metavar="BPS", help="Difference worth knowing of, for the number of parents needed.")
 @click.option(
     "--margin-bps", default="0.5", show_default=True, metavar="BPS", help="By how much the winner's tail may be worse."
 )
 @plan_options
+@jobs_option
 @click.option("--html", type=click.Path(path_type=Path), help="Also write a page with charts, whole in one file.")
 @click.option("--param-dir", "param_dirs", multiple=True, type=click.Path(path_type=Path), help=PARAM_DIR_HELP)
 @click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where journals go.")
@@ -42,9 +46,11 @@ def ab(
     arm_b: str,
     tapes: tuple[Path, ...],
     synthetic: str | None,
+    pairs: tuple[str, ...],
     markets: int,
     effect_bps: str | None,
     margin_bps: str,
+    jobs: int,
     html: Path | None,
     param_dirs: tuple[Path, ...],
     runs: Path,
@@ -68,6 +74,8 @@ def ab(
     output = ctx.ensure_object(Output)
     if bool(tapes) == (synthetic is not None):
         raise BadValue("give --tape or --synthetic, one of them; nothing was run")
+    if pairs and synthetic is None:
+        raise BadValue("--option says what a made-up market is like, and --tape is none; nothing was run")
     plan = plan_of((arm_a, arm_b), **terms)
     effect = None if effect_bps is None else float(decimal(effect_bps, what="--effect-bps"))
     margin = float(decimal(margin_bps, what="--margin-bps"))
@@ -75,7 +83,7 @@ def ab(
         if synthetic is None:
             grounds = [Market(tape=open_whole(path), path=path) for path in tapes]
         else:
-            grounds = _made_up(output, Path(scratch), synthetic, count=markets, seed=plan.seed)
+            grounds = _made_up(output, Path(scratch), synthetic, pairs, count=markets, seed=plan.seed)
         total = plan.parents * len(grounds)
         with progress_of(output, {f"a {arm_a}": total, f"b {arm_b}": total}) as bars:
             shown = dict(zip("ab", bars.values(), strict=True))
@@ -92,6 +100,7 @@ def ab(
                 effect_bps=effect,
                 margin_bps=margin,
                 progress=progress,
+                jobs=jobs,
             )
         if html is not None:
             _write_page(html, found, grounds)
@@ -126,9 +135,12 @@ def _write_page(path: Path, found: Ab, grounds: list[Market]) -> None:
         raise CallerError(f"{path} cannot be written: {error.strerror}; the comparison was run, not told") from error
 
 
-def _made_up(output: Output, scratch: Path, length: str, *, count: int, seed: int) -> list[Market]:
-    """Tapes of the zero-intelligence market, recorded before anybody trades: both arms meet the very same."""
+def _made_up(
+    output: Output, scratch: Path, length: str, pairs: tuple[str, ...], *, count: int, seed: int
+) -> list[Market]:
+    """Tapes of a made-up market, recorded before anybody trades: both arms meet the very same."""
     from sor.cli.terms import BadValue, seconds
+    from sor.cli.venue import access_of
     from sor.lab.ab.run import Market
     from sor.lab.recorder import record_market
     from sor.plugins import Plugins
@@ -137,6 +149,7 @@ def _made_up(output: Output, scratch: Path, length: str, *, count: int, seed: in
     length_s = seconds(length)
     if not 1 <= count <= 1_000:
         raise BadValue(f"--markets {count}: give 1 to 1000; nothing was run")
+    given = access_of("simulated", env=None, secrets=None, pairs=pairs).options
     found = []
     venue = Plugins.installed().venue("simulated")
     with progress_of(output, {"recording": round(length_s) * count}) as bars:
@@ -147,7 +160,7 @@ def _made_up(output: Output, scratch: Path, length: str, *, count: int, seed: in
             def progress(done_s: float, no: int = no) -> None:
                 bar.update(task, completed=no * length_s + done_s)  # type: ignore[arg-type]
 
-            options = {"market": "zi", "feed": "0", "seed": market}
+            options = {"market": "zi", "feed": "0", **given, "seed": market}
             made = record_market(venue, options, seconds=length_s, progress=progress)
             path = scratch / f"synthetic-{no + 1}"
             save_tape(made.tape, path, source=(), importer=made.importer, findings=made.findings)

@@ -61,6 +61,15 @@ _OPTIONS = (
 )
 
 
+jobs_option = click.option(
+    "--jobs",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 256),
+    help="Arms run at a time, in processes of their own; what comes out is the same.",
+)
+
+
 def plan_options(command: Command) -> Command:
     """Give a command the options of a plan."""
     for option in reversed(_OPTIONS):

@@ -9,7 +9,7 @@ from typing import Unpack
 import click
 
 from sor.cli.common import PARAM_DIR_HELP, RUNS, Output
-from sor.cli.plan import PlanTerms, plan_of, plan_options
+from sor.cli.plan import PlanTerms, jobs_option, plan_of, plan_options
 
 
 @click.command(short_help="Compare policies on a recording.")
@@ -23,6 +23,7 @@ from sor.cli.plan import PlanTerms, plan_of, plan_options
     help="Policies to compare, the first is the yardstick; see `sor policies`. NAME@SET reads another param-set.",
 )
 @plan_options
+@jobs_option
 @click.option("--param-dir", "param_dirs", multiple=True, type=click.Path(path_type=Path), help=PARAM_DIR_HELP)
 @click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where journals go.")
 @click.pass_context
@@ -30,6 +31,7 @@ def replay(
     ctx: click.Context,
     tape: Path,
     policy_list: str,
+    jobs: int,
     param_dirs: tuple[Path, ...],
     runs: Path,
     **terms: Unpack[PlanTerms],
@@ -47,7 +49,8 @@ def replay(
 
     output = ctx.ensure_object(Output)
     plan = plan_of(names(policy_list, what="--policies"), **terms)
-    comparison = compare(output, plan, tape_ground(open_whole(tape), tape, plan), runs, param_dirs=param_dirs)
+    ground = tape_ground(open_whole(tape), tape, plan)
+    comparison = compare(output, plan, ground, runs, param_dirs=param_dirs, jobs=jobs)
     show(output, comparison)
     if not output.json:
         example = comparison.outcomes[-1].reports[0].parent_id

@@ -29,7 +29,9 @@ def sets_of(plan: Plan, param_dirs: Sequence[Path], *, now_ns: int) -> dict[str,
     return {name: store.get(name, now_ns=now_ns) for name in names}
 
 
-def compare(output: Output, plan: Plan, ground: Ground, runs: Path, *, param_dirs: Sequence[Path] = ()) -> Comparison:
+def compare(
+    output: Output, plan: Plan, ground: Ground, runs: Path, *, param_dirs: Sequence[Path] = (), jobs: int = 1
+) -> Comparison:
     """Run a plan with a progress bar for each policy. `param_dirs` are searched after the packaged param-sets."""
     sets = sets_of(plan, param_dirs, now_ns=ground.first_ns)
     replayer = Replayer.installed(plan, ground, sets=sets, runs=runs)
@@ -41,7 +43,7 @@ def compare(output: Output, plan: Plan, ground: Ground, runs: Path, *, param_dir
             bar, task = bars[policy]
             bar.update(task, completed=ended)  # type: ignore[arg-type]
 
-        return replayer.run(progress=progress)
+        return replayer.run(progress=progress, jobs=jobs)
 
 
 def show(output: Output, comparison: Comparison) -> None:

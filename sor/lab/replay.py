@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -34,7 +35,9 @@ from sor.instruments import Instrument
 from sor.intake import admit
 from sor.journal import Environment, Journal
 from sor.lab.bootstrap import Difference, Floats, Interval, block_of, difference, interval
+from sor.lab.workers import in_processes
 from sor.orders import ParentOrder, Side
+from sor.param_file import parse
 from sor.params import ParamSet
 from sor.parent import Parent
 from sor.plugins import Plugins
@@ -239,6 +242,46 @@ class _Nowhere:
         return 0
 
 
+class Leg(msgspec.Struct, frozen=True):
+    """One arm of a plan, as a process that has nothing but the installed plug-ins can run it. sets: their texts."""
+
+    plan: Plan
+    ground: Ground
+    sets: dict[str, str]
+    runs: Path
+    arm: int
+
+
+def run_all(
+    replayers: Sequence[Replayer], *, progress: Callable[[int, str, int], None], jobs: int = 1
+) -> list[Comparison]:
+    """All arms of several replayers, `jobs` at a time, each in a process of its own if there is more than one.
+
+    progress    called with the replayer's number, the arm's label and how many of its parents have ended.
+    Raises      what a run raises; then the runs that had ended are in their places, and no others.
+    """
+    asked = [(no, leg) for no, replayer in enumerate(replayers) for leg in replayer.legs()]
+
+    def tell(task: int, ended: int) -> None:
+        no, leg = asked[task]
+        progress(no, leg.plan.policies[leg.arm], ended)
+
+    if jobs == 1:
+        outcomes = [replayers[no].run_arm(leg.arm, partial(tell, task)) for task, (no, leg) in enumerate(asked)]
+    else:
+        outcomes = in_processes(_run_leg, [leg for _, leg in asked], jobs=jobs, progress=tell)
+    return [
+        replayer.compared(tuple(outcome for (of, _), outcome in zip(asked, outcomes, strict=True) if of == no))
+        for no, replayer in enumerate(replayers)
+    ]
+
+
+def _run_leg(leg: Leg, tell: Callable[[int], None]) -> Outcome:
+    sets = {name: parse(text, where=name) for name, text in leg.sets.items()}
+    replayer = Replayer.installed(leg.plan, leg.ground, sets=sets, runs=leg.runs)
+    return replayer.run_arm(leg.arm, tell)
+
+
 class Replayer:
     """Runs the policies of one plan on one ground.
 
@@ -292,9 +335,21 @@ class Replayer:
             runs=runs,
         )
 
-    def run(self, *, progress: Callable[[str, int], None]) -> Comparison:
-        """All arms, one after the other. `progress(label, ended)` is called as parents end."""
-        outcomes = tuple(self._run(arm, progress) for arm in self._arms)
+    def run(self, *, progress: Callable[[str, int], None], jobs: int = 1) -> Comparison:
+        """All arms, `jobs` at a time; what comes out is the same. `progress(label, ended)` is called as parents end."""
+        return run_all([self], progress=lambda _, label, ended: progress(label, ended), jobs=jobs)[0]
+
+    def legs(self) -> list[Leg]:
+        """Its arms, each as what another process needs to run it."""
+        texts = {name: one.text for name, one in self._sets.items()}
+        return [Leg(self.plan, self.ground, texts, self._runs, arm) for arm in range(len(self._arms))]
+
+    def run_arm(self, no: int, tell: Callable[[int], None]) -> Outcome:
+        """One arm, counted from 0. `tell(ended)` is called as parents end."""
+        return self._run(self._arms[no], tell)
+
+    def compared(self, outcomes: tuple[Outcome, ...]) -> Comparison:
+        """The outcomes of all arms, in order, side by side."""
         return Comparison(
             ground=self.ground,
             plan=self.plan,
@@ -336,7 +391,7 @@ class Replayer:
             raise CallerError(f"quantity {self.plan.quantity} is below the minimum of {least}; nothing was replayed")
         return self.plan.quantity
 
-    def _run(self, arm: Arm, progress: Callable[[str, int], None]) -> Outcome:
+    def _run(self, arm: Arm, tell: Callable[[int], None]) -> Outcome:
         plan, ground, drawn = self.plan, self.ground, self.drawn
         home = self._runs / self._name() / arm.slug
         epoch = int.from_bytes(hashlib.sha256(self._name().encode()).digest()[:8], "big") % EPOCH_BOUND
@@ -347,7 +402,7 @@ class Replayer:
             nonlocal ended
             if happening.status is not None and core.parents[happening.parent_no - 1].ended:
                 ended += 1
-                progress(arm.label, ended)
+                tell(ended)
 
         with (
             _workshop(home) as workshop,
@@ -376,7 +431,9 @@ class Replayer:
             account=AccountId(parent_id),
             deadline_s=plan.deadline_s,
             mae_budget_bps=plan.excursion_bps,
-            schedule=plan.schedule,
+            # msgspec leaves a default out of the journal if it is the very same object, which a string read from a
+            # command line or sent by another process is not, unless it is interned as those in the source are.
+            schedule=sys.intern(plan.schedule),
             schedule_args=plan.schedule_args,
             policy=arm.policy,
             param_set=arm.param_set,

@@ -48,9 +48,9 @@ def files_under(home: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_same_arguments_same_bytes(tape: Path, tmp_path: Path) -> None:
-    """Not only what is printed: also the journals, in processes that hash strings differently."""
+    """Not only what is printed: also the journals, by processes that hash strings differently, one for each arm."""
     first = replayed(tape, tmp_path / "one", "1")
-    assert replayed(tape, tmp_path / "two", "2") == first
+    assert replayed(tape, tmp_path / "two", "2", "--jobs", "2") == first
     journals = files_under(tmp_path / "one")
     assert len(journals) == 4
     assert files_under(tmp_path / "two") == journals

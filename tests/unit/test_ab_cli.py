@@ -56,7 +56,7 @@ def test_patience_is_cheaper_than_crossing_on_a_made_up_market(say: Say) -> None
     }
     assert found["sequential"]["stopped_at"] is None  # 6 minutes are too few blocks to be watched
     assert found["a"]["markets"][0]["orphans"] == 0
-    assert say(*arms, *BRIEF, "--json").out == said.out  # the same bytes again
+    assert say(*arms, *BRIEF, "--jobs", "2", "--json").out == said.out  # the same bytes again, in other processes
     told = say(*arms, *BRIEF, "--html", "page.html").out
     _look_at(Path("page.html").read_text(encoding="utf-8"))
     assert "Decision: a (maker_first). A is cheaper" in told
@@ -136,6 +136,11 @@ def test_a_policy_against_itself_under_other_delays_is_undecided(say: Say) -> No
     [
         (("--a", "cross"), 2, "Missing option '--b'"),
         (("--a", "cross", "--b", "cross"), 2, "give --tape or --synthetic, one of them; nothing was run"),
+        (
+            ("--a", "cross", "--b", "cross", "--tape", "x", "--option", "market=zi"),
+            2,
+            "--tape is none; nothing was run",
+        ),
         (("--a", "cross", "--b", "cross", "--tape", "none", "--synthetic", "1h"), 2, "one of them"),
         (("--a", "cross", "--b", "cross", "--tape", "none"), 1, "none"),
         (("--a", "cross", "--b", "magic", "--synthetic", "2m"), 1, "there is no policy 'magic'"),

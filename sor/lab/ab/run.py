@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -12,7 +11,7 @@ import numpy as np
 from sor.errors import CallerError
 from sor.lab.ab.guards import Guard
 from sor.lab.ab.paired import ALPHA, TAIL, Findings, Paired, findings
-from sor.lab.replay import Comparison, Ground, Plan, Replayer, outcome_document, tape_ground
+from sor.lab.replay import Comparison, Ground, Plan, Replayer, outcome_document, run_all, tape_ground
 from sor.params import ParamSet
 from sor.tape import Tape
 from sor.units import to_ns
@@ -46,23 +45,31 @@ def run_ab(
     effect_bps: float | None = None,
     margin_bps: float = 0.0,
     progress: Callable[[str, int], None],
+    jobs: int = 1,
 ) -> Ab:
     """Run and compare. Each arm draws delays of its own, so the same policy twice is an A/A test of the machinery.
 
     plan         its two policies are the arms; parents are per market, whose draws differ.
     progress     called with "a" or "b" and how many of its parents have ended.
+    jobs         runs at a time; what comes out is the same.
     """
     if len(plan.policies) != len(ARMS):
         raise CallerError(f"a comparison has two arms, not {len(plan.policies)}; nothing was run")
-    outcomes: dict[str, list[Comparison]] = {arm: [] for arm in ARMS}
+    replayers: list[Replayer] = []
     for no, market in enumerate(markets):
         for at, arm in enumerate(ARMS):
             own = msgspec.structs.replace(plan, policies=(plan.policies[at],), seed=plan.seed + no)
             ground = tape_ground(market.tape, market.path, own)
             ground = _with_delays(ground, seed=2 * own.seed + at)
-            replayer = Replayer.installed(own, ground, sets=sets, runs=runs / arm)
-            outcomes[arm].append(replayer.run(progress=partial(_tell, progress, arm, no * plan.parents)))
-    pairs = list(zip(outcomes["a"], outcomes["b"], strict=True))
+            replayers.append(Replayer.installed(own, ground, sets=sets, runs=runs / arm))
+    ended = [0] * len(replayers)
+
+    def tell(no: int, _: str, parents: int) -> None:
+        ended[no] = parents
+        progress(ARMS[no % 2], sum(ended[no % 2 :: 2]))
+
+    compared = run_all(replayers, progress=tell, jobs=jobs)
+    pairs = list(zip(compared[::2], compared[1::2], strict=True))
     found = findings(
         [_paired(a, b) for a, b in pairs],
         seed=plan.seed,
@@ -70,7 +77,7 @@ def run_ab(
         margin_bps=margin_bps,
         guards=[_books(pairs)],
     )
-    return Ab(plan=plan, a=tuple(outcomes["a"]), b=tuple(outcomes["b"]), found=found)
+    return Ab(plan=plan, a=tuple(a for a, _ in pairs), b=tuple(b for _, b in pairs), found=found)
 
 
 def ab_document(ab: Ab) -> dict[str, object]:
@@ -118,10 +125,6 @@ def _arm_document(comparisons: Sequence[Comparison]) -> dict[str, object]:
         "policy": comparisons[0].outcomes[0].policy,
         "markets": [outcome_document(one.outcomes[0], None) for one in comparisons],
     }
-
-
-def _tell(progress: Callable[[str, int], None], arm: str, before: int, _: str, ended: int) -> None:
-    progress(arm, before + ended)
 
 
 def _with_delays(ground: Ground, *, seed: int) -> Ground:

@@ -1,0 +1,75 @@
+"""Tasks in several processes: the same results in the same order, and an end that leaves nobody behind."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from sor.errors import CallerError
+from sor.lab.workers import Tell, WorkerLost, in_processes
+
+Told = list[tuple[int, int]]
+
+
+def square(task: int, tell: Tell) -> int:
+    tell(1)
+    tell(2)
+    return task * task
+
+
+def refuse(task: int, tell: Tell) -> int:
+    if task == 1:
+        raise CallerError("one is not taken; nothing was done")
+    time.sleep(60)
+    return task
+
+
+def die(task: int, tell: Tell) -> int:
+    if task == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+    return task
+
+
+def much(task: int, tell: Tell) -> bytes:
+    return bytes(1 << 20)
+
+
+def run(work: Callable[[int, Tell], object], *, jobs: int, tasks: int = 3) -> tuple[list[object], Told]:
+    told: Told = []
+    return in_processes(work, range(tasks), jobs=jobs, progress=lambda no, done: told.append((no, done))), told
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_results_come_in_order_with_word_of_each(jobs: int) -> None:
+    results, told = run(square, jobs=jobs)
+    assert results == [0, 1, 4]
+    assert sorted(told) == [(no, done) for no in range(3) for done in (1, 2)]
+
+
+@pytest.mark.parametrize(("work", "error"), [(refuse, CallerError), (die, WorkerLost)])
+def test_what_one_raises_is_raised_and_the_others_are_not_waited_for(
+    work: Callable[[int, Tell], object], error: type[Exception]
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(error):
+        run(work, jobs=2)
+    assert time.monotonic() - began < 30  # each would sleep for a minute
+    assert not multiprocessing.active_children()
+
+
+def test_an_interrupt_of_the_caller_leaves_nobody_behind() -> None:
+    def interrupt(no: int, done: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        in_processes(square, range(3), jobs=2, progress=interrupt)
+    assert not multiprocessing.active_children()
+
+
+def test_a_large_result_does_not_hold_anybody_up() -> None:
+    results, _ = run(much, jobs=3)
+    assert [len(result) for result in results if isinstance(result, bytes)] == [1 << 20] * 3
