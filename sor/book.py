@@ -59,6 +59,8 @@ from sor.units import NS
 
 # Bound once: CPython 3.11 takes longer to read a member off its enum than to compare it, and this is read per event.
 _OK: Final = Trust.OK
+_EMPTY: Final = Trust.EMPTY
+_CROSSED: Final = Trust.CROSSED
 _BUY: Final = Side.BUY
 _NEVER = 1 << 62
 """Beyond every price and every time."""
@@ -198,6 +200,7 @@ class Book:
 
     trust        see the module.
     bid_ticks    best bid, 0 while there is none; ask_ticks likewise.
+    clock_ns     the latest time that has been seen, which does not go back.
     """
 
     __slots__ = (
@@ -205,7 +208,6 @@ class Book:
         "_asks",
         "_bid_lots",
         "_bids",
-        "_clock_ns",
         "_counting",
         "_flow",
         "_flow_last",
@@ -233,6 +235,7 @@ class Book:
         "_view",
         "ask_ticks",
         "bid_ticks",
+        "clock_ns",
         "trust",
     )
 
@@ -251,7 +254,7 @@ class Book:
         self._counting = False
         self._fresh = False
         self._seq = -1
-        self._clock_ns = 0
+        self.clock_ns = 0
         self._venue_ns = 0
         self._recv_ns = 0
         self._mark_ticks: float | None = None
@@ -283,17 +286,18 @@ class Book:
     def apply(self, update: BookUpdate) -> None:
         """Take a snapshot or an update, unless it is old or the book has a gap."""
         now_ns = update.recv_ns
-        if now_ns < self._clock_ns:  # noqa: PLR1730 - `max` is a call more in every event
-            now_ns = self._clock_ns
+        if now_ns < self.clock_ns:  # noqa: PLR1730 - `max` is a call more in every event
+            now_ns = self.clock_ns
         if update.snapshot:
             self._step(now_ns)
             self._synced = True
             self._fresh = True
             self._seq = update.seq
-            self._bids.load(update.bids)
-            self._asks.load(update.asks)
+            bids, asks = self._bids, self._asks
+            bids.load(update.bids)
+            asks.load(update.asks)
             self._near_hticks = 0
-            if not self._bids.top_key and not self._asks.top_key:
+            if not (bids.top_key or asks.top_key):
                 self._counting = False  # a snapshot of nothing: whoever made it had lost the book
         else:
             if not self._synced or not self._continues(update):
@@ -312,7 +316,7 @@ class Book:
         """Take a public trade: it counts into the flow, and does not touch the levels."""
         if not self._counting:
             return
-        now_ns = max(trade.recv_ns, self._clock_ns)
+        now_ns = max(trade.recv_ns, self.clock_ns)
         self._step(now_ns)
         _, buy_lots, sell_lots, buys, sells = self._flow_last
         if trade.side is _BUY:
@@ -333,7 +337,7 @@ class Book:
 
     def reset(self, reset: BookReset) -> None:
         """The feed was lost: nothing is to be trusted until the next snapshot, and an old mark is no mark."""
-        self._clock_ns = max(self._clock_ns, reset.recv_ns)
+        self.clock_ns = max(self.clock_ns, reset.recv_ns)
         self._mark_ticks = None
         self._lose()
 
@@ -341,7 +345,7 @@ class Book:
 
     def view(self, now_ns: int) -> MarketView:
         """The market as known at `now_ns`; the same view again while nothing has changed and no time has passed."""
-        if now_ns > self._clock_ns:
+        if now_ns > self.clock_ns:
             self._step(now_ns)
         elif self._view is not None:
             return self._view
@@ -386,11 +390,15 @@ class Book:
 
         name    one of `FEATURE_NAMES`; another one is the caller's bug and raises KeyError.
         """
-        read = _READ[name]
-        if now_ns > self._clock_ns:
+        read = READERS[name]
+        self.look(now_ns)
+        return read(self) if self.trust is _OK else None
+
+    def look(self, now_ns: int) -> None:
+        """Let time pass up to `now_ns`: what `READERS` read is as of then."""
+        if now_ns > self.clock_ns:
             self._view = None
             self._step(now_ns)
-        return read(self) if self.trust is _OK else None
 
     # --- how it is kept -----------------------------------------------------------------------------------------
 
@@ -425,7 +433,7 @@ class Book:
 
     def _step(self, now_ns: int) -> None:
         """Advance the clock to `now_ns`: take the mids at the seconds passed, and let events leave the windows."""
-        self._clock_ns = now_ns
+        self.clock_ns = now_ns
         if now_ns >= self._next_sample_ns:
             self._sample(now_ns)
         horizon_ns = now_ns - FLOW_WINDOW_NS
@@ -458,27 +466,21 @@ class Book:
         bid = self.bid_ticks = bids.top_key
         ask = self.ask_ticks = -asks.top_key
         if not bid or not ask:
-            self.trust = Trust.EMPTY
+            self.trust = _EMPTY
             return
         if bid >= ask:
-            self.trust = Trust.CROSSED
+            self.trust = _CROSSED
             return
         self.trust = _OK
         bid_lots = self._bid_lots = bids.top_lots
         ask_lots = self._ask_lots = asks.top_lots
-        before = self._sound
-        now = (bid, bid_lots, ask, ask_lots)
+        bid_before, bid_lots_before, ask_before, ask_lots_before = self._sound
         if not self._counting:
             self._counting = True
             self._start(now_ns)
-            self._sound = now
+            self._sound = (bid, bid_lots, ask, ask_lots)
             self._next_sample_ns = (now_ns // VOL_SAMPLE_NS + 1) * VOL_SAMPLE_NS
             return
-        if now == before:
-            return
-        self._sound = now
-        bid_before, bid_lots_before, ask_before, ask_lots_before = before
-        ofi_lots = 0
         moves = 0
         if bid == bid_before:
             ofi_lots = bid_lots - bid_lots_before
@@ -490,6 +492,7 @@ class Book:
         else:
             ofi_lots += ask_lots_before if ask > ask_before else -ask_lots
             moves += 1
+        self._sound = (bid, bid_lots, ask, ask_lots)
         if ofi_lots or moves:
             _, ofi_before, moves_before = self._touch_last
             totals = self._touch_last = (now_ns, ofi_before + ofi_lots, moves_before + moves)
@@ -542,7 +545,7 @@ class Book:
 
     def _windows(self) -> tuple[float, float]:
         """Seconds that the flow windows hold, and what rates divide by."""
-        window_ns = self._clock_ns - self._since_ns
+        window_ns = self.clock_ns - self._since_ns
         if window_ns >= FLOW_WINDOW_NS:
             return _WINDOW_S, _WINDOW_S
         window_s = window_ns / NS
@@ -550,7 +553,7 @@ class Book:
 
     def _a_second_ago(self, window: deque[_Totals], out: _Totals) -> _Totals:
         """What had come before the short window began; found when asked for, so that events pay nothing for it."""
-        until = bisect_right(window, (self._clock_ns - SHORT_WINDOW_NS, _NEVER))
+        until = bisect_right(window, (self.clock_ns - SHORT_WINDOW_NS, _NEVER))
         return window[until - 1] if until else out
 
     def _flow_in(self, kind: int) -> int:
@@ -578,8 +581,7 @@ class Book:
         return ladder.near_lots
 
 
-# `FEATURE_NAMES` one by one, by the same formulas.
-_READ: Mapping[str, Callable[[Book], float]] = {
+READERS: Final[Mapping[str, Callable[[Book], float]]] = {
     "mid_hticks": lambda book: book.bid_ticks + book.ask_ticks,
     "spread_ticks": lambda book: book.ask_ticks - book.bid_ticks,
     "spread_bps": lambda book: spread_bps(book.ask_ticks - book.bid_ticks, book.bid_ticks + book.ask_ticks),

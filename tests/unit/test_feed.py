@@ -6,6 +6,7 @@ import pytest
 
 from sor.book import Book
 from sor.errors import CallerError
+from sor.features import FEATURE_NAMES
 from sor.feed import LiveFeed
 from sor.ids import Symbol, VenueName
 from sor.market import BookReset, BookUpdate, Level, MarketView, MarkUpdate, TradePrint, Trust
@@ -312,14 +313,17 @@ def test_what_nobody_watches_is_not_worked_out(monkeypatch: pytest.MonkeyPatch) 
     def refuse(self: Book, now_ns: int) -> MarketView:
         raise AssertionError(f"a view at {now_ns} of {self}")
 
-    def note(self: Book, name: str, now_ns: int) -> float:
-        del self, now_ns
-        asked.append(name)
-        return 0.0
+    def note(name: str) -> Callable[[Book], float]:
+        def read(book: Book) -> float:
+            del book
+            asked.append(name)
+            return 0.0
+
+        return read
 
     seen = desk.view()
     monkeypatch.setattr(Book, "view", refuse)
-    monkeypatch.setattr(Book, "feature", note)
+    monkeypatch.setattr("sor.feed.READERS", {name: note(name) for name in FEATURE_NAMES})
     desk.update(bids=((101, 1),))
     desk.trade(1)
     assert asked == []

@@ -293,8 +293,8 @@ def _late_depth(push: TopicData, listing: Listing, recv_ns: int) -> BookUpdate |
         frame = _LATE.decode(push.message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    bids = frame.data.bids
-    asks = frame.data.asks
+    data = frame.data
+    bids, asks = data.bids, data.asks
     if frame.data_type != push.topic or frame.code or not (bids and asks) or listing.qty_digits > _FLOAT_DIGITS_MAX:
         return None
     bids.sort(key=_first_price, reverse=True)
@@ -313,10 +313,11 @@ def _late_depth(push: TopicData, listing: Listing, recv_ns: int) -> BookUpdate |
         return None
     if (len(bids) > 1 and bids[1][0] == bid) or (len(asks) > 1 and asks[1][0] == ask):
         return None  # the best price twice
+    price_steps = ticks.steps
     return BookUpdate(
         symbol=listing.instrument.symbol,
-        bids=LateLevels((best_bid, bid_lots), bids, ticks.steps, steps),
-        asks=LateLevels((best_ask, ask_lots), asks, ticks.steps, steps),
+        bids=LateLevels((best_bid, bid_lots), bids, price_steps, steps),
+        asks=LateLevels((best_ask, ask_lots), asks, price_steps, steps),
         venue_ns=frame.ts * MS,
         recv_ns=recv_ns,
         snapshot=True,
