@@ -85,6 +85,13 @@ def test_codes_that_mean_something_else_to_a_cancel(code: int, outcome: Outcome,
         assert (verdict.outcome, verdict.reject) == (outcome, reject)
 
 
+@pytest.mark.parametrize("code", [101204, 101212, 110424, 101209, 80013, 101215])
+def test_a_refusal_that_no_cancel_can_have_says_nothing_of_its_order(code: int) -> None:
+    verdict = judge_code(code=code, text="", asked=Asked.CANCEL)
+    assert (verdict.outcome, verdict.reject, verdict.cause) == (DOUBT, K.OTHER, Cause.UNLISTED)
+    assert judge_code(code=code, text="", asked=Asked.AMEND).outcome is NO  # one to more takes money
+
+
 def test_the_table_is_closed() -> None:
     assert set(RENUMBERED.values()) <= set(MEANINGS)
     assert not set(RENUMBERED) & set(MEANINGS)  # an old number has one meaning, that of its new one

@@ -153,6 +153,7 @@ _BUSY = Meaning(_DOUBT, RejectKind.OTHER, Cause.BUSY, "", BUSY_PAUSE_NS)
 _UNKNOWN_ORDER = Meaning(_NO, RejectKind.UNKNOWN_ORDER, Cause.UNKNOWN_ORDER)
 _TOO_LATE = Meaning(_NO, RejectKind.TOO_LATE, Cause.STATE)
 _SILENCE = Meaning(_DOUBT, RejectKind.OTHER, Cause.TRANSPORT)
+_ASTRAY = Meaning(_DOUBT, RejectKind.OTHER, Cause.UNLISTED, "this code is no answer to a cancel: tell the maintainers")
 _UNLISTED = Meaning(_DOUBT, RejectKind.OTHER, Cause.UNLISTED, "this code is not known here: tell the maintainers")
 
 RENUMBERED: Mapping[int, int] = {
@@ -262,6 +263,8 @@ _BY_TEXT: tuple[tuple[str, Meaning], ...] = (
     ("suspended", _CLOSED),
 )
 """Texts that say more than an overloaded code; the first that occurs counts."""
+_NEVER_OF_A_CANCEL = frozenset({Cause.FUNDS, Cause.LIMIT, Cause.MARKET})
+"""A cancel takes no money and no room: such a refusal is about something else, and says nothing of the order."""
 _OVERLOADED = frozenset({109400, 101400, 110425})
 _UNBLOCKED = re.compile(r"unblocked after (\d{13})(?!\d)")
 
@@ -285,6 +288,8 @@ def judge_code(*, code: int, text: str, asked: Asked) -> Verdict:
                 meaning = _TOO_SOON
             elif meaning is _DUPLICATE:
                 meaning = _TERMS
+            elif asked is Asked.CANCEL and meaning.cause in _NEVER_OF_A_CANCEL:
+                meaning = _ASTRAY
         case Asked.QUERY | Asked.READ | Asked.SETTING:
             pass
         case _:
