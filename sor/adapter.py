@@ -166,14 +166,47 @@ class Position(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     position_side: PositionSide = PositionSide.BOTH
 
 
+class MoneyCause(StrEnum):
+    """What changed a wallet."""
+
+    FEE = "fee"
+    REALISED = "realised"
+    """Profit or loss of what was closed, whoever closed it."""
+    FUNDING = "funding"
+    TRANSFER = "transfer"
+    """A deposit, a withdrawal, or a transfer between wallets of the customer."""
+    OTHER = "other"
+    """Something else that the venue has a word for: insurance, a deduction, a bonus."""
+    UNEXPLAINED = "unexplained"
+    """The wallet is stated so, and the venue's own list of changes does not say why. No entry has it."""
+
+
+class MoneyEntry(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One change of a wallet, as the venue's list of them has it; positive when money came.
+
+    entry_id    the same whenever the list is read, and no other entry's. word: the venue's own, for the record.
+    """
+
+    entry_id: str
+    cause: MoneyCause
+    word: str
+    amount: Decimal
+    asset: str
+    venue_ns: int
+
+
 class AccountState(msgspec.Struct, frozen=True, kw_only=True):
-    """Account truth: equity and free capital in the settlement asset, and positions."""
+    """Account truth: equity and free capital in the settlement asset, and positions.
+
+    wallet    money without what open positions would bring, None where it was not read just now or is not stated.
+    """
 
     equity: Decimal
     available: Decimal
     asset: str
     positions: tuple[Position, ...]
     venue_ns: int
+    wallet: Decimal | None = None
 
 
 class OpenOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -496,6 +529,14 @@ class Recalling(Protocol):
         What fills of it from now on is told fill by fill, as of an order that was sent from here, and fees that were
         not settled are asked for, as far back as the venue answers: the fill is told again with its fee (F2).
         """
+
+
+@runtime_checkable
+class Ledgered(Protocol):
+    """An adapter of a venue that lists what changed a wallet, and why."""
+
+    async def money_since(self, venue_ns: int) -> tuple[MoneyEntry, ...]:
+        """Changes of the account's wallets from `venue_ns` on, oldest first. Raises `NotSent` or `InDoubt`."""
 
 
 OpenVenue = Callable[[dict[str, str]], VenueAdapter]

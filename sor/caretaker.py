@@ -13,6 +13,7 @@ import anyio
 import msgspec
 
 from sor.adapter import AccountState, DeadMan, OpenOrder, VenueAdapter
+from sor.balances import BalanceReconciler
 from sor.child import Child
 from sor.commands import Alarm
 from sor.dispatch import Dispatcher
@@ -104,7 +105,9 @@ class Caretaker:
         self._pokes = {adapter.name: anyio.Event() for adapter in self._adapters}
         self._returned = anyio.Event()
         self._reconciler = Reconciler(core, dispatcher, settings=settings)
+        self._balances = BalanceReconciler(core, dispatcher, settings=settings)
         self._unread: dict[VenueName, None] = {}
+        self._uncounted: dict[VenueName, None] = {}
         self._claims = LeverageClaims(core)
         self._locks: dict[tuple[VenueName, Symbol], anyio.Lock] = {}
         self._clamped: dict[tuple[VenueName, Symbol], tuple[Decimal, int]] = {}
@@ -239,6 +242,15 @@ class Caretaker:
             self._unread[adapter.name] = None
         else:
             self._unread.pop(adapter.name, None)
+        try:
+            await self._balances.take(adapter, account, asked_ns)
+        except UNANSWERED as error:
+            if adapter.name not in self._uncounted:
+                text = f"the wallet is not what is known of it, and the changes of it could not be read: {error}"
+                self._alarm(Alarm(0, adapter.name, text, halts=False))
+            self._uncounted[adapter.name] = None
+        else:
+            self._uncounted.pop(adapter.name, None)
 
     async def keep_positions(self, adapter: VenueAdapter, learned: bool) -> None:
         """Go on setting the venue's positions beside ours, sooner as long as nothing could be read, or they differ."""

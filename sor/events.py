@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from sor.adapter import Capabilities, RequestFailed
+from sor.adapter import Capabilities, MoneyCause, MoneyEntry, RequestFailed
 from sor.experiment.assigned import Assigned
 from sor.ids import AccountId, ClOrdId, ExecId, Symbol, VenueName, VenueOrderId
 from sor.instruments import Instrument
@@ -85,6 +85,9 @@ class Reading(StrEnum):
     OPEN_ORDERS = "open_orders"
     FILLS = "fills"
     POSITIONS = "positions"
+    WALLET = "wallet"
+    MONEY = "money"
+    """The list of what changed a wallet."""
 
 
 class FlowCause(StrEnum):
@@ -128,6 +131,33 @@ class PositionMoved(Fact, frozen=True, gc=False, kw_only=True, array_like=True, 
     by: Reading
     qty_lots: int
     trades: tuple[ForeignTrade, ...] = ()
+
+
+class WalletKnown(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="wallet"):
+    """The baseline of a wallet: the venue's word, stated twice alike. venue_ns: its clock when it was read first."""
+
+    venue: VenueName
+    account: AccountId
+    asset: str
+    amount: Decimal
+    venue_ns: int
+
+
+class WalletMoved(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="money"):
+    """A flow of money: what one reading tells of one cause that changed a wallet.
+
+    amount     signed; of UNEXPLAINED what the venue states beyond all that is known. entries: what it consists of,
+               each told once for ever; none for UNEXPLAINED.
+    venue_ns   of UNEXPLAINED: the venue's clock when it was first stated so, else 0.
+    """
+
+    venue: VenueName
+    account: AccountId
+    cause: MoneyCause
+    by: Reading
+    amount: Decimal
+    entries: tuple[MoneyEntry, ...] = ()
+    venue_ns: int = 0
 
 
 class StrayFound(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="stray"):
@@ -335,6 +365,8 @@ AnyFact = (
     | VenueDown
     | PositionKnown
     | PositionMoved
+    | WalletKnown
+    | WalletMoved
     | StrayFound
     | NeighbourFound
     | Contradicted

@@ -51,6 +51,8 @@ from sor.events import (
     TradingMode,
     VenueDown,
     VenueUp,
+    WalletKnown,
+    WalletMoved,
     Woke,
 )
 from sor.experiment.assigned import Assigned
@@ -74,6 +76,7 @@ from sor.refusals import REFUSALS, Consequence
 from sor.revisit import Revisit
 from sor.snapshot import Cause, Contradiction, View
 from sor.units import MS, NS, to_ns
+from sor.wallets import Wallets
 
 HOLD_POLL_NS = NS
 """A policy that holds without saying when to ask again is asked after this."""
@@ -143,6 +146,7 @@ class Core:
         self.mode = TradingMode.ACTIVE
         self.mode_reason = ""
         self.foreign = Foreign(self.desk)
+        self.wallets = Wallets(self.desk)
         self.now_ns = 0
         self.doubted_fits: dict[tuple[str, str], FitContradicted] = {}
         """Fits that outcomes contradict, by policy and digest of the set; an exploring policy counts as its own."""
@@ -157,6 +161,8 @@ class Core:
             VenueDown: self._venue_down,
             PositionKnown: self._position,
             PositionMoved: self.foreign.moved,
+            WalletKnown: self.wallets.known,
+            WalletMoved: self.wallets.moved,
             StrayFound: self.foreign.stray_found,
             NeighbourFound: self.foreign.neighbour_found,
             Contradicted: self._contradicted,

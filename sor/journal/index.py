@@ -52,6 +52,8 @@ from sor.events import (
     Submitted,
     VenueDown,
     VenueUp,
+    WalletKnown,
+    WalletMoved,
     Woke,
 )
 from sor.ids import ClOrdId, ParentId, Symbol, VenueName
@@ -324,6 +326,8 @@ class _Filler:
                 | VenueDown()
                 | PositionKnown()
                 | PositionMoved()
+                | WalletKnown()
+                | WalletMoved()
                 | StrayFound()
                 | NeighbourFound()
                 | ModeSet()

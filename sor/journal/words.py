@@ -36,6 +36,8 @@ from sor.events import (
     Submitted,
     VenueDown,
     VenueUp,
+    WalletKnown,
+    WalletMoved,
     Woke,
 )
 from sor.experiment.assigned import Assigned
@@ -98,6 +100,13 @@ class Narrator:
                 trades = f", {len(record.trades)} trades" if record.trades else ""
                 where = f"{record.symbol} on {record.venue} ({record.position_side})"
                 return f"position {where} moved: {moved}{trades} (by {_spaced(record.by)})"
+            case WalletKnown():
+                return f"wallet on {record.venue}: {record.amount.normalize():f} {record.asset}"
+            case WalletMoved():
+                kinds = ", ".join(dict.fromkeys(entry.word for entry in record.entries))
+                words = f", {len(record.entries)} entries of {kinds}" if kinds else ""
+                amount = f"{record.amount.normalize():+f}"
+                return f"wallet on {record.venue} changed: {amount} {record.cause}{words} (by {record.by})"
             case StrayFound():
                 size = self._lots(record.venue, record.symbol, record.leaves_lots)
                 price = self._price(record.venue, record.symbol, record.price_ticks)

@@ -414,10 +414,18 @@ def test_balances_in_all_their_shapes() -> None:
     assert read_balances(answer({"balance": row})) == {"USDT": expected}  # the older version
     assert read_balances(answer(None)) == {}
     held = Positions(held=(Position(symbol=SYMBOL, qty_lots=-2),))
-    assert account_state(balances, held, asset="USDT", venue_ns=7) == AccountState(
-        equity=Decimal(101), available=Decimal(90), asset="USDT", positions=held.held, venue_ns=7
+    state = account_state(balances, held, asset="USDT", venue_ns=7, fresh=True)
+    assert state == AccountState(
+        equity=Decimal(101),
+        available=Decimal(90),
+        asset="USDT",
+        positions=held.held,
+        venue_ns=7,
+        wallet=Decimal("100.5"),
     )
-    assert account_state(balances, held, asset="VST", venue_ns=7).equity == 0
+    assert account_state(balances, held, asset="USDT", venue_ns=7, fresh=False).wallet is None
+    absent = account_state(balances, held, asset="VST", venue_ns=7, fresh=True)
+    assert absent.equity == 0 == absent.wallet
 
 
 def test_an_account_is_told_by_its_user_id_and_else_by_its_key() -> None:

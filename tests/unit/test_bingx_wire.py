@@ -400,7 +400,7 @@ def test_frames_of_the_market_socket() -> None:
 def test_endpoints_have_budgets() -> None:
     every = endpoints.ALL
     assert list(every) == [one for one in vars(endpoints).values() if isinstance(one, endpoints.Endpoint)]
-    assert len(every) == len({endpoint_name(one) for one in every}) == 30
+    assert len(every) == len({endpoint_name(one) for one in every}) == 31
     for one in every:
         assert one.per_s <= one.per_s_2026
         assert (one.per_s > 0) or not one.signed

@@ -150,8 +150,13 @@ def position(listing: Listing, amount: str, label: str, *, one_way: bool) -> Pos
     return Position(symbol=listing.instrument.symbol, qty_lots=lots, position_side=side)
 
 
-def account_state(balances: Mapping[str, Balance], positions: Positions, *, asset: str, venue_ns: int) -> AccountState:
-    """Money in one settlement asset (USDT, or VST on the demo) and positions as one value; an absent asset is empty."""
+def account_state(
+    balances: Mapping[str, Balance], positions: Positions, *, asset: str, venue_ns: int, fresh: bool
+) -> AccountState:
+    """Money in one settlement asset (USDT, or VST on the demo) and positions as one value; an absent asset is empty.
+
+    fresh    whether the money was read just now: only then is it a word on the wallet.
+    """
     balance = balances.get(asset)
     return AccountState(
         equity=balance.equity if balance else Decimal(0),
@@ -159,6 +164,7 @@ def account_state(balances: Mapping[str, Balance], positions: Positions, *, asse
         asset=asset,
         positions=positions.held,
         venue_ns=venue_ns,
+        wallet=(balance.balance if balance else Decimal(0)) if fresh else None,
     )
 
 

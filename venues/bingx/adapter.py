@@ -23,6 +23,7 @@ from sor.adapter import (
     Capabilities,
     Check,
     LeverageSet,
+    MoneyEntry,
     NewOrder,
     OpenOrder,
     OrderRef,
@@ -182,6 +183,10 @@ class BingxVenue:
         Their ids are those of BingX's archive and none of the stream's. Raises `NotSent` or `InDoubt`.
         """
         return await self._connected.fills_since(venue_ns)
+
+    async def money_since(self, venue_ns: int) -> tuple[MoneyEntry, ...]:
+        """Changes of the wallets; BingX keeps them for three months. Raises `NotSent` or `InDoubt`."""
+        return await self._connected.money_since(venue_ns)
 
     async def account(self) -> AccountState:
         """Equity and positions. Raises `NotSent` or `InDoubt`; money alone may be older, and `venue_ns` says so."""
@@ -392,6 +397,26 @@ class _On:
                 )
                 causes |= {news.order_id: cause for news in answer.orders}
         return [msgspec.structs.replace(fill, cause=causes.get(fill.venue_order_id, FillCause.ORDER)) for fill in fills]
+
+    async def money_since(self, venue_ns: int) -> tuple[MoneyEntry, ...]:
+        """What changed the wallets, oldest first: from the newest on back, as BingX gives the newest of too many."""
+        session = self.session
+        rest = session.rest
+        found: dict[str, MoneyEntry] = {}
+        end_ms = session.clock.venue_ns(session.now_ns()) // MS + 1_000
+        for _ in range(PAGES_MAX):
+            call = wire.income(start_ms=venue_ns // MS, end_ms=end_ms)
+            page = await rest.demand(rest.income, call, leave_by_ns=session.now_ns() + READ_WAIT_NS)
+            found = {entry.entry_id: entry for entry in page} | found
+            if len(page) < wire.HISTORY_MAX:
+                return tuple(entry for entry in found.values() if entry.venue_ns >= venue_ns)
+            if page[0].venue_ns // MS >= end_ms:
+                break  # more in one millisecond than it gives at once
+            end_ms = page[0].venue_ns // MS
+        raise InDoubt(
+            f"BingX has more than {PAGES_MAX * wire.HISTORY_MAX} changes of the wallet since then; nothing was "
+            "changed. Ask for a later time"
+        )
 
     async def _page(self, listing: Listing, *, start_ms: int, end_ms: int, page: int) -> FillPage:
         rest = self.session.rest

@@ -78,6 +78,7 @@ TRADING_RULES = Endpoint(
 
 BALANCE = _account("GET", "/openApi/swap/v3/user/balance")
 POSITIONS = _account("GET", "/openApi/swap/v2/user/positions", newest=10)
+INCOME = _account("GET", "/openApi/swap/v2/user/income")
 COMMISSION_RATE = _account("GET", "/openApi/swap/v2/user/commissionRate")
 POSITION_MODE = _account("GET", "/openApi/swap/v1/positionSide/dual", per_s=2)
 SET_POSITION_MODE = _account("POST", "/openApi/swap/v1/positionSide/dual", per_s=2, newest=4)
@@ -112,6 +113,7 @@ ALL = (
     TRADING_RULES,
     BALANCE,
     POSITIONS,
+    INCOME,
     COMMISSION_RATE,
     POSITION_MODE,
     SET_POSITION_MODE,

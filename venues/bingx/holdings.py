@@ -54,7 +54,13 @@ class Holdings:
                 _log.warning("the account holds a position in %s, which cannot be routed and is not seen", name)
         for position in positions.held:
             session.tell(session.listings.of(position.symbol))
-        return account_state(self._balances, positions, asset=session.settings.place.settle, venue_ns=self._at_ns)
+        return account_state(
+            self._balances,
+            positions,
+            asset=session.settings.place.settle,
+            venue_ns=self._at_ns,
+            fresh=not isinstance(balances, Trouble),
+        )
 
     def pushed(self, push: AccountPush) -> None:
         """Wallets have changed: money that stands in later is as young as this."""

@@ -11,8 +11,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from sor.adapter import MoneyEntry
 from sor.units import MS, NS
-from venues.bingx import account, endpoints, fills, listings, market, orders
+from venues.bingx import account, endpoints, fills, income, listings, market, orders
 from venues.bingx.dialect import endpoint_name, read_error, reading, units
 from venues.bingx.errors import Asked
 from venues.bingx.listings import Fees, Listings, TradingRules
@@ -66,6 +67,7 @@ class Rest:
         self.trading_rules = self._of(endpoints.TRADING_RULES, read, _trading_rules)
         self.balance = self._of(endpoints.BALANCE, read, _balance)
         self.positions = self._of(endpoints.POSITIONS, read, self._positions)
+        self.income = self._of(endpoints.INCOME, read, _income)
         self.fees = self._of(endpoints.COMMISSION_RATE, read, _fees)
         self.position_mode = self._of(endpoints.POSITION_MODE, read, _position_mode)
         self.leverage = self._of(endpoints.LEVERAGE, read, _leverage)
@@ -187,6 +189,11 @@ def _trading_rules(body: bytes, recv_ns: int) -> TradingRules:
 def _balance(body: bytes, recv_ns: int) -> dict[str, account.Balance]:
     del recv_ns
     return account.read_balances(body)
+
+
+def _income(body: bytes, recv_ns: int) -> tuple[MoneyEntry, ...]:
+    del recv_ns
+    return income.read_income(body)
 
 
 def _fees(body: bytes, recv_ns: int) -> Fees:

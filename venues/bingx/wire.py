@@ -121,6 +121,11 @@ def positions(listing: Listing | None = None) -> Call:
     return _signed(endpoints.POSITIONS, symbol=listing.venue_symbol if listing else "")
 
 
+def income(*, start_ms: int, end_ms: int) -> Call:
+    """What changed the wallets, from `start_ms` to `end_ms`; of too many the newest. `income.read_income`."""
+    return _signed(endpoints.INCOME, startTime=str(start_ms), endTime=str(end_ms), limit=str(HISTORY_MAX))
+
+
 def commission_rate() -> Call:
     """The account's own fees. Answered by `account.read_fees`."""
     return _signed(endpoints.COMMISSION_RATE)

@@ -170,7 +170,7 @@ class Clearing:
         account.wallet_atoms += number
         account.deposited_atoms += number
         self._note(account, IncomeType.TRANSFER, number)
-        self._tell_account(account, Reason.DEPOSIT, number, ())
+        self._tell_account(account, Reason.WITHDRAW if number < 0 else Reason.DEPOSIT, number, ())
 
     def fund(self, pit: Pit) -> None:
         """Settle funding of one contract at its mark: longs pay a positive rate, shorts receive it."""

@@ -13,6 +13,7 @@
     POST   /_emulator/order            {account, symbol, side, type, ...}: an order that no client of ours sent
     POST   /_emulator/force            {account, symbol, type}: LIQUIDATION or ADL closes its positions there
     POST   /_emulator/funding          {symbol}: funding is settled now
+    POST   /_emulator/money            {account, amount}: money comes in by transfer, or goes out where it is negative
 
 Answers are plain JSON; what cannot be done is HTTP 400 with {"error": one sentence}. Nothing here is signed: it
 listens on loopback, and everything in it is invented.
@@ -43,6 +44,8 @@ from venues.emulation.faults import ByteFaults
 
 PREFIX = "/_emulator/"
 
+_MONEY_MAX = 12
+"""Decimal places before and behind the point that an amount may have."""
 _ENCODER = msgspec.json.Encoder(decimal_format="string")
 
 
@@ -72,6 +75,11 @@ class _Force(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Symbol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     symbol: str
+
+
+class _Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    account: str
+    amount: Decimal
 
 
 class Control:
@@ -109,6 +117,7 @@ class Control:
             ("POST", "order"): self._order,
             ("POST", "force"): self._force,
             ("POST", "funding"): self._funding,
+            ("POST", "money"): self._money,
         }
 
     def answer(self, request: HttpRequest) -> HttpReply:
@@ -211,6 +220,12 @@ class Control:
             raise Refused(pit)
         self._exchange.settle_funding(symbol)
         return {}
+
+    def _money(self, request: HttpRequest) -> object:
+        wish = msgspec.json.decode(request.body, type=_Money)
+        if not wish.amount.is_finite() or abs(wish.amount.adjusted()) > _MONEY_MAX:
+            raise CallerError(f"amount {wish.amount} is no money; nothing was moved")
+        return self._exchange.desk.top_up(self._account(wish.account), wish.amount)
 
 
 def _byte_names() -> tuple[str, ...]:

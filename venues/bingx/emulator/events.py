@@ -31,6 +31,7 @@ class Reason(StrEnum):
     ORDER = "ORDER"
     FUNDING_FEE = "FUNDING_FEE"
     DEPOSIT = "DEPOSIT"
+    WITHDRAW = "WITHDRAW"
 
 
 class MarginType(StrEnum):

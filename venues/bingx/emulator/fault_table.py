@@ -114,7 +114,7 @@ _READ = (
     Fault(
         "lookup-lag", Kind.READ, "An order younger than `ms` does not exist to those who look for it.", (_ms(1_000),)
     ),
-    Fault("history-lag", Kind.READ, "Orders and fills younger than `ms` are not in any history.", (_ms(5_000),)),
+    Fault("history-lag", Kind.READ, "Orders, fills and income younger than `ms` are in no history.", (_ms(5_000),)),
     Fault("read-http", Kind.READ, "Answered with an HTTP error.", (_word("status", "504", "500", "502", "503"),)),
     Fault("read-busy", Kind.READ, "Answered with a code that says the venue was busy.", (_BUSY,)),
     Fault("read-late", Kind.READ, "Answered `ms` later, with what was true at the time of asking.", (_ms(1_000),)),

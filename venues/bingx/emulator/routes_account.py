@@ -195,13 +195,14 @@ def positions(call: Call) -> Json:
 def income(call: Call) -> Json:
     """GET v2/user/income."""
     said = call.parameters
+    end_ms = _history_end_ms(call)
     rows = needed(
         call.exchange.history.income(
             call.account,
             symbol=said.text("symbol"),
             type=said.text("incomeType"),
             start_ms=said.whole("startTime", default=0),
-            end_ms=said.whole("endTime", default=0),
+            end_ms=min(said.whole("endTime", default=0) or end_ms, end_ms),
             limit=_limit(call, default=100),
         )
     )
