@@ -205,18 +205,23 @@ class Caretaker:
                     await disarmed.wait()
         if not armed and self._rests(adapter.name):
             # It came to rest an instant before the fault, and nobody will look after it any more: let that fire, too.
-            with suppress(*UNANSWERED):
-                await adapter.arm_dead_man(self._settings.dead_man_s)
+            await self._set_dead_man(adapter, self._settings.dead_man_s)
 
     def _rests(self, venue: VenueName) -> bool:
         return any(child.rests and child.venue == venue for child in open_children(self._core))
 
-    async def disarm_dead_man(self, adapter: VenueAdapter) -> None:
-        """Nothing of ours rests: an armed switch would only cancel what is placed by hand later."""
-        try:
-            await adapter.arm_dead_man(0)
-        except UNANSWERED:
-            return  # it fires on an empty account
+    async def leave_dead_man(self, adapter: VenueAdapter) -> None:
+        """Nobody renews the switch from now on: where something of ours may be left it is armed, to fire.
+
+        Where nothing is, it is disarmed: it would only cancel what is placed by hand later.
+        """
+        left = any(child.venue == adapter.name for child in open_children(self._core))
+        await self._set_dead_man(adapter, self._settings.dead_man_s if left else 0)
+
+    async def _set_dead_man(self, adapter: VenueAdapter, timeout_s: float) -> None:
+        """Once; if it cannot be, it stays as it is, and at worst fires on an empty account."""
+        with suppress(*UNANSWERED):
+            await adapter.arm_dead_man(timeout_s)
 
     # --- positions ----------------------------------------------------------------------------------------------
 

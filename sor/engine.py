@@ -292,8 +292,8 @@ class Router:
                 await self._stop_caring()
                 # Backwards: what was opened last, tasks included, must be closed first.
                 for adapter in reversed(self._adapters):
-                    if self._settings.dead_man_s and not left:
-                        await self._care.disarm_dead_man(adapter)
+                    if self._settings.dead_man_s:
+                        await self._care.leave_dead_man(adapter)
                     await adapter.disconnect()
         finally:
             # Outside the shield, whose scope lies within that of the tasks. A cancelled caller may end here.
@@ -807,6 +807,8 @@ class Router:
     async def _watch_params(self) -> None:
         while True:
             await anyio.sleep(self._settings.params_poll_s)
+            if self._dispatcher is None or self._dispatcher.fault is not None:
+                return
             for news in self.reload_params():
                 if isinstance(news, Refused):
                     text = f"param-set {news.where}:{news.line} is refused, the old one stays: {news.reason}"
