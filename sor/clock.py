@@ -26,6 +26,10 @@ _PASSED_NS: Final[Callable[[], int]] = (
 class Clock(Scheduler, Protocol):
     """A router's time: a `Scheduler` that one of its tasks drives."""
 
+    @property
+    def behind_ns(self) -> int:
+        """How far behind its beginning the clock of the machine was, which time goes on without; mostly 0."""
+
     async def run(self) -> None:
         """Make the calls that are due, until `stop`."""
 
@@ -47,7 +51,9 @@ class LoopScheduler:
     def __init__(self, not_before_ns: int = 0, *, passed_ns: Callable[[], int] = _PASSED_NS) -> None:
         # Wall time that never goes back: the wall clock is read once.
         self._passed_ns = passed_ns
-        self._base_ns = max(time.time_ns(), not_before_ns) - passed_ns()
+        wall_ns = time.time_ns()
+        self.behind_ns = max(0, not_before_ns - wall_ns)
+        self._base_ns = wall_ns + self.behind_ns - passed_ns()
         self._heap: list[tuple[int, int, Callable[[], object]]] = []
         self._no = 0
         self._poke = anyio.Event()

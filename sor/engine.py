@@ -11,7 +11,6 @@ rests any more; what could not be confirmed in time is named in the error, never
 from __future__ import annotations
 
 import signal
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from decimal import Decimal
@@ -92,13 +91,25 @@ ENDED_HANDLES_MAX = 1_000
 """Handles of ended parents that are kept, with all their happenings, when nobody holds them; then the oldest go."""
 
 
+OpenJournal = Callable[[Settings], Journal]
+
+
 class Router:
     """A running router. Use it as an async context manager; its methods belong to the loop that entered it."""
 
     def __init__(
-        self, settings: Settings, *, venues: Sequence[VenueAdapter], open_clock: OpenClock = LoopScheduler
+        self,
+        settings: Settings,
+        *,
+        venues: Sequence[VenueAdapter],
+        plugins: Plugins | None = None,
+        open_clock: OpenClock = LoopScheduler,
+        open_journal: OpenJournal | None = None,
     ) -> None:
-        """`open_clock`: another time than the real one, which is the simulator's business."""
+        """`plugins`: its policies and schedules, all that are installed when None.
+
+        open_clock, open_journal    another time than the real one, another disk: the simulator's business.
+        """
         if not venues:
             raise CallerError("a router needs at least one venue; nothing was started")
         self._settings = settings
@@ -114,7 +125,9 @@ class Router:
         self._offered: dict[str, str] = {}
         self._journal: Journal | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
+        self._plugins = plugins
         self._open_clock = open_clock
+        self._open_journal = open_journal or journal_of
         self._scheduler: Clock | None = None
         self._dispatcher: Dispatcher | None = None
         self._caretaker: Caretaker | None = None
@@ -135,7 +148,7 @@ class Router:
         for adapter in self._adapters:
             if isinstance(adapter, Keyed):
                 adapter.check_keys()  # before a journal is made that nobody will use
-        journal = _open_journal(settings)
+        journal = self._open_journal(settings)
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
         try:
@@ -180,7 +193,7 @@ class Router:
         settings = self._settings
         self._journal = journal
         self._patience = anyio.CancelScope()
-        plugins = Plugins.installed()
+        plugins = self._plugins or Plugins.installed()
         self.core = fold(
             self._seen_again(journal.path),
             policies=plugins.policies,
@@ -191,7 +204,7 @@ class Router:
         last_ns = self.core.now_ns
         self._check_venues()
         scheduler = self._scheduler = self._open_clock(self.core.now_ns)
-        behind_s = (self.core.now_ns - time.time_ns()) / NS
+        behind_s = scheduler.behind_ns / NS
         if behind_s > CLOCK_BEHIND_S:
             text = f"the clock is {behind_s:.0f} s behind the journal; time goes on from where the journal ends"
             self._alarm(text)
@@ -815,7 +828,7 @@ class Router:
                     self._alarm(text)
 
 
-def _open_journal(settings: Settings) -> Journal:
+def journal_of(settings: Settings) -> Journal:
     """The journal of these settings, made if there is none."""
     if (settings.journal / "journal.json").exists():
         return Journal.open(settings.journal, environment=settings.environment, durability=settings.durability)

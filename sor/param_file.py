@@ -15,7 +15,8 @@ from sor.param_records import BadRecordError, ParamSet
 
 FILE_BYTES_MAX = 1_000_000
 """A larger file is refused; no more of it is read."""
-KEPT = 8
+KEPT = 32
+"""Sets that are kept once they are read; as few as one start reads would be thrown out by the next."""
 
 
 class ParamFileError(CallerError):

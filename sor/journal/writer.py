@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -45,6 +45,11 @@ SEGMENT_BYTES = 1 << 26
 """Size in bytes at which the next segment is begun, unless the caller names another."""
 
 
+def sync_data(fd: int) -> None:
+    """Bring what was written to a file to stable storage. Raises `OSError`."""
+    os.fdatasync(fd)
+
+
 class Durability(StrEnum):
     """What `append` waits for."""
 
@@ -75,16 +80,26 @@ class Journal:
         "_meta",
         "_number",
         "_segment_bytes",
+        "_sync",
         "_synced",
         "_synced_number",
         "_turn",
         "torn_tail_bytes",
     )
 
-    def __init__(self, directory: Path, lock_fd: int, meta: Meta, durability: Durability, segment_bytes: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        lock_fd: int,
+        meta: Meta,
+        durability: Durability,
+        segment_bytes: int,
+        sync: Callable[[int], None],
+    ) -> None:
         self._directory = directory
         self._lock_fd = lock_fd
         self._meta = meta
+        self._sync = sync
         self._synced = durability is Durability.SYNCED
         self._segment_bytes = segment_bytes
         self._fault = ""
@@ -107,12 +122,14 @@ class Journal:
         environment: Environment,
         durability: Durability = Durability.KERNEL,
         segment_bytes: int = SEGMENT_BYTES,
+        sync: Callable[[int], None] = sync_data,
     ) -> Journal:
         """Make a journal in a new or empty directory and open it.
 
         epoch            ownership mark of its client order ids, in [0, EPOCH_BOUND); drawn at random by the caller,
                          never used twice on one account.
         segment_bytes    size at which the next segment is begun, > 0.
+        sync             brings the turns of a file descriptor to stable storage; raises `OSError` when it cannot.
         Raises `CallerError` when there is something at `path` already, `JournalFault` when the disk does not take it.
         """
         if not 0 <= epoch < EPOCH_BOUND:
@@ -126,7 +143,7 @@ class Journal:
         try:
             check_free(path)  # again: another process may have been quicker
             meta = Meta(format=FORMAT, epoch=epoch, environment=environment)
-            journal = cls(path, lock_fd, meta, durability, segment_bytes)
+            journal = cls(path, lock_fd, meta, durability, segment_bytes, sync)
             try:
                 (path / segment_name(1)).unlink(missing_ok=True)
                 journal._begin_segment()
@@ -150,6 +167,7 @@ class Journal:
         environment: Environment | None = None,
         durability: Durability = Durability.KERNEL,
         segment_bytes: int = SEGMENT_BYTES,
+        sync: Callable[[int], None] = sync_data,
     ) -> Journal:
         """Lock a journal, check all of it, cut an unfinished turn off its end, and go on where it stops.
 
@@ -166,7 +184,7 @@ class Journal:
                     f"journal {path} is of the {meta.environment} environment, not {environment}; nothing was changed "
                     "and nothing was sent. Name another journal"
                 )
-            journal = cls(path, lock_fd, meta, durability, segment_bytes)
+            journal = cls(path, lock_fd, meta, durability, segment_bytes, sync)
             journal._recover(Scan(path, meta, segment_paths(path)))
         except BaseException:
             os.close(lock_fd)
@@ -228,7 +246,7 @@ class Journal:
         try:
             written = os.write(self._fd, frame)
             if self._synced:
-                os.fdatasync(self._fd)
+                self._sync(self._fd)
             if written == len(frame):
                 self._chain = chain
                 self._end += written
@@ -250,10 +268,10 @@ class Journal:
             for number in range(self._synced_number, self._number):
                 fd = os.open(self._directory / segment_name(number), os.O_RDONLY | os.O_CLOEXEC)
                 try:
-                    os.fdatasync(fd)
+                    self._sync(fd)
                 finally:
                     os.close(fd)
-            os.fdatasync(self._fd)
+            self._sync(self._fd)
             if self._synced_number < self._number:
                 sync_directory(self._directory)
         except OSError as exc:

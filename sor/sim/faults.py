@@ -12,32 +12,37 @@ from random import Random
 from sor.errors import CallerError
 from sor.rig import Fault, FaultKind
 
-CRASH = "crash"
+CRASH = FaultKind(name="crash", lasts=False, share=0.6)
 """The router's process dies, `kill -9`, and another one goes on from its journal. The storm's own, on any rig."""
+POWER = FaultKind(name="power", lasts=False, share=0.2)
+"""The machine dies: as a crash, and what the journal had not synced is gone. Where journals are files."""
 KINDS_MIN = 8
 KINDS_MAX = 28
 AGAIN = 0.25
 """How probable it is that what is switched at a moment is switched once more."""
-_CRASH = FaultKind(name=CRASH, lasts=False, share=0.6)
 
 
 def brew(*, level: str, seed: int, kinds: Sequence[FaultKind], storm_s: float) -> tuple[Fault, ...]:
     """At least `KINDS_MIN` kinds of faults, at least one of each, in the order of time, lasting ones first.
 
+    kinds     those of the rig, and the level's deaths. Power is drawn from a generator of its own, beside them.
     Raises `CallerError` when the rig knows too few.
     """
     rng = Random(f"{level} faults {seed}")
-    possible = (*kinds, _CRASH)
+    possible = [kind for kind in kinds if kind != POWER]
     eligible = [kind for kind in possible if rng.random() < kind.share]
     if len(eligible) < KINDS_MIN:  # shares have left too few
-        eligible = list(possible)
+        eligible = possible
     if len(eligible) < KINDS_MIN:
-        raise CallerError(f"a storm takes {KINDS_MIN} kinds of faults, the rig has {len(kinds)}; nothing was run")
+        raise CallerError(f"a storm takes {KINDS_MIN} kinds of faults, there are {len(possible)}; nothing was run")
     chosen = rng.sample(eligible, rng.randint(KINDS_MIN, min(KINDS_MAX, len(eligible))))
     faults: list[Fault] = []
     for kind in chosen:
         times = 1 if kind.lasts else 1 + sum(rng.random() < AGAIN for _ in range(2))
         faults += [_drawn(kind, no, rng, storm_s) for no in range(1, times + 1)]
+    late = Random(f"{level} power {seed}")
+    if POWER in kinds and late.random() < POWER.share:
+        faults.append(_drawn(POWER, 1, late, storm_s))
     return tuple(sorted(faults, key=lambda fault: (-1.0 if fault.at_s is None else fault.at_s, fault.label)))
 
 
@@ -58,8 +63,3 @@ def only(faults: Sequence[Fault], wanted: Sequence[str] | None) -> tuple[Fault, 
     if wanted is None:
         return tuple(faults)
     return tuple(fault for fault in faults if fault.label in wanted or fault.kind in wanted)
-
-
-def known_kinds(kinds: Sequence[FaultKind]) -> tuple[str, ...]:
-    """Names of every kind that a storm on this rig may have."""
-    return tuple(kind.name for kind in (*kinds, _CRASH))

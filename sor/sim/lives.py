@@ -1,32 +1,55 @@
 """One life of a router in a storm: everything that dies with its process. Two depths of it.
 
-`CoreLife` is machines, policies and dispatcher alone, in plain calls. `StackLife` is what a live router runs in one
-process: the same, with the adapter's tasks and the caretaker that learns positions, reconciles and keeps watch.
+`CoreLife` is machines, policies and dispatcher alone, in plain calls, with a journal in memory. `StackLife` is
+`sor.engine.Router` itself, as whoever trades runs it: its tasks on a loop in virtual time, its journal in files.
 """
 
 from __future__ import annotations
 
-from asyncio import Task
-from collections.abc import Callable, Coroutine, Sequence
-from functools import cache
+import asyncio
+import warnings
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
+from decimal import Decimal
+from functools import cache, partial
 from typing import Protocol, TypeVar
 
 import anyio
 
-from sor.adapter import Recalling, VenueAdapter
-from sor.caretaker import Caretaker
-from sor.commands import Alarm, Happening, Recorded
+from sor.adapter import Scheduler, VenueAdapter
+from sor.commands import Alarm, Recorded
+from sor.decide import Recorded as RecordedDecisions
+from sor.decide import decide
 from sor.dispatch import Dispatcher
+from sor.engine import Router
 from sor.errors import InDoubt, NotSent, SorError
-from sor.events import AnyFact, ParamsAdopted, PositionKnown, SessionStarted
-from sor.lookout import Lookout
-from sor.orders import PositionSide
+from sor.events import (
+    AmendAsked,
+    AnyFact,
+    CancelAsked,
+    ParamsAdopted,
+    PauseAsked,
+    PositionKnown,
+    ResumeAsked,
+    SessionStarted,
+    Submitted,
+)
+from sor.handle import ParentHandle
+from sor.ids import ParentId
+from sor.intake import admit, check_amend
+from sor.journal import Journal, turns
+from sor.journal.layout import segment_paths
+from sor.journal.records import encode
+from sor.market import MarketView
+from sor.orders import ParentOrder, PositionSide
 from sor.params import ParamSet, ParamStore
+from sor.parent import Parent
 from sor.plugins import Plugins
-from sor.recall import recalled
+from sor.recovery import fold
 from sor.rig import Rig
 from sor.router import Core
 from sor.settings import Settings
+from sor.sim.disk import Disk
 from sor.sim.loop import VirtualLoop
 from sor.sim.testimony import ACCOUNT
 from sor.sim.world import VirtualScheduler, at_once
@@ -39,7 +62,10 @@ START_NS = 1_760_000_000 * NS
 EPOCH = 7
 STARTS_MAX = 16
 CONNECTING_S_MAX = 120.0
+LEAVING_S_MAX = 120.0
 FIRST_SET = "baseline"
+UNWINDING_MAX = 100
+"""How many times a dead process's coroutine may try to go on waiting while it is taken down."""
 
 
 @cache
@@ -51,6 +77,14 @@ def installed() -> Plugins:
 @cache
 def _first_set() -> ParamSet:
     return ParamStore().get(FIRST_SET, now_ns=START_NS)
+
+
+def folded(turns: Iterator[Turn]) -> Core:
+    """The state that a journal gives."""
+    plugins = installed()
+    core = fold(turns, policies=plugins.policies, schedules=plugins.schedules, decisions=RecordedDecisions())
+    core.decider = decide
+    return core
 
 
 class Tape:
@@ -66,9 +100,11 @@ class Tape:
 
 
 class Lifetime:
-    """The scheduler of one process: once that is dead, nothing that it planned happens."""
+    """The time of one process, or of a router within it: once that has stopped, nothing that it planned happens."""
 
-    def __init__(self, clock: VirtualScheduler) -> None:
+    behind_ns = 0
+
+    def __init__(self, clock: Scheduler) -> None:
         self._clock = clock
         self.alive = True
 
@@ -77,7 +113,7 @@ class Lifetime:
         return self._clock.now_ns()
 
     def call_at(self, at_ns: int, action: Callable[[], object]) -> None:
-        """Run `action` then, if the process lives."""
+        """Run `action` then, if it goes on until then."""
         self._clock.call_at(at_ns, lambda: action() if self.alive else None)
 
     async def run(self) -> None:
@@ -85,44 +121,58 @@ class Lifetime:
         await anyio.Event().wait()
 
     def stop(self) -> None:
-        """As if the process had died."""
+        """Nothing happens any more."""
         self.alive = False
 
 
 class Ground(Protocol):
-    """What outlives a process: time, journal, venue, and what went wrong."""
+    """What outlives a process: time, venue, and what went wrong."""
 
     @property
     def clock(self) -> VirtualScheduler:
         """Virtual time."""
 
     @property
-    def tape(self) -> Tape:
-        """The journal."""
-
-    @property
     def rig(self) -> Rig:
         """The venue."""
 
     @property
-    def router_settings(self) -> Settings:
-        """As a router is started."""
-
-    @property
     def alarms(self) -> list[Alarm]:
-        """What was raised."""
+        """What processes that are dead have raised."""
 
     @property
     def crashes(self) -> list[str]:
-        """What would have ended a live router."""
+        """What has ended a router, or one of its callers."""
+
+
+class CoreGround(Ground, Protocol):
+    """With a journal in memory."""
+
+    @property
+    def tape(self) -> Tape:
+        """The journal."""
+
+
+class StackGround(Ground, Protocol):
+    """With a journal in files."""
+
+    @property
+    def router_settings(self) -> Settings:
+        """As a router is started; its journal among them."""
+
+    @property
+    def disk(self) -> Disk:
+        """Under the journal."""
 
 
 class Life(Protocol):
     """One process."""
 
-    core: Core
-    dispatcher: Dispatcher
     venue: VenueAdapter
+
+    @property
+    def core(self) -> Core:
+        """The router's state."""
 
     def start(self) -> SorError | None:
         """Come up; what kept it from that, where something did."""
@@ -130,56 +180,83 @@ class Life(Protocol):
     def kill(self) -> None:
         """As `kill -9`: no goodbye, no timer, no task goes on."""
 
-    def keep(self, name: str, coroutine: Coroutine[object, object, None]) -> None:
-        """Something in the background; where it fails, a router would end."""
+    def leave(self) -> None:
+        """End as a program ends that is done."""
+
+    def alarms(self) -> Sequence[Alarm]:
+        """What it has raised so far, while it lives."""
+
+    def unanswered(self) -> Sequence[ParentId]:
+        """Parents that have ended, and whoever waits for that was not told."""
+
+    def turns(self) -> Iterator[Turn]:
+        """The journal, turn by turn."""
+
+    def recorded(self) -> Iterator[bytes]:
+        """The journal as it would be, or is, on a disk."""
+
+    # What strategies call. Raises as the router does.
+
+    def submit(self, order: ParentOrder) -> None:
+        """Hand a parent in."""
+
+    def cancel(self, parent_id: ParentId) -> None:
+        """Ask for its end."""
+
+    def pause(self, parent_id: ParentId) -> None:
+        """Let it wait."""
+
+    def resume(self, parent_id: ParentId) -> None:
+        """Let it go on."""
+
+    def amend(
+        self,
+        parent_id: ParentId,
+        *,
+        quantity: Decimal | None = None,
+        limit: Decimal | None = None,
+        deadline_s: float | None = None,
+    ) -> None:
+        """Give it other terms."""
+
+    def market(self) -> MarketView:
+        """What is known of the market of the rig's symbol."""
+
+    def keep(self, name: str, what: Callable[[], Coroutine[object, object, None]]) -> None:
+        """Something in the background; it may not fail."""
 
     def ask(self, what: Callable[[], Coroutine[object, object, T]], *, until_ns: int) -> T:
         """An answer of the adapter's, as soon as it gives one."""
 
 
-class _Alike:
-    """What both depths share."""
+class CoreLife:
+    """Plain calls only: the venue's coroutines must not wait."""
 
-    def __init__(self, ground: Ground, core: Core) -> None:
+    def __init__(self, ground: CoreGround) -> None:
         self.ground = ground
-        self.core = core
+        self.core = folded(iter(ground.tape.turns))
         self.time = Lifetime(ground.clock)
         self.venue = ground.rig.adapter()
+        self._alarms: list[Alarm] = []
         self.dispatcher = Dispatcher(
-            core,
+            self.core,
             scheduler=self.time,
             recorder=ground.tape,
-            tell=self._tell,
-            alarm=ground.alarms.append,
-            back=self._back,
+            alarm=self._alarms.append,
             horizons_ns=(NS,),
         )
-
-    def _open(self) -> None:
-        now_ns, params = self.time.now_ns(), _first_set()
-        post = self.dispatcher.post
-        post(SessionStarted(now_ns=now_ns, epoch=EPOCH, version="simulated", default_set=FIRST_SET))
-        post(ParamsAdopted(now_ns=now_ns, name=FIRST_SET, digest=params.digest, text=params.text))
-
-    def _tell(self, happening: Happening) -> None:
-        del happening
-
-    def _back(self) -> None:
-        """Nobody looks after the venue."""
-
-
-class CoreLife(_Alike):
-    """Plain calls only: the venue's coroutines must not wait."""
 
     def start(self) -> SorError | None:
         """Connect, and let the parents go on; a venue of plain calls always lets us."""
         first = not self.core.parents
+        now_ns, params, post = self.time.now_ns(), _first_set(), self.dispatcher.post
         sink = self.dispatcher.sink(self.venue)  # before anything else, for parents that want to look at once
-        self._open()
+        post(SessionStarted(now_ns=now_ns, epoch=EPOCH, version="simulated", default_set=FIRST_SET))
+        post(ParamsAdopted(now_ns=now_ns, name=FIRST_SET, digest=params.digest, text=params.text))
         at_once(self.venue.connect(sink, self.time))
         self.dispatcher.connected(self.venue)
         if first:
-            self.dispatcher.post(
+            post(
                 PositionKnown(
                     now_ns=self.time.now_ns(),
                     venue=self.venue.name,
@@ -193,13 +270,70 @@ class CoreLife(_Alike):
 
     def kill(self) -> None:
         """Gone."""
-        self.time.alive = False
+        self.time.stop()
         self.ground.rig.leave()
+        self.ground.alarms.extend(self._alarms)
+        self._alarms.clear()
 
-    def keep(self, name: str, coroutine: Coroutine[object, object, None]) -> None:
+    def leave(self) -> None:
+        """There is nobody who says goodbye."""
+
+    def alarms(self) -> Sequence[Alarm]:
+        """What it has raised."""
+        return self._alarms
+
+    def unanswered(self) -> Sequence[ParentId]:
+        """Nobody waits."""
+        return ()
+
+    def turns(self) -> Iterator[Turn]:
+        """Of the tape."""
+        return iter(self.ground.tape.turns)
+
+    def recorded(self) -> Iterator[bytes]:
+        """The bytes that a journal would hold."""
+        return map(encode, self.ground.tape.turns)
+
+    def submit(self, order: ParentOrder) -> None:
+        """As the router does it."""
+        venue = admit(self.core, order)
+        assert not isinstance(venue, Parent)
+        self.dispatcher.post(Submitted(now_ns=self.time.now_ns(), order=order, venue=venue))
+
+    def cancel(self, parent_id: ParentId) -> None:
+        """As the router does it."""
+        self.dispatcher.post(CancelAsked(now_ns=self.time.now_ns(), parent_no=self.core.by_id[parent_id].no))
+
+    def pause(self, parent_id: ParentId) -> None:
+        """As the router does it."""
+        self.dispatcher.post(PauseAsked(now_ns=self.time.now_ns(), parent_no=self.core.by_id[parent_id].no))
+
+    def resume(self, parent_id: ParentId) -> None:
+        """As the router does it."""
+        self.dispatcher.post(ResumeAsked(now_ns=self.time.now_ns(), parent_no=self.core.by_id[parent_id].no))
+
+    def amend(
+        self,
+        parent_id: ParentId,
+        *,
+        quantity: Decimal | None = None,
+        limit: Decimal | None = None,
+        deadline_s: float | None = None,
+    ) -> None:
+        """As the router does it."""
+        parent, now_ns = self.core.by_id[parent_id], self.time.now_ns()
+        asked = AmendAsked(now_ns=now_ns, parent_no=parent.no, quantity=quantity, limit=limit, deadline_s=deadline_s)
+        check_amend(parent, asked)
+        self.dispatcher.post(asked)
+
+    def market(self) -> MarketView:
+        """Of the one symbol."""
+        return self.dispatcher.look(self.venue.name, self.ground.rig.symbol)
+
+    def keep(self, name: str, what: Callable[[], Coroutine[object, object, None]]) -> None:
         """There is no background: it runs now."""
         del name
-        at_once(coroutine)
+        at_once(what())
 
     def ask(self, what: Callable[[], Coroutine[object, object, T]], *, until_ns: int) -> T:
         """An answer at once, or when the link is back."""
@@ -213,69 +347,172 @@ class CoreLife(_Alike):
                 clock.run_until(clock.now_ns() + NS)
 
 
-class StackLife(_Alike):
-    """As the engine starts it: adapter, dispatcher, caretaker and their tasks, on a loop in virtual time."""
+class StackLife:
+    """The router itself, with callers who wait for their parents, every second one reading all that happens to it."""
 
-    def __init__(self, ground: Ground, core: Core) -> None:
-        super().__init__(ground, core)
+    def __init__(self, ground: StackGround) -> None:
+        self.ground = ground
+        self.time = Lifetime(ground.clock)
         self.loop = VirtualLoop(self.time)
-        self._kept: list[Task[None]] = []
-        self.care = Caretaker(
-            core,
-            self.dispatcher,
-            settings=ground.router_settings,
-            adapters=(self.venue,),
-            alarm=ground.alarms.append,
-            listener=None,
+        self.venue = ground.rig.adapter()
+        self.router = Router(
+            ground.router_settings,
+            venues=[self.venue],
+            plugins=installed(),
+            open_clock=lambda _: Lifetime(self.time),
+            open_journal=self._open_journal,
         )
+        self._journal: Journal | None = None
+        self._up = False
+        self._leaving = asyncio.Event()
+        self._process: asyncio.Task[None] | None = None
+        self._answered: dict[ParentId, bool] = {}
+        self._kept: list[asyncio.Task[None]] = []  # a loop holds on to none of its tasks
+        self._dead = False
+
+    @property
+    def core(self) -> Core:
+        """The router's state."""
+        return self.router.core
 
     def start(self) -> SorError | None:
         """Come up within `CONNECTING_S_MAX`."""
         clock = self.ground.clock
-        task = self.loop.create_task(self._start())
-        came = clock.run_until(clock.now_ns() + round(CONNECTING_S_MAX * NS), done=task.done)
-        assert came, "connecting never ends"
-        error = task.exception()
-        if error is None or isinstance(error, SorError):
+        process = self._process = self.loop.create_task(self._live())
+        clock.run_until(clock.now_ns() + round(CONNECTING_S_MAX * NS), done=lambda: self._up or process.done())
+        if self._up:
+            for parent in self.core.at_work.values():
+                self._await(self.router.handle(parent.id))
+            return None
+        assert process.done(), "connecting never ends"
+        error = process.exception()
+        assert error is not None
+        if isinstance(error, SorError):
             return error
         raise error
 
-    async def _start(self) -> None:
-        """Connect, learn, reconcile, and let the parents go on last."""
-        dispatcher, care, venue = self.dispatcher, self.care, self.venue
-        sink = dispatcher.sink(venue)
-        self._open()
-        if isinstance(venue, Recalling):
-            for order in recalled(self.core, venue.name):
-                venue.recall(order)
-        await venue.connect(sink, self.time)
-        await care.meet(venue)
-        if self.ground.router_settings.dead_man_s:
-            await care.arm_dead_man(venue)
-            self.keep("dead-man's switch", care.keep_dead_man(venue))
-        learned = await care.learn_positions(venue)
-        dispatcher.connected(venue)
-        Lookout(dispatcher, alarm=self.ground.alarms.append).start()
-        self.keep("refresh", care.keep_refreshed(venue))
-        self.keep("positions", care.keep_positions(venue, learned))
-        self.keep("reconciliation", care.keep_reconciled())
+    async def _live(self) -> None:
+        """`async with` in so many words, since a process that is killed leaves no block: nothing is closed then."""
+        router = self.router
+        await router.__aenter__()
+        self._up = True
+        try:
+            try:
+                await self._leaving.wait()
+            except asyncio.CancelledError as error:  # one of its tasks has failed
+                await router.__aexit__(type(error), error, error.__traceback__)
+                raise
+            await router.__aexit__(None, None, None)
+        except Exception as error:  # noqa: BLE001 - noted, as everything that is wrong in a storm
+            self.ground.crashes.append(f"the router ended: {_told(error)}")
 
-    def keep(self, name: str, coroutine: Coroutine[object, object, None]) -> None:
-        """A task; where it fails, a router would end."""
+    def _open_journal(self, settings: Settings) -> Journal:
+        """On the simulated disk; made with a known epoch, where the router's own draws one."""
+        path, sync = settings.journal, self._sync
+        if path.exists():
+            journal = Journal.open(path, environment=settings.environment, durability=settings.durability, sync=sync)
+        else:
+            journal = Journal.create(
+                path, epoch=EPOCH, environment=settings.environment, durability=settings.durability, sync=sync
+            )
+        self._journal = journal
+        return journal
+
+    def _sync(self, fd: int) -> None:
+        """Nothing is synced for the dead: closing their files is the kernel's."""
+        if not self._dead:
+            self.ground.disk.sync(fd)
+
+    def kill(self) -> None:
+        """Gone: time, connections, files; and then whatever still waits is taken down, which nobody notices."""
+        if self._dead:
+            return
+        self._dead = True
+        self.ground.alarms.extend(self.router.alarms())
+        self.time.stop()
+        self.ground.rig.leave()
+        if self._journal is not None:
+            self._journal.close()
+        self.loop.close()
+        for task in asyncio.all_tasks(self.loop):
+            _unwind(task)
+
+    def leave(self) -> None:
+        """Out of the block, which withdraws what is at work; what goes wrong on the way is noted."""
+        process, clock = self._process, self.ground.clock
+        assert process is not None
+        self._leaving.set()
+        if not clock.run_until(clock.now_ns() + round(LEAVING_S_MAX * NS), done=process.done):
+            self.ground.crashes.append("the router does not end")
+
+    def alarms(self) -> Sequence[Alarm]:
+        """What it has raised; of a dead one, the ground knows."""
+        return () if self._dead else self.router.alarms()
+
+    def unanswered(self) -> Sequence[ParentId]:
+        """Whoever waited for an end that has come, and was not told."""
+        return [name for name, told in self._answered.items() if self.core.by_id[name].ended and not told]
+
+    def turns(self) -> Iterator[Turn]:
+        """Read as a new process reads them."""
+        return (turn.records for turn in turns(self.ground.router_settings.journal))
+
+    def recorded(self) -> Iterator[bytes]:
+        """Segment by segment."""
+        return (path.read_bytes() for path in segment_paths(self.ground.router_settings.journal))
+
+    def submit(self, order: ParentOrder) -> None:
+        """Hand a parent in, and wait for it."""
+        self._await(at_once(self.router.submit(order)))
+
+    def _await(self, handle: ParentHandle) -> None:
+        self._answered[handle.parent_id] = False
+        self.keep(f"the caller of {handle.parent_id}", partial(self._wait_for, handle))
+
+    async def _wait_for(self, handle: ParentHandle) -> None:
+        if handle.parent.no % 2:
+            async for _ in handle:
+                pass
+        await handle.result()
+        self._answered[handle.parent_id] = True
+
+    def cancel(self, parent_id: ParentId) -> None:
+        """Ask the router."""
+        self.router.cancel(parent_id)
+
+    def pause(self, parent_id: ParentId) -> None:
+        """Ask the router."""
+        self.router.pause(parent_id)
+
+    def resume(self, parent_id: ParentId) -> None:
+        """Ask the router."""
+        self.router.resume(parent_id)
+
+    def amend(
+        self,
+        parent_id: ParentId,
+        *,
+        quantity: Decimal | None = None,
+        limit: Decimal | None = None,
+        deadline_s: float | None = None,
+    ) -> None:
+        """Ask the router."""
+        self.router.amend(parent_id, quantity=quantity, limit=limit, deadline_s=deadline_s)
+
+    def market(self) -> MarketView:
+        """Ask the router."""
+        return self.router.market(self.ground.rig.symbol)
+
+    def keep(self, name: str, what: Callable[[], Coroutine[object, object, None]]) -> None:
+        """A task of somebody who uses the router."""
 
         async def kept() -> None:
             try:
-                await coroutine
+                await what()
             except Exception as error:  # noqa: BLE001 - noted, as everything that is wrong in a storm
-                self.ground.crashes.append(f"{name} ended the router: {type(error).__name__}: {error}")
+                self.ground.crashes.append(f"{name} failed: {_told(error)}")
 
         self._kept.append(self.loop.create_task(kept()))
-
-    def kill(self) -> None:
-        """Gone, with its connections."""
-        self.time.alive = False
-        self.ground.rig.leave()
-        self.loop.close()
 
     def ask(self, what: Callable[[], Coroutine[object, object, T]], *, until_ns: int) -> T:
         """An answer at once, or when the last ban is over."""
@@ -287,12 +524,32 @@ class StackLife(_Alike):
                 return task.result()
             clock.run_until(clock.now_ns() + 10 * NS)
 
-    def _tell(self, happening: Happening) -> None:
-        if happening.report is not None:
-            self.care.heard(self.core.parents[happening.parent_no - 1])
 
-    def _back(self) -> None:
-        self.care.came_back()
+def _told(error: BaseException) -> str:
+    """With what it is a group of."""
+    parts = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
+    return "; ".join(
+        _told(part) if isinstance(part, BaseExceptionGroup) else f"{type(part).__name__}: {part}" for part in parts
+    )
 
 
-OpenLife = Callable[[Ground, Core], Life]
+def _unwind(task: asyncio.Task[object]) -> None:
+    """Take down what a dead process was waiting in, now and not whenever garbage is collected.
+
+    What it does on the way reaches nobody: its time stands still, its connections are cut and its journal is closed.
+    """
+    coroutine = task.get_coro()
+    assert isinstance(coroutine, Coroutine)
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # of what it had not begun yet
+        for _ in range(UNWINDING_MAX):
+            with suppress(BaseException):
+                coroutine.close()
+                return
+    raise AssertionError(f"{coroutine!r} does not end")
+
+
+class AnyGround(CoreGround, StackGround, Protocol):
+    """For a life of any depth."""
+
+
+OpenLife = Callable[[AnyGround], Life]

@@ -19,7 +19,6 @@ import msgspec
 from sor.errors import CallerError
 from sor.plugins import Plugins
 from sor.rig import OpenRig
-from sor.sim.faults import known_kinds
 from sor.sim.storm import PLANS, Findings, Level, Storm
 
 SEEDS_MAX = 1_000_000
@@ -86,7 +85,7 @@ def season(*, level: Level, rig: str | None, first: int, last: int, faults: tupl
             f"seeds {first}..{last}: give at most {SEEDS_MAX}, the first before the last; nothing was run"
         )
     name = rig or PLANS[level].rig
-    kinds = known_kinds(_rig(name).faults)
+    kinds = [kind.name for kind in (*_rig(name).faults, *PLANS[level].deaths)]
     for fault in faults or ():
         if fault.partition(".")[0] not in kinds:
             raise CallerError(f"{name} has no fault {fault!r}; nothing was run. It has {', '.join(sorted(kinds))}")

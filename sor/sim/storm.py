@@ -7,6 +7,7 @@ was asked for and what the router says. One seed and one commit decide everythin
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
@@ -19,23 +20,19 @@ import msgspec
 
 from sor.adapter import VenueOrder
 from sor.commands import Alarm
-from sor.decide import Recorded as RecordedDecisions
-from sor.decide import decide
-from sor.errors import SorError, VenueFault
-from sor.events import AmendAsked, CancelAsked, PauseAsked, ResumeAsked, Submitted
+from sor.errors import CallerError, SorError, VenueFault
 from sor.ids import ParentId
 from sor.instruments import Instrument
-from sor.intake import admit
-from sor.journal.records import encode
+from sor.journal import Durability
 from sor.market import Trust
 from sor.orders import ParentOrder, PositionSide, Side
 from sor.parent import Parent
-from sor.recovery import fold
-from sor.rig import Books, Fault, OpenRig
+from sor.rig import Books, Fault, FaultKind, OpenRig
 from sor.router import Core
 from sor.settings import Settings
-from sor.sim.faults import CRASH, brew, only
-from sor.sim.lives import START_NS, STARTS_MAX, CoreLife, Life, OpenLife, StackLife, Tape, installed
+from sor.sim.disk import Disk
+from sor.sim.faults import CRASH, POWER, brew, only
+from sor.sim.lives import START_NS, STARTS_MAX, CoreLife, Life, OpenLife, StackLife, Tape, folded
 from sor.sim.oracle import Verdict, judge
 from sor.sim.reckoning import Told, reckon, unsettled
 from sor.sim.testimony import asked_of, claimed_of, open_lots, told_of
@@ -55,10 +52,11 @@ class Level(StrEnum):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How a level is simulated: its usual rig, what a process is, and how large a storm is."""
+    """How a level is simulated: its usual rig, what a process is and what ends it, and how large a storm is."""
 
     rig: str
     life: OpenLife
+    deaths: tuple[FaultKind, ...]
     shape: Shape
 
 
@@ -66,6 +64,7 @@ PLANS: Mapping[Level, Plan] = {
     Level.CORE: Plan(
         rig="simulated",
         life=CoreLife,
+        deaths=(CRASH,),
         shape=Shape(
             parents=4, storm_s=6.0, deadlines_s=(1.5, 3.0, 6.0), first_s=0.5, settled_s=0.5, sizes=(3, 30, 300)
         ),
@@ -73,6 +72,7 @@ PLANS: Mapping[Level, Plan] = {
     Level.STACK: Plan(
         rig="bingx",
         life=StackLife,
+        deaths=(CRASH, POWER),
         shape=Shape(
             parents=14,
             storm_s=45.0,
@@ -124,31 +124,35 @@ class Storm:
         plan = PLANS[level]
         self._shape = plan.shape
         self._open_life = plan.life
-        self.faults = only(brew(level=level, seed=seed, kinds=open_rig.faults, storm_s=plan.shape.storm_s), wanted)
+        kinds = (*open_rig.faults, *plan.deaths)
+        self.faults = only(brew(level=level, seed=seed, kinds=kinds, storm_s=plan.shape.storm_s), wanted)
         self._load = draw(level=level, seed=seed, shape=plan.shape)
         self.clock = VirtualScheduler(START_NS)
         self.rig = open_rig(seed=seed, draw=Random(f"{level} rig {seed}"), scheduler=self.clock, folder=folder)
         rng = Random(f"{level} router {seed}")
         self.router_settings = Settings(
-            journal=folder / "none",
+            journal=folder / "journal",
             positions_s=rng.choice((5.0, 30.0)),
             reconcile_s=rng.choice((7.0, 60.0)),
             dead_man_s=rng.choice((0.0, 0.0, 10.0)),
             exclusive=True,
+            durability=self._durability(rng),
+            switch_poll_s=1.0,
+            params_poll_s=60.0,
         )
         self.tape = Tape()
+        self.disk = Disk(Random(f"{level} disk {seed}"))
         self.alarms: list[Alarm] = []
         self.crashes: list[str] = []
         self.asked_lots: dict[ParentId, int] = {}
         self.deadlines_ns: dict[ParentId, int] = {}
         self._haggled: ParentId | None = None
-        self.n_crashed = 0
+        self.died: Counter[str] = Counter()
         self.calm_ns = 0
         for fault in self.faults:
             if fault.at_s is None:
                 self.rig.switch(fault)
-        plugins = installed()
-        self.life = self._start(Core(policies=plugins.policies, schedules=plugins.schedules, decider=decide))
+        self.life = self._start()
 
     @property
     def core(self) -> Core:
@@ -167,8 +171,7 @@ class Storm:
 
     def struck(self) -> dict[str, int]:
         """How often each kind of fault has struck."""
-        crashed = {CRASH: self.n_crashed} if self.n_crashed else {}
-        return dict(sorted({**self.rig.struck(), **crashed}.items()))
+        return dict(sorted({**self.rig.struck(), **self.died}.items()))
 
     # --- the course of it -------------------------------------------------------------------------------------------
 
@@ -207,11 +210,16 @@ class Storm:
         self.rig.calm()
         self.calm_ns = self.clock.now_ns()
 
-    def _start(self, core: Core) -> Life:
+    def _durability(self, rng: Random) -> Durability:
+        """What a loss of power must not take is synced; otherwise either will do."""
+        drawn = rng.choice((Durability.KERNEL, Durability.SYNCED))
+        return Durability.SYNCED if any(fault.kind == POWER.name for fault in self.faults) else drawn
+
+    def _start(self) -> Life:
         """A router's life begins, sooner or later: one that cannot reach the venue ends, and is started again."""
         error: SorError | None = None
         for attempt in range(STARTS_MAX):
-            life = self._open_life(self, core)
+            life = self._open_life(self)
             error = life.start()
             if error is None:
                 return life
@@ -219,26 +227,18 @@ class Storm:
             if attempt == STARTS_MAX // 2:
                 self._calm()  # no storm is for ever
             self._wait(min(5.0 * 2**attempt, 120.0))  # who comes back sooner is banned for longer
-            core = self._folded()
         raise AssertionError(f"it never came up: {error}")
 
     def _strike(self, fault: Fault) -> None:
         """Something goes wrong now."""
-        if fault.kind == CRASH:
-            self.n_crashed += 1
+        if fault.kind in (CRASH.name, POWER.name):
+            self.died[fault.kind] += 1
             self.life.kill()
-            self.life = self._start(self._folded())
+            if fault.kind == POWER.name:
+                self.disk.lose_power(self.router_settings.journal)
+            self.life = self._start()
         else:
             self.rig.switch(fault)
-
-    def _folded(self) -> Core:
-        """The state that the journal gives."""
-        plugins = installed()
-        core = fold(
-            self.tape.turns, policies=plugins.policies, schedules=plugins.schedules, decisions=RecordedDecisions()
-        )
-        core.decider = decide
-        return core
 
     def _ask(self, ask: Ask) -> None:
         self._hand_in(
@@ -279,13 +279,11 @@ class Storm:
             reduce_only=closes,
             position_side=position_side,
         )
+        now_ns = self.clock.now_ns()
         try:
-            venue = admit(self.core, order)
+            self.life.submit(order)
         except VenueFault:
             return  # halted, as it should be: nothing is sent
-        assert not isinstance(venue, Parent)
-        now_ns = self.clock.now_ns()
-        self.life.dispatcher.post(Submitted(now_ns=now_ns, order=order, venue=venue))
         self.asked_lots[order.parent_id] = lots
         self.deadlines_ns[order.parent_id] = now_ns + round(deadline_s * NS)
 
@@ -293,26 +291,23 @@ class Storm:
         if not self.parents:
             return
         parent = self.parents[int(meddling.which * len(self.parents))]
-        post, now_ns = self.life.dispatcher.post, self.clock.now_ns()
+        life, now_ns = self.life, self.clock.now_ns()
         match meddling.what:
             case 0:
-                post(CancelAsked(now_ns=now_ns, parent_no=parent.no))
+                life.cancel(parent.id)
             case 1:
-                post(PauseAsked(now_ns=now_ns, parent_no=parent.no))
+                life.pause(parent.id)
             case 2:
-                post(ResumeAsked(now_ns=now_ns, parent_no=parent.no))
+                life.resume(parent.id)
             case 3:
-                if parent.active:
-                    self.asked_lots[parent.id] = max(self.asked_lots[parent.id], meddling.lots)
-                    quantity = parent.instrument.quantity(meddling.lots)
-                    post(AmendAsked(now_ns=now_ns, parent_no=parent.no, quantity=quantity))
+                self._reask(parent, lots=meddling.lots)
             case 4:
                 if parent.active:
                     until_ns = now_ns + round(meddling.deadline_s * NS)
                     self.deadlines_ns[parent.id] = max(self.deadlines_ns[parent.id], until_ns)
-                    post(AmendAsked(now_ns=now_ns, parent_no=parent.no, deadline_s=meddling.deadline_s))
+                    life.amend(parent.id, deadline_s=meddling.deadline_s)
             case _:
-                self.life.keep("leverage", self._set_leverage(Decimal(meddling.leverage)))
+                life.keep("leverage", partial(self._set_leverage, Decimal(meddling.leverage)))
 
     def _begin_haggling(self) -> None:
         before = len(self.parents)
@@ -323,11 +318,16 @@ class Storm:
         parent = None if self._haggled is None else self.core.by_id[self._haggled]
         if parent is None or not parent.active:
             return
-        lots = max(haggle.lots, parent.ledger.cum_lots + 1)
-        self.asked_lots[parent.id] = max(self.asked_lots[parent.id], lots)
         limit = parent.instrument.price(self.rig.touch_ticks() + haggle.near_ticks)
-        quantity, now_ns = parent.instrument.quantity(lots), self.clock.now_ns()
-        self.life.dispatcher.post(AmendAsked(now_ns=now_ns, parent_no=parent.no, quantity=quantity, limit=limit))
+        self._reask(parent, lots=max(haggle.lots, parent.ledger.cum_lots + 1), limit=limit)
+
+    def _reask(self, parent: Parent, *, lots: int, limit: Decimal | None = None) -> None:
+        """Another quantity, which is refused where the parent is over or has filled as much."""
+        try:
+            self.life.amend(parent.id, quantity=parent.instrument.quantity(lots), limit=limit)
+        except CallerError:
+            return
+        self.asked_lots[parent.id] = max(self.asked_lots[parent.id], lots)
 
     async def _set_leverage(self, leverage: Decimal) -> None:
         try:
@@ -372,17 +372,17 @@ class Storm:
                 *reckon(told, books, deadline_slack_ns=slack_ns),
                 *self._still_open(),
                 *self._asked_the_venue(books),
-                *[alarm.text for alarm in self.alarms if _is_wrong(alarm)],
+                *[alarm.text for alarm in (*self.alarms, *self.life.alarms()) if _is_wrong(alarm)],
             ],
-            stuck=[*self._unended(), *self._market_lost(), *self._unsettled()],
-            crashed=[*self.crashes, *self._replayed()],
+            stuck=[*self._unended(), *self._untold(), *self._market_lost(), *self._unsettled()],
+            crashed=[*self._left(), *self._replayed()],
         )
 
     def digest(self) -> str:
-        """Of the bytes that a journal would hold, of everything on the wire, and of the books."""
+        """Of the journal's bytes, of everything on the wire, and of the books."""
         digest = blake2b(digest_size=16)
-        for turn in self.tape.turns:
-            digest.update(encode(turn))
+        for piece in self.life.recorded():
+            digest.update(piece)
         digest.update(self.rig.wire().encode())
         digest.update(msgspec.json.encode([self.rig.books(), self.struck()], order="deterministic"))
         return digest.hexdigest()
@@ -404,9 +404,17 @@ class Storm:
             if not parent.ended or parent.open_children
         ]
 
+    def _untold(self) -> list[str]:
+        return [f"{name} has ended, and who waits for it was not told" for name in self.life.unanswered()]
+
+    def _left(self) -> list[str]:
+        """What ended a process, or one of its callers; leaving comes last, and must not fail either."""
+        self.life.leave()
+        return self.crashes
+
     def _market_lost(self) -> list[str]:
         """The book is there again, whatever became of sockets and topics (R6)."""
-        trust = self.life.dispatcher.look(self.life.venue.name, self.rig.symbol).trust
+        trust = self.life.market().trust
         return [] if trust is Trust.OK else [f"the book is {trust.value} long after the storm"]
 
     def _unsettled(self) -> list[str]:
@@ -415,7 +423,7 @@ class Storm:
 
     def _replayed(self) -> list[str]:
         """The journal tells the same story."""
-        again = self._folded()
+        again = folded(self.life.turns())
         return [
             f"{parent.id} is {parent.status}, {parent.ledger!r}, and by the journal {other.status}, {other.ledger!r}"
             for parent, other in zip(self.parents, again.parents, strict=True)

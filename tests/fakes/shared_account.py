@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 
 import msgspec
 
 from sor.adapter import AccountState, NewOrder, Position
 from sor.commands import Alarm
-from sor.decide import Recorded as RecordedDecisions
-from sor.decide import decide
-from sor.events import Fact, Submitted
+from sor.events import Fact
 from sor.ids import AccountId, ClOrdId, Symbol, VenueName
-from sor.orders import AccountFill, FillCause, OrdType, ParentOrder, PositionSide, Side, Tif
+from sor.journal.layout import segment_paths
+from sor.orders import AccountFill, ExecutionReport, FillCause, OrdType, ParentOrder, PositionSide, Side, Tif
 from sor.own_book import OwnBook
 from sor.parent import Parent
-from sor.recovery import fold
 from sor.router import Core
 from sor.settings import Neighbours, Settings
-from sor.sim.lives import StackLife, Tape, installed
+from sor.sim.disk import Disk
+from sor.sim.lives import StackLife
 from sor.sim.world import VirtualScheduler
 from sor.units import NS
 from tests.fakes.simulated import BID, LADDER
@@ -74,6 +74,10 @@ class SharedVenue(SimulatedVenue):
         """Pushes are lost from now on, or no longer; the link stands."""
         self._chance.faults = Faults(lost_push=1.0 if lost else 0.0)
 
+    def push(self, report: ExecutionReport) -> None:
+        """A report comes, perhaps again."""
+        self._parties[-1].sink.execution(report)
+
     def flap(self) -> None:
         """The link goes and comes."""
         sink = self._parties[-1].sink
@@ -97,10 +101,11 @@ class SharedVenue(SimulatedVenue):
 
 
 class Account:
-    """One account and one router on it: a `Ground` for its process."""
+    """One account and one router on it, whose journal is in `folder`: a `Ground` for its process."""
 
     def __init__(
         self,
+        folder: Path,
         *,
         neighbours: Neighbours = Neighbours.REFUSE,
         reconcile_s: float = 20.0,
@@ -109,12 +114,16 @@ class Account:
     ) -> None:
         """`beside` another router, or after it: on its account and in its time, with a journal of its own."""
         self.clock: VirtualScheduler = VirtualScheduler(START_NS) if beside is None else beside.clock
-        self.tape = Tape()
+        self.disk = Disk(Random(1))
         self.alarms: list[Alarm] = []
+        self._read = 0
         self.crashes: list[str] = []
         self.books: SharedVenue = SharedVenue() if beside is None else beside.books
         self.router_settings = Settings(
-            journal=Path("none"), neighbours=neighbours, positions_s=positions_s, reconcile_s=reconcile_s
+            journal=folder / ("journal" if beside is None else "beside"),
+            neighbours=neighbours,
+            positions_s=positions_s,
+            reconcile_s=reconcile_s,
         )
         self.life = self._born()
 
@@ -140,24 +149,25 @@ class Account:
             self.life.kill()
             raise error
 
-    def restart(self, *, tape: Tape | None = None) -> None:
+    def restart(self, *, left: bytes | None = None) -> None:
         """`kill -9`, and another process goes on from the journal, or from what the power has left of it."""
         self.life.kill()
-        self.tape = self.tape if tape is None else tape
+        if left is not None:
+            self._segment().write_bytes(left)
         self.life = self._born()
         self.start()
 
+    def recorded(self) -> bytes:
+        """The journal so far."""
+        return self._segment().read_bytes()
+
+    def _segment(self) -> Path:
+        (path,) = segment_paths(self.router_settings.journal)
+        return path
+
     def _born(self) -> StackLife:
         """Of a rig, a life uses what is here."""
-        return StackLife(self, self._folded())  # type: ignore[arg-type]
-
-    def _folded(self) -> Core:
-        plugins = installed()
-        core = fold(
-            self.tape.turns, policies=plugins.policies, schedules=plugins.schedules, decisions=RecordedDecisions()
-        )
-        core.decider = decide
-        return core
+        return StackLife(self)  # type: ignore[arg-type]
 
     def close(self) -> None:
         self.life.kill()
@@ -182,7 +192,7 @@ class Account:
             deadline_s=600.0,
         )
         order = msgspec.structs.replace(order, **terms)
-        self.life.dispatcher.post(Submitted(now_ns=self.clock.now_ns(), order=order, venue=VENUE))
+        self.life.submit(order)
         return self.core.by_id[order.parent_id]
 
     # --- what is known ----------------------------------------------------------------------------------------------
@@ -202,10 +212,10 @@ class Account:
 
     def facts(self, *kinds: type[Fact]) -> list[Fact]:
         """Of these kinds, as the journal has them."""
-        return [record for turn in self.tape.turns for record in turn if isinstance(record, kinds)]
+        return [record for turn in self.life.turns() for record in turn if isinstance(record, kinds)]
 
     def texts(self) -> list[str]:
-        """The alarms so far, which are then forgotten."""
-        texts = [alarm.text for alarm in self.alarms]
-        self.alarms.clear()
-        return texts
+        """The alarms since the last time."""
+        alarms = (*self.alarms, *self.life.alarms())[self._read :]
+        self._read += len(alarms)
+        return [alarm.text for alarm in alarms]

@@ -7,22 +7,21 @@ order's own id, and what BingX closed by itself by a list of its own.
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import TypeVar
 
 import pytest
 
 from sor.commands import Alarm
-from sor.decide import Recorded as RecordedDecisions
-from sor.decide import decide
-from sor.events import Contradicted, FlowCause, PositionMoved, Reading, StrayFound, Submitted
+from sor.events import Contradicted, FlowCause, PositionMoved, Reading, StrayFound
 from sor.ids import AccountId, ParentId
 from sor.orders import ParentOrder, ParentStatus, PositionSide, Side
 from sor.own_book import OwnBook
 from sor.parent import Parent
-from sor.recovery import fold
 from sor.router import Core
 from sor.settings import Settings
-from sor.sim.lives import EPOCH, START_NS, StackLife, Tape, installed
+from sor.sim.disk import Disk
+from sor.sim.lives import EPOCH, START_NS, StackLife
 from sor.sim.world import VirtualScheduler
 from sor.units import NS
 from venues.bingx.caps import CLIENT_IDS
@@ -59,25 +58,18 @@ class Shared:
         self.mode = mode
         self.clock = VirtualScheduler(START_NS)
         self.rig = BingxRig(seed=3, draw=Plain(mode), scheduler=self.clock, folder=folder)
-        self.tape = Tape()
-        self.alarms: list[Alarm] = []
+        self.disk = Disk(Random(1))
+        self.alarms: list[Alarm] = []  # of earlier processes
         self.crashes: list[str] = []
-        self.router_settings = Settings(journal=folder / "none", positions_s=10.0, reconcile_s=15.0)
-        self.life = StackLife(self, self._folded())
+        self.router_settings = Settings(journal=folder / "journal", positions_s=10.0, reconcile_s=15.0)
+        self.life = StackLife(self)
         assert self.life.start() is None
+        self.life.market()
         self.wait(8)
-
-    def _folded(self) -> Core:
-        plugins = installed()
-        core = fold(
-            self.tape.turns, policies=plugins.policies, schedules=plugins.schedules, decisions=RecordedDecisions()
-        )
-        core.decider = decide
-        return core
 
     def restart(self) -> None:
         self.life.kill()
-        self.life = StackLife(self, self._folded())
+        self.life = StackLife(self)
         assert self.life.start() is None
 
     def wait(self, duration_s: float) -> None:
@@ -95,8 +87,7 @@ class Shared:
             **terms,
         }
         order = ParentOrder(**known)  # type: ignore[arg-type]
-        fact = Submitted(now_ns=self.clock.now_ns(), order=order, venue=self.life.venue.name)
-        self.life.dispatcher.post(fact)
+        self.life.submit(order)
         return self.core.by_id[order.parent_id]
 
     def other(self, side: Side, lots: int, *, client_id: str = "", below_ticks: int = 0) -> None:
@@ -131,7 +122,11 @@ class Shared:
         return self.rig.books().positions.get(self.mode, 0)
 
     def facts(self, kind: type[T]) -> list[T]:
-        return [record for turn in self.tape.turns for record in turn if isinstance(record, kind)]
+        return [record for turn in self.life.turns() for record in turn if isinstance(record, kind)]
+
+    def texts(self) -> list[str]:
+        """Every alarm so far."""
+        return [alarm.text for alarm in (*self.alarms, *self.life.alarms())]
 
     def flows(self) -> list[tuple[FlowCause, Reading, int]]:
         return [(one.cause, one.by, one.qty_lots) for one in self.facts(PositionMoved)]
@@ -170,7 +165,7 @@ def test_what_the_venue_closes_by_itself_is_told_apart_from_a_hand(
     assert shared.book.positions == {PositionSide.BOTH: shared.held()} == {PositionSide.BOTH: 0}
     told = [(FlowCause.MANUAL, Reading.FILLS, 10), (cause, Reading.FILLS, -40)]
     assert shared.flows() == told
-    assert len(shared.alarms) == 2
+    assert len(shared.texts()) == 2
     shared.restart()
     shared.wait(40)
     assert shared.flows() == told  # its own fills of before are not taken for somebody else's either
@@ -200,11 +195,11 @@ def test_a_stray_goes_and_what_others_placed_stays(shared: Shared) -> None:
     assert shared.resting() == ["by-hand", ""]
     assert [one.cl_ord_id for one in shared.facts(StrayFound)] == [STRAY]
     assert shared.core.foreign.strays[STRAY].gone
-    assert len(shared.alarms) == 1
+    assert len(shared.texts()) == 1
     shared.restart()
     shared.wait(30)
     assert shared.resting() == ["by-hand", ""]
-    assert len(shared.alarms) == 1
+    assert len(shared.texts()) == 1
 
 
 def test_a_fill_whose_push_was_dropped_is_found_in_the_books(shared: Shared) -> None:

@@ -7,16 +7,15 @@ from random import Random
 
 import pytest
 
+from sor.caretaker import Caretaker
 from sor.commands import Alarm
-from sor.decide import decide
 from sor.errors import JournalFault
-from sor.events import CancelAsked, Submitted
 from sor.ids import ParentId
 from sor.orders import ParentOrder, Side
 from sor.parent import Parent
-from sor.router import Core
 from sor.settings import Settings
-from sor.sim.lives import StackLife, Tape, installed
+from sor.sim.disk import Disk
+from sor.sim.lives import StackLife
 from sor.sim.world import VirtualScheduler
 from sor.units import NS
 from venues.bingx.emulator.rig import BingxRig
@@ -38,16 +37,14 @@ class Watched:
 
     def __init__(self, folder: Path) -> None:
         self.clock = VirtualScheduler(1_760_000_000 * NS)
-        self.tape = Tape()
+        self.disk = Disk(Random(1))
         self.alarms: list[Alarm] = []
         self.crashes: list[str] = []
         self.rig = BingxRig(seed=1, draw=OneWay(1), scheduler=self.clock, folder=folder / "rig")
-        self.router_settings = Settings(journal=folder / "none", dead_man_s=DEAD_MAN_S, exclusive=True)
-        plugins = installed()
-        core = Core(policies=plugins.policies, schedules=plugins.schedules, decider=decide)
-        self.life = StackLife(self, core)
+        self.router_settings = Settings(journal=folder / "journal", dead_man_s=DEAD_MAN_S, exclusive=True)
+        self.life = StackLife(self)
         assert self.life.start() is None
-        self.life.dispatcher.feed(self.life.venue.name, self.rig.symbol)
+        self.life.market()
         self.wait(5.0)
 
     def wait(self, duration_s: float) -> None:
@@ -65,10 +62,16 @@ class Watched:
             policy="plain_limit",
             deadline_s=1_000.0,
         )
-        self.life.dispatcher.post(Submitted(now_ns=self.clock.now_ns(), order=order, venue=self.life.venue.name))
+        self.life.submit(order)
         self.wait(0.4)
         assert self.resting == 1
         return self.life.core.parents[0]
+
+    def break_journal(self) -> None:
+        """Nothing can be recorded any more."""
+        dispatcher = self.life.router._dispatcher
+        assert dispatcher is not None
+        dispatcher.fault = JournalFault("no space left on the disk")
 
     @property
     def resting(self) -> int:
@@ -90,7 +93,7 @@ def test_it_is_armed_while_something_rests_and_no_longer(watched: Watched) -> No
     assert not watched.is_armed()  # it was at the start, which showed that it can be
     parent = watched.rest()
     assert watched.is_armed()
-    watched.life.dispatcher.post(CancelAsked(now_ns=watched.clock.now_ns(), parent_no=parent.no))
+    watched.life.cancel(parent.id)
     watched.wait(DEAD_MAN_S / 3 + 1.0)
     assert (watched.resting, watched.is_armed()) == (0, False)
 
@@ -107,14 +110,27 @@ def test_it_fires_when_the_router_dies(watched: Watched) -> None:
 def test_it_is_armed_to_fire_for_what_came_to_rest_just_before_a_fault(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watched.life.care, "heard", lambda parent: None)  # the beat alone would arm it
+    monkeypatch.setattr(Caretaker, "heard", lambda self, parent: None)  # the beat alone would arm it
     watched.rest()
     assert not watched.is_armed()
-    watched.life.dispatcher.fault = JournalFault("no space left on the disk")
+    watched.break_journal()
     watched.wait(DEAD_MAN_S / 3 + 1.0)
     assert watched.is_armed()
     watched.wait(DEAD_MAN_S)
     assert watched.resting == 0
+
+
+def test_it_is_armed_to_fire_by_a_router_that_ends_on_a_fault(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Caretaker, "heard", lambda self, parent: None)
+    watched.rest()
+    assert not watched.is_armed()
+    watched.break_journal()
+    watched.life.leave()
+    (why,) = watched.crashes
+    assert "InDoubt: left with 1 orders not confirmed gone" in why
+    assert watched.is_armed()
 
 
 @pytest.mark.parametrize(
@@ -134,5 +150,5 @@ def test_it_never_fires_for_a_living_router(watched: Watched, faults: tuple[str,
     for _ in range(60):
         watched.wait(1.0)
         assert (watched.resting, watched.is_armed()) == (1, True)
-    said = [alarm.text for alarm in watched.alarms if "was not renewed, and is asked again" in alarm.text]
+    said = [alarm.text for alarm in watched.life.alarms() if "was not renewed, and is asked again" in alarm.text]
     assert bool(said) is any(fault.startswith("refuse=") for fault in faults)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -21,9 +22,13 @@ from sor.child import Child, Go, Happened, Life, Pending, Verdict
 from sor.commands import Cancel, Place
 from sor.desk import Desk, Effect
 from sor.dispatch import Dispatcher, _Time
+from sor.engine import Router
 from sor.fills import fills_of as true_fills
+from sor.handle import ParentHandle
 from sor.ids import ClOrdId, ParentId
 from sor.instruments import Instrument
+from sor.journal import Durability, Journal
+from sor.journal.layout import Meta
 from sor.limits import Limits
 from sor.orders import ExecType, ExecutionReport, Fill, Intent, ParentOrder, ParentStatus, Side
 from sor.parent import Parent
@@ -365,6 +370,42 @@ def fill_at_the_limit(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Child, "count", count)
 
 
+# --- the shell, which only the stack has -----------------------------------------------------------------------------
+
+
+def turns_are_not_synced(patch: pytest.MonkeyPatch) -> None:
+    """A journal that is to survive a loss of power is handed to the kernel and no further (D9)."""
+    original = Journal.__init__
+
+    def init(
+        self: Journal,
+        directory: Path,
+        lock_fd: int,
+        meta: Meta,
+        durability: Durability,
+        segment_bytes: int,
+        sync: Callable[[int], None],
+    ) -> None:
+        del durability
+        original(self, directory, lock_fd, meta, Durability.KERNEL, segment_bytes, sync)
+
+    patch.setattr(Journal, "__init__", init)
+
+
+def callers_are_not_told(patch: pytest.MonkeyPatch) -> None:
+    """A router that was started again tells nobody of the end of what it found in its journal."""
+    original = Router.handle
+
+    def handle(self: Router, parent_id: ParentId) -> ParentHandle:
+        found = original(self, parent_id)
+        self._handles.pop(found.parent.no)
+        self._at_work.pop(found.parent.no, None)
+        return found
+
+    patch.setattr(Router, "handle", handle)
+
+
+STACK_MUTATIONS: tuple[Plant, ...] = (turns_are_not_synced, callers_are_not_told)
 MUTATIONS: tuple[Plant, ...] = (
     retry_blindly,
     doubt_is_free,

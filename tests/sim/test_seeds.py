@@ -16,7 +16,7 @@ import pytest
 from sor.commands import Place
 from sor.errors import CallerError
 from sor.rig import FaultKind
-from sor.sim.faults import KINDS_MIN, brew
+from sor.sim.faults import CRASH, KINDS_MIN, POWER, brew
 from sor.sim.seeds import Outcome, Season, outcome, run, season
 from sor.sim.storm import PLANS, Level, Storm
 from tests.conftest import REPO
@@ -52,12 +52,15 @@ def test_stack_faults_then_calm() -> None:
     assert sum(one.fills for one in outcomes) > 10 * STACK_SEEDS, "hardly anything is traded: nothing is shown"
 
 
-@pytest.mark.parametrize(("level", "faults"), [(Level.CORE, SIMULATED_FAULTS), (Level.STACK, BINGX_FAULTS)])
+@pytest.mark.parametrize(
+    ("level", "faults"),
+    [(Level.CORE, (*SIMULATED_FAULTS, CRASH)), (Level.STACK, (*BINGX_FAULTS, CRASH, POWER))],
+)
 def test_every_storm_has_kinds_enough_and_every_kind_its_storms(level: Level, faults: tuple[FaultKind, ...]) -> None:
     storm_s = PLANS[level].shape.storm_s
     storms = [brew(level=level, seed=seed, kinds=faults, storm_s=storm_s) for seed in range(300)]
     assert all(len({fault.kind for fault in storm}) >= KINDS_MIN for storm in storms)
-    assert {fault.kind for storm in storms for fault in storm} == {*(kind.name for kind in faults), "crash"}
+    assert {fault.kind for storm in storms for fault in storm} == {kind.name for kind in faults}
     assert all(len({fault.label for fault in storm}) == len(storm) for storm in storms)
 
 
@@ -119,9 +122,9 @@ def test_a_venue_that_overfills_is_not_traded_with_any_more(seed: int, tmp_path:
     storm = Storm(level=Level.CORE, seed=seed, open_rig=Overfilling(), folder=tmp_path / "files", wanted=())
     storm.run()
     assert any(order.filled_lots > order.order_lots for order in storm.rig.books().orders)
-    assert [alarm.halts for alarm in storm.alarms] == [True]
+    assert [alarm.halts for alarm in storm.life.alarms()] == [True]
     records = [record for turn in storm.tape.turns for record in turn]
-    halted_at = records.index(storm.alarms[0])
+    halted_at = records.index(storm.life.alarms()[0])
     assert not any(isinstance(record, Place) for record in records[halted_at:])
     verdict = storm.verdict()
     assert (verdict.orphans, verdict.double_fills, verdict.missed_fills, verdict.unknown_orders) == (0, 0, 0, 0)

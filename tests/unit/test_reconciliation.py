@@ -1,6 +1,7 @@
 """The venue's books beside ours, in virtual time: strays, neighbours, foreign flows, and fills that nobody told."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from sor.events import Contradicted, FlowCause, NeighbourFound, PositionKnown, P
 from sor.ids import ClOrdId, ClOrdIdCodec, ParentId
 from sor.orders import AccountFill, FillCause, ParentStatus, PositionSide, Side
 from sor.settings import Neighbours
-from sor.sim.lives import EPOCH, Tape
+from sor.sim.lives import EPOCH
 from tests.fakes.shared_account import Account
 from tests.fakes.simulated import ASK, BID
 
@@ -21,8 +22,8 @@ WAITS = {"policy": "plain_limit", "limit": None}
 
 
 @pytest.fixture
-def account() -> Iterator[Account]:
-    account = Account()
+def account(tmp_path: Path) -> Iterator[Account]:
+    account = Account(tmp_path)
     yield account
     account.close()
 
@@ -61,13 +62,12 @@ def test_a_stray_is_found_at_the_start_before_anything_is_placed(account: Accoun
     """The power went: the journal ends before the order that rests. Its parent is not known, so nobody works it."""
     account.start()
     account.wait(1)
-    before = Tape()
-    before.turns = account.tape.turns.copy()
+    before = account.recorded()
     parent = account.submit("lost", BUY, 30, **{**WAITS, "limit": account.books.instrument.price(BID - 3)})
     account.wait(1)
     cl_ord_id = parent.children[0].order.cl_ord_id
     assert account.books.resting() == {cl_ord_id: 30}
-    account.restart(tape=before)
+    account.restart(left=before)
     account.wait(1)
     assert account.books.resting() == {}
     assert ParentId("lost") not in account.core.by_id
@@ -93,12 +93,14 @@ def test_a_stray_that_does_not_go_is_asked_again_and_then_a_hand_is_called(
 # --- neighbours -------------------------------------------------------------------------------------------------------
 
 
-def test_orders_of_another_journal_refuse_the_start_until_somebody_says_whose_they_are(account: Account) -> None:
+def test_orders_of_another_journal_refuse_the_start_until_somebody_says_whose_they_are(
+    account: Account, tmp_path: Path
+) -> None:
     account.start()
     account.books.other(THEIRS, BUY, 10, BID)
     account.wait(1)
     account.life.kill()
-    second = Account(beside=account)
+    second = Account(tmp_path, beside=account)
     with pytest.raises(CallerError, match=f"of another journal, epoch {EPOCH + 1}: {THEIRS}. .* nothing was started"):
         second.start()
     assert account.books.resting() == {THEIRS: 10}
@@ -106,8 +108,8 @@ def test_orders_of_another_journal_refuse_the_start_until_somebody_says_whose_th
 
 
 @pytest.mark.parametrize("neighbours", [Neighbours.LEAVE, Neighbours.ADOPT])
-def test_what_is_said_of_neighbours_is_done(neighbours: Neighbours) -> None:
-    account = Account(neighbours=neighbours)
+def test_what_is_said_of_neighbours_is_done(neighbours: Neighbours, tmp_path: Path) -> None:
+    account = Account(tmp_path, neighbours=neighbours)
     account.start()
     account.wait(1)
     account.books.other("by-hand", BUY, 7, BID - 5)
@@ -160,13 +162,13 @@ def test_a_foreign_trade_moves_the_position_once(
     assert account.texts() == []
 
 
-def test_what_others_did_while_no_process_ran_is_a_flow(account: Account) -> None:
+def test_what_others_did_while_no_process_ran_is_a_flow(account: Account, tmp_path: Path) -> None:
     account.start()
     account.wait(1)
     account.submit("in", BUY, 50)
     account.wait(8)
     account.life.kill()
-    beside = Account(beside=account)
+    beside = Account(tmp_path, beside=account)
     beside.start()
     beside.books.other("by-hand", SELL, 20)
     beside.wait(40)
@@ -177,14 +179,14 @@ def test_what_others_did_while_no_process_ran_is_a_flow(account: Account) -> Non
     assert moved(account) == [(FlowCause.MANUAL, Reading.FILLS, -20)]
 
 
-def test_what_was_traded_before_the_baseline_is_in_it(account: Account) -> None:
+def test_what_was_traded_before_the_baseline_is_in_it(account: Account, tmp_path: Path) -> None:
     """A new journal on an account with a history: what the venue states first is where it begins."""
     account.start()
     account.wait(1)
     account.books.other("by-hand", BUY, 20)
     account.wait(1)
     account.life.kill()
-    second = Account(beside=account)
+    second = Account(tmp_path, beside=account)
     second.start()
     second.wait(40)
     assert second.position == second.books.position_lots == 20
@@ -274,15 +276,15 @@ def test_a_fill_that_no_push_told_is_found_by_reading_and_counts_once(account: A
         f"order {cl_ord_id}: 15 lots of it had filled, and nobody had told; found by reading the venue's fills"
     ]
     for _ in range(2):
-        account.life.dispatcher.sink(account.books).execution(lost)
+        account.books.push(lost)
     account.wait(60)
     assert (child.counted_lots, account.position, account.core.foreign.missed_lots) == (15, 15, 15)
     assert (moved(account), account.texts()) == ([], [])
 
 
-def test_an_order_whose_end_no_push_told_is_found_by_reading() -> None:
+def test_an_order_whose_end_no_push_told_is_found_by_reading(tmp_path: Path) -> None:
     """It filled in silence: without a reading it would have been waited for until its own time was up."""
-    account = Account(positions_s=0.0)
+    account = Account(tmp_path, positions_s=0.0)
     account.start()
     cl_ord_id = waiting(account)
     account.books.deaf(lost=True)
@@ -298,9 +300,9 @@ def test_an_order_whose_end_no_push_told_is_found_by_reading() -> None:
     account.close()
 
 
-def test_a_link_that_comes_back_is_reconciled_at_once() -> None:
+def test_a_link_that_comes_back_is_reconciled_at_once(tmp_path: Path) -> None:
     """Not first when the timer says so."""
-    account = Account(reconcile_s=3_600.0)
+    account = Account(tmp_path, reconcile_s=3_600.0)
     account.start()
     account.wait(10)
     account.books.other(STRAY, BUY, 40, BID)
