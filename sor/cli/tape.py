@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from rich.table import Table
 
 from sor.cli.common import Output, say_json
+from sor.cli.tape_look import head, plot
 from sor.cli.words import moment
 from sor.units import NS, rate_bps
 
@@ -203,6 +204,10 @@ def check(ctx: click.Context, path: Path) -> None:
         f"{path.absolute().name} is whole: {len(manifest.columns)} columns as written, digest {manifest.digest}; times "
         f"in order, no crossed book in {manifest.groups:,} groups"
     )
+
+
+tape.add_command(head)
+tape.add_command(plot)
 
 
 def _summary(name: str, manifest: Manifest) -> Table:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from sor.lab.both_sides import BothSides
 from sor.lab.importers.recording import BookColumns, byte_column, int_column
 from sor.tape import Tape
 
@@ -33,56 +34,10 @@ class Crossings(NamedTuple):
     first_ns: int
 
 
-class _Sides:
-    """Both sides of a book, and what the open group has named."""
-
-    def __init__(self) -> None:
-        self.bids: dict[int, int] = {}
-        self.asks: dict[int, int] = {}
-        self.bid = self.ask = 0
-
-    def clear(self) -> None:
-        """Nothing is known."""
-        self.bids.clear()
-        self.asks.clear()
-        self.bid = self.ask = 0
-
-    def put(self, side: int, ticks: int, lots: int) -> None:
-        """One level's new size; the best prices follow."""
-        if side > 0:
-            if lots:
-                self.bids[ticks] = lots
-                self.bid = max(self.bid, ticks)
-            elif self.bids.pop(ticks, 0) and ticks == self.bid:
-                self.bid = max(self.bids, default=0)
-        elif lots:
-            self.asks[ticks] = lots
-            self.ask = min(self.ask or ticks, ticks)
-        elif self.asks.pop(ticks, 0) and ticks == self.ask:
-            self.ask = min(self.asks, default=0)
-
-    @property
-    def crossed(self) -> bool:
-        """Whether both sides are there and meet."""
-        return self.bid >= self.ask > 0
-
-    def contradicted(self, named: set[tuple[int, int]]) -> _Places:
-        """Take away what the group's own levels contradict; what that was, or nothing where it cannot be told."""
-        gone: _Places = []
-        while self.crossed:
-            bid, ask = (1, self.bid), (-1, self.ask)
-            if (bid in named) == (ask in named):
-                return []
-            place = ask if bid in named else bid
-            gone.append(place)
-            self.put(*place, 0)
-        return gone
-
-
 def uncrossed(tape: Tape, *, repair: bool) -> Crossings:
     """`tape` with no group that leaves the book crossed; the same object where there was none."""
     sides, ticks, lots = tape.level_side.tolist(), tape.level_ticks.tolist(), tape.level_lots.tolist()
-    book, lost = _Sides(), False
+    book, lost = BothSides(), False
     crossed = repaired = first_ns = begin = 0
     mended: dict[int, _Places | None] = {}  # group -> what is taken away in it; None: it says that the book is lost
     dropped: dict[int, None] = {}
@@ -101,11 +56,24 @@ def uncrossed(tape: Tape, *, repair: bool) -> Crossings:
                 crossed += 1
                 first_ns = first_ns or int(tape.group_venue_ns[group])
                 named = {(sides[at], ticks[at]) for at in range(begin, end)} if repair else set()
-                mended[group] = book.contradicted(named) or None
+                mended[group] = _contradicted(book, named) or None
                 lost = mended[group] is None
                 repaired += not lost
         begin = end
     return Crossings(_rebuilt(tape, mended, dropped) if crossed else tape, crossed, repaired, first_ns)
+
+
+def _contradicted(book: BothSides, named: set[tuple[int, int]]) -> _Places:
+    """Take away what the group's own levels contradict; what that was, or nothing where it cannot be told."""
+    gone: _Places = []
+    while book.crossed:
+        bid, ask = (1, book.bid), (-1, book.ask)
+        if (bid in named) == (ask in named):
+            return []
+        place = ask if bid in named else bid
+        gone.append(place)
+        book.put(*place, 0)
+    return gone
 
 
 def _rebuilt(tape: Tape, mended: dict[int, _Places | None], dropped: dict[int, None]) -> Tape:

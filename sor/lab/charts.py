@@ -1,4 +1,4 @@
-"""Line and bar charts as inline SVG: no script, no font, no file beside the page that holds them.
+"""Line and bar charts as inline SVG, and the page that holds them: no script, no font, no file beside it.
 
 Colours come from the page's style by class (`s0`, `s1`, ...), so a dark page has dark charts. Every text is escaped.
 """
@@ -14,6 +14,32 @@ import msgspec
 WIDTH, HEIGHT = 640, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 12, 40
 _TICKS = 6
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1c2430; --dim: #5b6675; --rule: #d9dee5; --paper: #ffffff; --a: #1f6fb2;
+  --b: #c2571a; --c: #4c8c4a; --d: #7a5aa6; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --dim: #9aa5b3; --rule: #333c48; --paper: #14191f;
+  --a: #6db3ef; --b: #f0985e; --c: #86c983; --d: #b79be0; } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 72rem;
+  margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+.decision { font-size: 1.1rem; border-left: 4px solid var(--a); padding: .4rem .8rem; }
+.decision.b { border-color: var(--b); } .decision.undecided { border-color: var(--dim); }
+table { border-collapse: collapse; } th, td { padding: .25rem .8rem .25rem 0; text-align: right; }
+th:first-child, td:first-child { text-align: left; } th { color: var(--dim); font-weight: 500; }
+tr + tr td { border-top: 1px solid var(--rule); }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 1rem 2rem; }
+figure { margin: 0; } figcaption { font-weight: 600; } svg { width: 100%; height: auto; }
+.grid { stroke: var(--rule); } .zero, .sum { stroke: var(--ink); } .tick, .axis { fill: var(--dim); font-size: 12px; }
+path { fill: none; stroke-width: 1.8; } .dashed { stroke-dasharray: 5 4; }
+.s0 { stroke: var(--a); } .s1 { stroke: var(--b); } .s2 { stroke: var(--c); } .s3 { stroke: var(--d); }
+.f0, .k0 { fill: var(--a); background: var(--a); } .f1, .k1 { fill: var(--b); background: var(--b); }
+.f2, .k2 { fill: var(--c); background: var(--c); } .f3, .k3 { fill: var(--d); background: var(--d); }
+.b0 { fill: var(--a); opacity: .18; } .b1 { fill: var(--b); opacity: .18; } .b2 { fill: var(--c); opacity: .18; }
+.legend span { margin-right: 1rem; color: var(--dim); } .legend i { display: inline-block; width: .8em; height: .8em;
+  margin-right: .4em; } .none, .note { color: var(--dim); }
+pre { overflow-x: auto; font-size: 12.5px; line-height: 1.35; } details { margin: .3rem 0; }
+"""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +65,15 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
     value: float
     series: int
+
+
+def document(body: str, *, title: str) -> str:
+    """A whole page of HTML; `body` is HTML, `title` is text."""
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
+        f"{body}</body></html>\n"
+    )
 
 
 def chart(
