@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from rich.table import Table
 
 from sor.cli.common import Output, say_json
-from sor.cli.tape_look import head, plot
+from sor.cli.tape_look import export, head, plot
 from sor.cli.words import moment
 from sor.units import NS, rate_bps
 
@@ -208,6 +208,7 @@ def check(ctx: click.Context, path: Path) -> None:
 
 tape.add_command(head)
 tape.add_command(plot)
+tape.add_command(export)
 
 
 def _summary(name: str, manifest: Manifest) -> Table:

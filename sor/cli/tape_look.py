@@ -1,4 +1,4 @@
-"""`sor tape head` and `sor tape plot`: a tape in the terminal, and as a page."""
+"""`sor tape head`, `plot` and `export`: a tape in the terminal, as a page, and as tables for other programs."""
 
 from __future__ import annotations
 
@@ -93,6 +93,23 @@ def plot(ctx: click.Context, path: Path, html: Path | None) -> None:
         return
     for line in picture(drawn):
         output.out.print(line, no_wrap=True)
+
+
+@click.command(short_help="A tape as Parquet files.")
+@click.argument("path", metavar="TAPE", type=click.Path(path_type=Path))
+@click.option("--parquet", "out", required=True, type=click.Path(path_type=Path), help="Directory of files to make.")
+@click.pass_context
+def export(ctx: click.Context, path: Path, out: Path) -> None:
+    """Write a tape as Parquet files, a table each (groups, levels, trades, orders), beside its manifest."""
+    from sor.lab.parquet import export_parquet
+
+    output = ctx.ensure_object(Output)
+    rows = export_parquet(path, out)
+    if output.json:
+        say_json(rows)
+        return
+    for name, count in rows.items():
+        output.out.print(f"{out / name}.parquet: {count:,} rows")
 
 
 def _known(values: list[float]) -> list[float | None]:

@@ -77,6 +77,7 @@ HOMES = {
     "rich": ("sor/cli/*",),
     "scipy": ("sor/lab/*",),
     "pydantic": ("sor/param*", "sor/config*", "sor/experiment/definition*", "sor/cli/*"),
+    "polars": ("sor/lab/parquet*",),
 }
 
 
