@@ -18,6 +18,7 @@ from sor.cli.journal import journal
 from sor.cli.kill import kill
 from sor.cli.params import params
 from sor.cli.policies import policies
+from sor.cli.record import record
 from sor.cli.replay import replay
 from sor.cli.route import route
 from sor.cli.simulate import simulate
@@ -49,6 +50,7 @@ for command in (
     emulate,
     simulate,
     chaos,
+    record,
     tape,
     calibrate,
     replay,

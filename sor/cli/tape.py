@@ -122,8 +122,7 @@ def import_command(
     if output.json:
         say_json(manifest)
         return
-    output.out.print(_summary(out.absolute().name, manifest))
-    output.out.print(_findings(manifest.findings, zeros=False))
+    say_tape(output, out, manifest)
     for finding in manifest.findings:
         if finding.what == TORN and finding.count:
             output.err.print(
@@ -168,8 +167,7 @@ def record(ctx: click.Context, out: Path, length: str, seed: int, pairs: tuple[s
     if output.json:
         say_json(manifest)
         return
-    output.out.print(_summary(out.absolute().name, manifest))
-    output.out.print(_findings(manifest.findings, zeros=False))
+    say_tape(output, out, manifest)
 
 
 @tape.command(short_help="What a tape holds and what its import found.")
@@ -209,6 +207,12 @@ def check(ctx: click.Context, path: Path) -> None:
 tape.add_command(head)
 tape.add_command(plot)
 tape.add_command(export)
+
+
+def say_tape(output: Output, out: Path, manifest: Manifest) -> None:
+    """Print what a tape that was just made is, and what was found."""
+    output.out.print(_summary(out.absolute().name, manifest))
+    output.out.print(_findings(manifest.findings, zeros=False))
 
 
 def _summary(name: str, manifest: Manifest) -> Table:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sor.errors import CallerError
-from sor.lab.importers import binance, bitstamp, ccapi, hft_events, sockets, tardis
+from sor.lab.importers import binance, bitstamp, ccapi, hft_events, market_log, sockets, tardis
 from sor.lab.importers.recording import Imported, Progress, RecordingFile
 from sor.lab.importers.recording import Terms as Terms
 from sor.tape import Manifest, refuse_occupied, save_tape
@@ -25,6 +25,7 @@ _FORMATS: Mapping[str, tuple[Callable[[bytes], bool], Importer]] = {
     "bitstamp": (bitstamp.looks_like, bitstamp.import_bitstamp),
     "tardis": (tardis.looks_like, tardis.import_tardis),
     "sockets": (sockets.looks_like, sockets.import_sockets),
+    "record": (market_log.looks_like, market_log.import_market_log),
     "ccapi": (ccapi.looks_like, ccapi.import_ccapi),
     "hftbacktest": (hft_events.looks_like, hft_events.import_hftbacktest),
     "bybit history": (sockets.looks_like_history, sockets.import_history),

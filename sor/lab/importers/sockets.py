@@ -36,6 +36,7 @@ DIALECTS: Mapping[str, Callable[[], Dialect]] = {"BYBIT": Bybit, "OKX": Okx}
 """By how the recorder names the venue's connections."""
 _IDS_MAX = 100_000
 """Trade ids that are remembered."""
+_KINDS = tuple(b'{"t":"%s"' % kind for kind in (b"header", b"http", b"connect", b"send", b"recv"))
 _HISTORY = b'{"topic":"orderbook.'
 
 
@@ -142,7 +143,7 @@ class _Reading(Reading):
 
 def looks_like(first_line: bytes) -> bool:
     """Whether a file that begins with this line is a recorder's, of whatever venue."""
-    return first_line.startswith(b'{"t":"')
+    return first_line.startswith(_KINDS)
 
 
 def looks_like_history(first_line: bytes) -> bool:
