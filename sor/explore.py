@@ -21,7 +21,7 @@ import msgspec
 from sor.invariants import apply as apply_invariants
 from sor.orders import ParentOrder
 from sor.params import Params
-from sor.policy import ChecksOrder, Decision, Forceable, Memory
+from sor.policy import Decision, Forceable, Memory, checks_orders
 from sor.snapshot import View
 
 PREFIX = "explore:"
@@ -41,7 +41,7 @@ class Explore:
 
     def check(self, order: ParentOrder) -> None:
         """Raise `CallerError` for a parent that the policy would not take by itself."""
-        if isinstance(self._policy, ChecksOrder):
+        if checks_orders(self._policy):
             self._policy.check(order)
 
     def decide(self, view: View, params: Params) -> Decision:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from enum import Enum
-from functools import lru_cache
 from typing import Final, TypeVar
 
 import msgspec
@@ -22,7 +21,7 @@ from sor.orders import Action, Intent, OnNoMarket, ParentOrder, PositionSide, Si
 from sor.param_table import ALWAYS
 from sor.parent import Parent
 from sor.placement import foreseen, view_of
-from sor.policy import ChecksOrder, Decision, Policy
+from sor.policy import Decision, checks_orders
 from sor.reasons import Denial
 from sor.router import Core
 from sor.snapshot import Cause
@@ -278,15 +277,8 @@ def check_plugins(core: Core, order: ParentOrder, instrument: Instrument) -> Non
             f"param-set {name!r} does not give {', '.join(missing)} for {instrument.symbol} on {instrument.venue} "
             f"now, which {who} needs; nothing was sent. Add them to the set, or name another"
         )
-    if _checks_orders(type(policy)):
-        assert isinstance(policy, ChecksOrder)
+    if checks_orders(policy):
         policy.check(order)
-
-
-@lru_cache(maxsize=256)
-def _checks_orders(kind: type[Policy]) -> bool:
-    """Whether policies of this class look at orders themselves; asked once, as a protocol takes long to answer."""
-    return issubclass(kind, ChecksOrder)
 
 
 def _check_types(order: ParentOrder) -> None:
