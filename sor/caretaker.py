@@ -178,10 +178,13 @@ class Caretaker:
         """Have the switch, which is armed, armed while anything of ours rests and no longer; let it fire on a fault.
 
         It is renewed three times as often as needed, on a beat that waits for no answer: one that is slow or lost costs
-        a beat and not the next one. What comes to rest while it is disarmed has it armed as soon as that is known.
+        a beat and not the next one. What comes to rest while it is disarmed has it armed as soon as that is known; for
+        the first beat it stays as the start has armed it: taking it back at once would only stand in the way of that,
+        where a venue (BingX) takes such a request once a second.
         """
         every_s = self._settings.dead_man_s / 3
         armed = True
+        await anyio.sleep(every_s)
         while self._dispatcher.fault is None:
             began_ns = self._now()
             rests = self._rests(adapter.name)

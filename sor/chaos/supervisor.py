@@ -119,7 +119,7 @@ def run(
             [*_SOR, "--json", "emulate", venue, "--port", "0", "--synthetic", f"{seed}"], stdout=log, stderr=log
         )
         try:
-            serving = _serving(process, folder / "emulator.log")
+            serving = until_served(process, folder / "emulator.log")
             ground = emulator.ground(serving, folder, account=account)
             control = Control(serving.addresses["control"])
             job = Job(
@@ -374,7 +374,7 @@ def _never() -> bool:
     return False
 
 
-def _serving(process: subprocess.Popen[bytes], log: Path) -> Serving:
+def until_served(process: subprocess.Popen[bytes], log: Path) -> Serving:
     """What the emulator says when it is up. Raises `CallerError` when it ends, or takes too long."""
     until_s = time.monotonic() + EMULATOR_S_MAX
     while process.poll() is None and time.monotonic() < until_s:

@@ -35,7 +35,7 @@ class OneWay(Random):
 class Watched:
     """A router with a switch: a `Ground` for its process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, first_s: float = 5.0) -> None:
         self.clock = VirtualScheduler(1_760_000_000 * NS)
         self.disk = Disk(Random(1))
         self.alarms: list[Alarm] = []
@@ -45,7 +45,7 @@ class Watched:
         self.life = StackLife(self)
         assert self.life.start() is None
         self.life.market()
-        self.wait(5.0)
+        self.wait(first_s)
 
     def wait(self, duration_s: float) -> None:
         self.clock.run_until(self.clock.now_ns() + round(duration_s * NS))
@@ -131,6 +131,16 @@ def test_it_is_armed_to_fire_by_a_router_that_ends_on_a_fault(
     (why,) = watched.crashes
     assert "InDoubt: left with 1 orders not confirmed gone" in why
     assert watched.is_armed()
+
+
+def test_it_covers_the_first_order_of_a_process_that_dies_at_once(tmp_path: Path) -> None:
+    """The start has armed it; taken back at once, it would be armed again only after BingX's second."""
+    watched = Watched(tmp_path, first_s=1.2)
+    watched.rest()
+    assert watched.is_armed()
+    watched.life.kill()
+    watched.wait(DEAD_MAN_S + 1.0)
+    assert watched.resting == 0
 
 
 @pytest.mark.parametrize(

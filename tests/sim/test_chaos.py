@@ -6,21 +6,25 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from sor.chaos.control import Control
 from sor.chaos.plan import POLICIES, Moment, draw
 from sor.chaos.power import lose_power
-from sor.chaos.supervisor import Served, run
+from sor.chaos.supervisor import Served, run, until_served
 from sor.errors import CallerError
 from sor.orders import Side
 from sor.plugins import Plugins
 from sor.sim.storm import Findings
 from tests.conftest import REPO
+from tests.fakes.dead_man_router import DEAD_MAN_S
 from venues.bingx.emulator.faults import read_fault
 from venues.bingx.emulator.weather import BANS, WEATHER
 from venues.emulation.faults import ByteFaults
@@ -29,13 +33,81 @@ SOR = (sys.executable, "-c", "from sor.cli.main import main; main()")
 KILLS = 5
 RUNS = (("--seed", "1"), ("--seed", "2", "--account", "hedge", "--bans", "--power-loss"))
 """As CI runs it, together ten kills: on both position modes, and the second with all that can be asked for."""
+SLOW_S = 5.0
+"""For a machine that has something else to do, and for the venue, which takes orders away in batches."""
 MUTANT_SEEDS = (3, 4, 5)
 """In how many runs at most a broken router must be caught."""
 
 
+class Death(msgspec.Struct, frozen=True):
+    """A router with a dead-man's switch that was killed while its order rested.
+
+    gone_s    after which time the venue had it no more. end: what the next life said of it. left: what rests then.
+    """
+
+    gone_s: float
+    end: str
+    left: int
+
+
+def die(folder: Path) -> Death:
+    """Kill it, wait for the switch, and start it again."""
+    folder.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+
+    def started(*words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True)
+
+    def said(process: subprocess.Popen[str]) -> str:
+        assert process.stdout is not None
+        return process.stdout.readline()
+
+    log = folder / "emulator.log"
+    with log.open("wb") as out:
+        words = (*SOR, "--json", "emulate", "bingx", "--port", "0", "--synthetic", "7")
+        emulator = subprocess.Popen(words, env=environment, stdout=out)
+    running: list[subprocess.Popen[bytes] | subprocess.Popen[str]] = [emulator]
+    try:
+        addresses = until_served(emulator, log).addresses
+        control = Control(addresses["control"])
+
+        def resting() -> int:
+            orders = control.books(folder / "books.json").accounts[0].orders
+            return sum(order.leaves_lots > 0 for order in orders)
+
+        router = (sys.executable, "-m", "tests.fakes.dead_man_router", addresses["rest"], str(folder))
+        first = started(*router)
+        running.append(first)
+        assert said(first) == "rests\n"
+        time.sleep(1.0)  # it is armed on the acknowledgement
+        first.kill()
+        died_s = time.monotonic()
+        while resting():
+            assert time.monotonic() < died_s + 60.0, "it rests for ever"
+            time.sleep(0.1)
+        gone_s = time.monotonic() - died_s
+        second = started(*router)
+        running.append(second)
+        end = said(second)
+        assert second.wait(60) == 0
+        return Death(gone_s, end, resting())
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture(scope="module")
+def death(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Death]]:
+    """It takes as long as the switch, in which everybody waits: beside the ten kills that costs nothing."""
+    with ThreadPoolExecutor() as pool:
+        yield pool.submit(die, tmp_path_factory.mktemp("death") / "run")
+
+
 @pytest.mark.slow
-def test_ten_kills(tmp_path: Path) -> None:
+def test_ten_kills(tmp_path: Path, death: Future[Death]) -> None:
     """Through the command, with faults, both runs at once; nothing unsafe, nothing stuck, nobody crashed."""
+    del death  # begins now
     with ThreadPoolExecutor() as pool:
         for _ in pool.map(one_run, [tmp_path / f"run-{no}" for no in range(len(RUNS))], RUNS):
             pass
@@ -67,6 +139,15 @@ def one_run(keep: Path, options: tuple[str, ...]) -> None:
     for path in keep.rglob("*"):
         if path.is_file() and path.name != "emulator.log":  # which says them
             assert not [secret for secret in secrets if secret in path.read_bytes()], path
+
+
+@pytest.mark.slow
+def test_a_router_that_is_killed_leaves_its_order_to_the_switch(death: Future[Death]) -> None:
+    """`kill -9`: the venue takes the order away within the countdown, and the next life settles it by asking."""
+    found = death.result(timeout=120)
+    least_s = DEAD_MAN_S * 2 / 3 - 1.0  # renewed every third of its time, and a second passed before the kill
+    assert least_s < found.gone_s < DEAD_MAN_S + SLOW_S
+    assert (found.end, found.left) == ("canceled 0 0\n", 0)
 
 
 @pytest.mark.slow
