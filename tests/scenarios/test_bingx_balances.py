@@ -44,6 +44,11 @@ def held(shared: Shared) -> Decimal:
     return money(shared.rig.account.wallet_atoms)
 
 
+def texts(shared: Shared) -> list[str]:
+    """Every alarm, of the dead and of the living."""
+    return [alarm.text for alarm in (*shared.alarms, *shared.life.alarms())]
+
+
 def flows(shared: Shared) -> list[tuple[MoneyCause, Decimal]]:
     """What the journal has, but for what trading brings: that is checked as a sum."""
     trading = (MoneyCause.FEE, MoneyCause.REALISED)
@@ -78,16 +83,14 @@ def test_trading_and_funding_are_explained_and_nobody_is_called(shared: Shared) 
     assert abs(told[MoneyCause.FEE] + first.instrument.money(ours)) < CENT
     assert abs(wallet(shared).expected - held(shared)) < CENT
     assert MoneyCause.UNEXPLAINED not in told
-    assert shared.alarms == []
+    assert texts(shared) == []
 
 
 def test_a_transfer_is_named_once_through_reconnects_and_a_restart(shared: Shared) -> None:
     transfer(shared, 250)
     shared.wait(15)
     assert flows(shared) == [(MoneyCause.TRANSFER, Decimal(250))]
-    assert [alarm.text for alarm in shared.alarms] == [
-        "+250 USDT on bingx by TRANSFER; the wallet should have 100250 now"
-    ]
+    assert texts(shared) == ["+250 USDT on bingx by TRANSFER; the wallet should have 100250 now"]
     for _ in range(3):
         shared.rig.app.switch("drop-sockets=which=all")
         transfer(shared, -10)  # so that the list is read again, which has the first one too
@@ -122,7 +125,7 @@ def test_what_the_venue_does_not_list_is_unexplained_and_said_and_nothing_is_don
         "the wallet on bingx has 99993 USDT, where all changes that it lists make 100000: -7 cannot be explained, and "
         "its word counts from now on"
     )
-    assert [alarm.text for alarm in shared.alarms] == [said]
+    assert texts(shared) == [said]
     parent = shared.submit("in", Side.BUY, 900)  # nothing trades by it
     shared.wait(400)
     assert parent.status is ParentStatus.FILLED
@@ -133,7 +136,7 @@ def test_what_the_venue_does_not_list_is_unexplained_and_said_and_nothing_is_don
     assert wallet(shared).flows[MoneyCause.TRANSFER] == 23
     assert abs(wallet(shared).expected - held(shared)) < CENT
     said = "-7 USDT on bingx that nothing explained came by TRANSFER"
-    assert [alarm.text for alarm in shared.alarms].count(said) == 1
+    assert texts(shared).count(said) == 1
 
 
 def test_money_that_cannot_be_read_is_asked_for_again_and_said_once(shared: Shared) -> None:
@@ -141,8 +144,8 @@ def test_money_that_cannot_be_read_is_asked_for_again_and_said_once(shared: Shar
     transfer(shared, 5)
     shared.wait(50)
     assert flows(shared) == []
-    assert len(shared.alarms) == 1
-    assert "the changes of it could not be read" in shared.alarms[0].text
+    (said,) = texts(shared)
+    assert "the changes of it could not be read" in said
     shared.rig.app.switch("-read-busy")
     shared.wait(20)
     assert flows(shared) == [(MoneyCause.TRANSFER, Decimal(5))]
