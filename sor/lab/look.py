@@ -126,8 +126,9 @@ def stretches(tape: Tape, count: int) -> Stretches:
     at = tape.group_venue_ns[sound].searchsorted(edges)
     nothing = np.full(count, np.nan)
     least, most, last, spread = nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy()
-    gone = tape.group_venue_ns[(tape.group_snapshot != 0) & (np.diff(tape.group_first) == 0)]
-    lost: NDArray[np.bool_] = np.diff(gone.searchsorted(edges)) > 0
+    gone = (tape.group_snapshot != 0) & (np.diff(tape.group_first) == 0)
+    latest = tape.group_venue_ns.searchsorted(edges[:-1], "right") - 1
+    lost: NDArray[np.bool_] = (np.diff(tape.group_venue_ns[gone].searchsorted(edges)) > 0) | gone[latest]
     before = tape.group_venue_ns.searchsorted(edges[:-1]) - 1
     stood = (before >= 0) & (columns.trust[before] == _OK)  # what stood when the stretch began counts too
     for no, (first, stop) in enumerate(zip((at[:-1] - stood).tolist(), at[1:].tolist(), strict=True)):

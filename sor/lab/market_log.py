@@ -115,6 +115,7 @@ class MarketLog:
         self._instrument: Instrument | None = None
         self._file: BinaryIO | None = None
         self._written = 0
+        self._up = True
         self._encode = msgspec.json.Encoder().encode
 
     @property
@@ -187,7 +188,8 @@ class MarketLog:
 
     def link(self, up: bool, reason: str) -> None:
         """Write down that the connection went or came back; the venue says by itself that a book was lost."""
-        self.heard.drops += not up
+        self.heard.drops += self._up and not up  # it is said again for every attempt that fails
+        self._up = up
         if self._file is not None:
             self._put(Link(self._now_ns(), up, reason))
 

@@ -110,6 +110,7 @@ def test_every_way_to_lose_the_book_is_on_the_tape(tmp_path: Path) -> None:
     log.market(book(40, ((999, 1),), seq=7, prev=5))  # 2 to 5 are missing
     log.market(again(SNAPSHOT, venue_ns=T + 50, recv_ns=T + 55))
     log.link(False, "reset by peer")
+    log.link(False, "no connection")
     log.link(True, "")
     log.market(book(60, ((999, 1),), seq=2, prev=1))
     tape, found = imported(log, tmp_path / "tape")

@@ -31,6 +31,7 @@ class _Reading(Reading):
         self._instrument = instrument
         self._book: dict[tuple[int, int], int] = {}
         self._live = False
+        self._up = True
         self._seq = -1
         self._last = (0, 0)
 
@@ -53,9 +54,10 @@ class _Reading(Reading):
                 self.counts["resets"] += 1
                 self._lose(entry.r)
             case Link():
-                if not entry.up:
+                if self._up and not entry.up:  # it is said again for every attempt that fails
                     self.counts["drops"] += 1
                     self._lose(entry.r)
+                self._up = entry.up
             case End():
                 self.counts["ends"] += 1
             case _:
