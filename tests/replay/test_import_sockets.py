@@ -121,6 +121,27 @@ def test_a_recording_of_sockets_becomes_the_tape_it_must(
     )
 
 
+@pytest.mark.parametrize(
+    ("file", "symbol", "steps", "shape"),
+    [
+        ("binance_futures_part1", "SUSHIUSDT", ("0.0010", "1"), (328, 25)),
+        ("binance_delivery_part1", "BCHUSD_PERP", ("0.01", "1"), (196, 2)),
+        ("binance_part1", "BLZ-ETH", ("1E-8", "1"), (8, 0)),
+    ],
+)
+def test_binances_sockets_in_an_envelope(
+    recordings: Path, tmp_path: Path, file: str, symbol: str, steps: tuple[str, str], shape: tuple[int, int]
+) -> None:
+    path = recordings / "ws-recorded" / f"{file}.jsonl.gz"
+    import_recording([path], tmp_path / "tape", terms=Terms(symbol=symbol))
+    manifest = check_tape(tmp_path / "tape")
+    found = {one.what: one.count for one in manifest.findings}
+    instrument = manifest.instrument
+    assert tuple(Decimal(one) for one in steps) == (instrument.tick_size, instrument.lot_size)
+    assert (manifest.groups, manifest.trades) == shape
+    assert (found["snapshots"], found["gaps"], found["crossed"], found["malformed"], found["torn"]) == (1, 0, 0, 0, 0)
+
+
 def test_the_head_of_geminis_seconds(recordings: Path, tmp_path: Path) -> None:
     for name in ("bbo1s", "trades"):
         with lzma.open(recordings / f"{GEMINI}{name}.csv.xz", "rb") as packed:

@@ -331,3 +331,49 @@ def test_bad_lines_are_counted_and_named_by_their_place_in_their_file(tmp_path: 
     (malformed,) = [one for one in manifest.findings if one.what == "malformed"]
     assert malformed.count == 2
     assert malformed.note.endswith("line 2 of b, line 3 of b")
+
+
+# --- Binance in an envelope ---------------------------------------------------------------------------------------
+
+
+def binance(kind: str, at: int, **fields: str) -> str:
+    return line(kind, at, conn="BINANCE_FUTURES.ws.1", **fields)
+
+
+def binance_diff(at: int, prev: int, last: int, bids: list[list[str]], *, symbol: str = "SOLUSDT") -> str:
+    data = {"e": "depthUpdate", "E": T + at, "T": T + at, "s": symbol, "U": prev + 1, "u": last, "pu": prev, "b": bids}
+    message = {"stream": f"{symbol.lower()}@depth@100ms", "data": data | {"a": []}}
+    return binance("recv", at, data=json.dumps(message))
+
+
+def filters(symbol: str) -> dict[str, object]:
+    steps = [{"filterType": "PRICE_FILTER", "tickSize": "0.10"}, {"filterType": "LOT_SIZE", "stepSize": "1"}]
+    return {"symbol": symbol, "filters": steps}
+
+
+DEPTH = json.dumps({"lastUpdateId": 10, "T": T, "bids": [["99.9", "2"]], "asks": [["100.1", "1"]]})
+BINANCE = (
+    binance("http", -9, url="https://x/fapi/v1/exchangeInfo", data=json.dumps({"symbols": [filters("SOLUSDT")]})),
+    binance_diff(-5, 8, 9, [["99.9", "1"]]),
+    binance("http", 0, url="https://x/fapi/v1/depth?symbol=SOLUSDT&limit=1000", data=DEPTH),
+    binance("http", 1, url="https://x/fapi/v1/depth?symbol=SOLUSD&limit=1000", data=DEPTH),
+    binance_diff(10, 9, 12, [["99.9", "3"]]),
+    binance_diff(15, 1, 2, [["5.0", "1"]], symbol="ADAUSDT"),
+    "{",
+    binance_diff(20, 12, 14, [["99.8", "4"]]),
+)
+
+
+def test_binances_messages_come_out_of_an_envelope(tmp_path: Path) -> None:
+    file = written(tmp_path / "sockets", BINANCE)
+    manifest = import_recording([file], tmp_path / "tape", terms=Terms(symbol="SOL-USDT"))
+    assert [one.levels for one in groups_in(open_tape(tmp_path / "tape"))] == [
+        [(1, 999, 2), (-1, 1_001, 1)],
+        [(1, 999, 3)],
+        [(1, 998, 4)],
+    ]
+    found = {one.what: one for one in manifest.findings}
+    assert (found["diffs"].count, found["snapshots"].count, found["malformed"].count) == (3, 1, 1)
+    assert found["malformed"].note.endswith("line 7 of sockets")
+    with pytest.raises(CallerError, match=r"holds ADAUSDT, SOLUSDT; nothing was written. .* name it with --symbol"):
+        import_recording([file], tmp_path / "other")

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sor.errors import CallerError
-from sor.lab.importers import binance, bitstamp, ccapi, hft_events, market_log, sockets, tardis
+from sor.lab.importers import binance, binance_sockets, bitstamp, ccapi, hft_events, market_log, sockets, tardis
 from sor.lab.importers.recording import Imported, Progress, RecordingFile
 from sor.lab.importers.recording import Terms as Terms
 from sor.tape import Manifest, refuse_occupied, save_tape
 
-_OWN_RULES = ("binance", "bitstamp")
+_OWN_RULES = ("binance", "binance sockets", "bitstamp")
 """Formats whose importers have rules of their own for a crossed book, and repair nothing."""
 
 Importer = Callable[[Sequence[RecordingFile], Terms, Progress | None], Imported]
@@ -24,6 +24,7 @@ _FORMATS: Mapping[str, tuple[Callable[[bytes], bool], Importer]] = {
     "binance": (binance.looks_like, binance.import_binance),
     "bitstamp": (bitstamp.looks_like, bitstamp.import_bitstamp),
     "tardis": (tardis.looks_like, tardis.import_tardis),
+    "binance sockets": (binance_sockets.looks_like, binance_sockets.import_binance_sockets),
     "sockets": (sockets.looks_like, sockets.import_sockets),
     "record": (market_log.looks_like, market_log.import_market_log),
     "ccapi": (ccapi.looks_like, ccapi.import_ccapi),

@@ -1,9 +1,7 @@
 """Raw sockets as a recorder wrote them: a venue's messages of several instruments, with the answers of its REST side.
 
-A line is a JSON object: `t` says what it is, `ts` is the receive time in seconds, `conn` the connection, and the text
-as it went over it is in `data`: `recv` a pushed message, `http` an answer (to `url`), `connect` a socket that was
-opened (to `addr`). Which venue it is the connections' names say. A venue's own history files are its messages and
-nothing else.
+The lines are those of `sor.lab.importers.recorded_line`; which venue it is the names of the connections say. A venue's
+own history files are its messages and nothing else.
 
 Instrument  As the recorded answers list it; where they do not, its steps must be stated. One tape is of one instrument:
             of a recording of several --symbol says which.
@@ -26,11 +24,11 @@ from sor.ids import VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.lab.importers.bybit import Bybit
 from sor.lab.importers.okx import Okx
-from sor.lab.importers.recording import TIME_NS_MAX, Imported, Progress, RecordingFile, Steps, Terms, take_lines
+from sor.lab.importers.recorded_line import RecordedLine, decode_line, exchange_of, recv_ns
+from sor.lab.importers.recording import Imported, Progress, RecordingFile, Steps, Terms, take_lines
 from sor.lab.importers.said import BookSaid, Dialect, Said, TradeSaid
 from sor.lab.importers.socket_book import SocketBook
 from sor.lab.importers.spine import Reading, finished
-from sor.units import NS
 
 DIALECTS: Mapping[str, Callable[[], Dialect]] = {"BYBIT": Bybit, "OKX": Okx}
 """By how the recorder names the venue's connections."""
@@ -38,21 +36,6 @@ _IDS_MAX = 100_000
 """Trade ids that are remembered."""
 _KINDS = tuple(b'{"t":"%s"' % kind for kind in (b"header", b"http", b"connect", b"send", b"recv"))
 _HISTORY = b'{"topic":"orderbook.'
-
-
-class _Line(msgspec.Struct):
-    """One line; `ts` is exact as it is written."""
-
-    t: str
-    ts: Decimal = Decimal(0)
-    conn: str = ""
-    addr: str = ""
-    url: str = ""
-    data: str = ""
-    exchange: str = ""
-
-
-_decode = msgspec.json.Decoder(_Line).decode
 
 
 class _Market(NamedTuple):
@@ -69,7 +52,7 @@ class _Connections:
         self._dialect = dialect
         self._venues: dict[str, str] = {}
 
-    def opened(self, line: _Line) -> None:
+    def opened(self, line: RecordedLine) -> None:
         """A `connect` line."""
         self._venues[line.conn] = self._dialect.venue(line.addr)
 
@@ -94,19 +77,19 @@ class _Reading(Reading):
 
     def take(self, text: bytes) -> None:
         """A line of a recorder. Raises `ValueError` or `msgspec.DecodeError` when it is malformed."""
-        line = _decode(text)
+        line = decode_line(text)
         if line.t == "connect":
             self._connections.opened(line)
             if self._conn and line.conn == self._conn:
                 self.counts["reconnects"] += 1
-                self._book.lose(venue_ns=self.columns.venue_ns[-1], recv_ns=_ns(line))
+                self._book.lose(venue_ns=self.columns.venue_ns[-1], recv_ns=recv_ns(line))
         elif line.t == "recv" and self._connections.venue(line.conn) == self._market.venue:
-            recv_ns = _ns(line)
+            at_ns = recv_ns(line)
             for said in self._dialect.said(line.data.encode()):
                 if said.symbol == self._market.symbol:
                     if isinstance(said, BookSaid):
                         self._conn = line.conn
-                    self._take(said, recv_ns)
+                    self._take(said, at_ns)
 
     def take_bare(self, text: bytes) -> None:
         """A line that is the venue's message itself."""
@@ -213,7 +196,7 @@ class _Look:
         begin = Decimal(0)
         for text in file.lines():
             try:
-                line = _decode(text)
+                line = decode_line(text)
                 begin = begin or line.ts
                 self._take(line)
             except (ValueError, msgspec.DecodeError):
@@ -241,8 +224,8 @@ class _Look:
                 return terms.applied_to(listed)
         return _stated(market, terms)
 
-    def _take(self, line: _Line) -> None:
-        name = line.exchange or line.conn.partition(".")[0]
+    def _take(self, line: RecordedLine) -> None:
+        name = exchange_of(line)
         if name and name not in self.names:
             self.names[name] = None
             if name in DIALECTS:
@@ -322,11 +305,3 @@ def _finished(reading: _Reading, instrument: Instrument, terms: Terms, dialect: 
             "Record from the subscription on"
         )
     return finished(reading, instrument, terms, importer=dialect.name, notes=_NOTES)
-
-
-def _ns(line: _Line) -> int:
-    """The receive time. Raises `ValueError` for what is none."""
-    at = int(line.ts * NS)
-    if not 0 < at < TIME_NS_MAX:
-        raise ValueError(line.ts)
-    return at
