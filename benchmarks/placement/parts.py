@@ -15,7 +15,6 @@ from benchmarks.placement.scores import Pool, Score, Tuning, costs_of
 from benchmarks.placement.study import (
     DAY,
     FITTED,
-    FIXED,
     LATENCY_NS,
     RUNGS,
     TUNED,
@@ -25,6 +24,7 @@ from benchmarks.placement.study import (
     arms_of,
     base_set,
     compare,
+    fixed_of,
 )
 from sor.lab.calibrate import calibrate
 from sor.lab.calibration import Calibration, CalibrationPlan
@@ -211,7 +211,7 @@ def power(desk: Desk, name: str) -> dict[str, float]:
     pool = pooled(name, [scene], study, desk)
     if arm not in pool.costs:
         arm = UNFITTED
-    return {f"{arm} - {fixed}": pool.hours_needed(arm, fixed, hours=1.0) for fixed in FIXED}
+    return {f"{arm} - {fixed}": pool.hours_needed(arm, fixed, hours=1.0) for fixed in fixed_of(study.deadline_s)}
 
 
 def _admitted(found: Calibration) -> str:

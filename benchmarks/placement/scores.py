@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.placement.study import CROSS, FIXED, LATENCY_NS, MAKER_BPS, Scene, Study
+from benchmarks.placement.study import CROSS, LATENCY_NS, MAKER_BPS, Scene, Study, fixed_of
+from benchmarks.placement.tails import Span, quantile, span, worst
 from sor.lab.bootstrap import Difference, Interval, block_of, difference, interval
 from sor.lab.order_hits import NEVER
 from sor.lab.probes import columns_with_delay
@@ -32,6 +33,7 @@ class ArmScore(msgspec.Struct, frozen=True, kw_only=True):
 
     saved           against `cross`, paired. captured: the share of the oracle's saving.
     p95             of the cost. excess_p95: of what it cost more than `cross`, parent by parent.
+    worst           mean of the costs beyond p95.
     passive_share   None of the oracle, which sends nothing.
     """
 
@@ -41,6 +43,7 @@ class ArmScore(msgspec.Struct, frozen=True, kw_only=True):
     captured: float
     p95: float
     excess_p95: float
+    worst: float
     passive_share: float | None
     requotes: float
     timeouts: int
@@ -64,7 +67,11 @@ class Against(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tail(msgspec.Struct, frozen=True, kw_only=True):
-    """The tail rule for one arm: no worse than the fixed timeout with the nearest mean, and within the budget."""
+    """The tail rule for one arm: no worse than the fixed timeout with the nearest mean, and within the budget.
+
+    gap, excess     intervals of p95 less that of the nearest, and of excess_p95. Neither is part of the rule: they say
+                    whether these parents could have told another verdict from this one.
+    """
 
     arm: str
     nearest: str
@@ -72,6 +79,8 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
     nearest_p95: float
     excess_p95: float
     budget_bps: float
+    gap: Span
+    excess: Span
 
     @property
     def met(self) -> bool:
@@ -175,7 +184,8 @@ class Pool:
 
     def score(self, name: str, study: Study, tuning: Tuning | None = None) -> Score:
         """What it came to."""
-        ours = [arm for arm in self.costs if arm not in (CROSS, ORACLE, *FIXED)]
+        waits = fixed_of(study.deadline_s)
+        ours = [arm for arm in self.costs if arm not in (CROSS, ORACLE, *waits)]
         arms = {arm: self._arm(arm, study) for arm in self.costs}
         block = np.concatenate(self.block)
         return Score(
@@ -197,9 +207,9 @@ class Pool:
                     ),
                 )
                 for arm in ours
-                for fixed in FIXED
+                for fixed in waits
             ),
-            tails=tuple(_tail(arms[arm], [arms[fixed] for fixed in FIXED], study) for arm in ours),
+            tails=tuple(self._tail(arms[arm], [arms[fixed] for fixed in waits], study) for arm in ours),
             tuning=tuning,
         )
 
@@ -222,25 +232,30 @@ class Pool:
             cost=interval(costs, block, _rng(study, 2)),
             saved=difference(ours=cross, theirs=costs, block=block, rng=_rng(study, 3)),
             captured=float((cross - costs).mean()) / saving if saving else 0.0,
-            p95=float(np.quantile(costs, 0.95)),
-            excess_p95=float(np.quantile(costs - cross, 0.95)),
+            p95=quantile(costs),
+            excess_p95=quantile(costs - cross),
+            worst=worst(costs),
             passive_share=float(counts[:, 0].mean()) if arm in self.counts else None,
             requotes=float(counts[:, 1].sum()) / len(costs),
             timeouts=int(counts[:, 2].sum()),
             fallbacks=int(counts[:, 3].sum()),
         )
 
-
-def _tail(arm: ArmScore, fixed: list[ArmScore], study: Study) -> Tail:
-    nearest = min(fixed, key=lambda one: abs(one.cost.mean - arm.cost.mean))
-    return Tail(
-        arm=arm.arm,
-        nearest=nearest.arm,
-        p95=arm.p95,
-        nearest_p95=nearest.p95,
-        excess_p95=arm.excess_p95,
-        budget_bps=study.budget_bps,
-    )
+    def _tail(self, arm: ArmScore, fixed: list[ArmScore], study: Study) -> Tail:
+        nearest = min(fixed, key=lambda one: abs(one.cost.mean - arm.cost.mean))
+        block = np.concatenate(self.block)
+        costs = self.cost(arm.arm)
+        excess = costs - self.cost(CROSS)
+        return Tail(
+            arm=arm.arm,
+            nearest=nearest.arm,
+            p95=arm.p95,
+            nearest_p95=nearest.p95,
+            excess_p95=arm.excess_p95,
+            budget_bps=study.budget_bps,
+            gap=span(costs, self.cost(nearest.arm), block, _rng(study, 5)),
+            excess=span(excess, np.zeros_like(excess), block, _rng(study, 6)),
+        )
 
 
 def _rng(study: Study, stream: int) -> np.random.Generator:

@@ -20,7 +20,9 @@ MAKER_BPS, TAKER_BPS = 2, 5
 LATENCY = "20ms~0.3"
 LATENCY_NS = 20 * MS
 CROSS = "cross"
-FIXED = tuple(f"maker_first@t{timeout_s}" for timeout_s in TIMEOUTS_S)
+FIXED_PREFIX = "maker_first@t"
+FIXED = tuple(f"{FIXED_PREFIX}{timeout_s}" for timeout_s in TIMEOUTS_S)
+"""Fixed waits of every comparison; `fixed_of` has those of one."""
 OTHERS = ("calm_market@patient", "join_and_cross@scaled", "market_limit_qvi@scaled")
 UNFITTED, FITTED, TUNED = "cost_aware@unfitted", "cost_aware@fitted", "cost_aware@tuned"
 RUNGS: Mapping[str, Mapping[str, float]] = {
@@ -69,6 +71,16 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     rung: str | None = None
 
 
+def timeouts_of(deadline_s: float) -> tuple[int, ...]:
+    """Fixed waits for parents of this deadline, s: `TIMEOUTS_S`, and the deadline itself where it is longer."""
+    return TIMEOUTS_S if deadline_s <= TIMEOUTS_S[-1] else (*TIMEOUTS_S, int(deadline_s))
+
+
+def fixed_of(deadline_s: float) -> tuple[str, ...]:
+    """The arms that rest for a fixed time, the shortest first."""
+    return tuple(f"{FIXED_PREFIX}{timeout_s}" for timeout_s in timeouts_of(deadline_s))
+
+
 def base_set() -> ParamSet:
     """What every arm reads but for what makes it that arm."""
     return ParamStore().get(BASE, now_ns=0)
@@ -98,7 +110,7 @@ def sets_of(scene: Scene, study: Study) -> dict[str, ParamSet]:
     market = {"placement.calm_spread_max": study.spread_bps, "market.stale_ms_max": study.stale_ms}
     base = changed(base_set(), "base", market)
     sets = {BASE: base}
-    for timeout_s in TIMEOUTS_S:
+    for timeout_s in timeouts_of(study.deadline_s):
         sets[f"t{timeout_s}"] = changed(base, f"t{timeout_s}", {"placement.timeout_s_max": timeout_s})
     # Means are compared, so whoever weighs risk is told that it costs nothing; and time is the deadline for all.
     patient = {"placement.timeout_s_max": study.deadline_s, "placement.risk_weight": 0.0}
@@ -116,7 +128,8 @@ def sets_of(scene: Scene, study: Study) -> dict[str, ParamSet]:
 def arms_of(scene: Scene, study: Study, *, brief: bool = False) -> tuple[str, ...]:
     """Every arm on a scene; brief: without the other policies and what nobody fitted."""
     fitted = () if scene.fitted is None else (FITTED,) if study.rung is None else (FITTED, TUNED)
-    return (CROSS, *FIXED, *fitted) if brief else (CROSS, *FIXED, *OTHERS, UNFITTED, *fitted)
+    fixed = fixed_of(study.deadline_s)
+    return (CROSS, *fixed, *fitted) if brief else (CROSS, *fixed, *OTHERS, UNFITTED, *fitted)
 
 
 def compare(scene: Scene, study: Study, runs: Path, arms: Sequence[str]) -> Comparison:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from benchmarks.placement.scores import Against, ArmScore, Score, Tail
-from benchmarks.placement.study import FIXED, TIMEOUTS_S
+from benchmarks.placement.study import FIXED_PREFIX, fixed_of, timeouts_of
 from sor.errors import CallerError
 from sor.lab.bootstrap import Difference
 
@@ -35,9 +35,12 @@ def shown(found: Score) -> str:
         f"{_within(one.difference.low, one.difference.high)} ({one.difference.blocks} blocks) {one.verdict}"
         for one in found.against
     ]
+    worst = {one.arm: one.worst for one in found.arms}
     tails = [
-        f"  tail of {one.arm}: p95 {one.p95:.3f}, {one.nearest} {one.nearest_p95:.3f}; excess p95 "
-        f"{one.excess_p95:.3f} of {one.budget_bps:g}: {'met' if one.met else 'not met'}"
+        f"  tail of {one.arm}: p95 {one.p95:.3f}, {one.nearest} {one.nearest_p95:.3f} (by "
+        f"{one.p95 - one.nearest_p95:+.3f} {_within(one.gap.low, one.gap.high)}); excess p95 {one.excess_p95:.3f} "
+        f"{_within(one.excess.low, one.excess.high)} of {one.budget_bps:g}; mean beyond p95 {worst[one.arm]:.3f}, "
+        f"{worst[one.nearest]:.3f}: {'met' if one.met else 'not met'}"
         for one in found.tails
     ]
     return "\n".join([title, head, *arms, *against, *tails])
@@ -53,13 +56,7 @@ def _within(low: float | None, high: float | None) -> str:
 
 # --- a page -----------------------------------------------------------------------------------------------------------
 
-HEAD = (
-    "| arm | cost | saved against `cross` | captured | p95 | p95 above `cross` | tail | "
-    + " | ".join(f"less {timeout_s} s" for timeout_s in TIMEOUTS_S)
-    + " |\n"
-    + "| --- " * (7 + len(TIMEOUTS_S))
-    + "|"
-)
+_COLUMNS = ("arm", "cost", "saved against `cross`", "captured", "p95", "p95 above `cross`", "tail")
 
 
 def put(page: str, part: str, scores: Sequence[Score]) -> str:
@@ -98,9 +95,11 @@ def _table(score: Score, queues: Sequence[str]) -> str:
     rows = []
     for one in score.arms:
         against = {other.fixed: other for other in score.against if other.arm == one.arm}
-        cells = [_cell(against.get(fixed)) for fixed in FIXED]
+        cells = [_cell(against.get(fixed)) for fixed in fixed_of(score.deadline_s)]
         rows.append(f"| {_row(one, tails.get(one.arm))} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", HEAD, *rows])
+    columns = (*_COLUMNS, *[f"less {timeout_s} s" for timeout_s in timeouts_of(score.deadline_s)])
+    head = f"| {' | '.join(columns)} |\n{'| --- ' * len(columns)}|"
+    return "\n".join([*lines, "", head, *rows])
 
 
 def _row(one: ArmScore, tail: Tail | None) -> str:
@@ -131,6 +130,6 @@ def _span(found: Difference) -> str:
 def _short(arm: str) -> str:
     """`maker_first@t15` as it is said: 15 s."""
     policy, _, name = arm.partition("@")
-    if arm in FIXED:
+    if arm.startswith(FIXED_PREFIX):
         return f"{name[1:]} s"
     return f"`{policy}` {name}" if policy == "cost_aware" else f"`{policy}`" if name else arm

@@ -23,8 +23,12 @@ from benchmarks.placement.study import (
     UNFITTED,
     Scene,
     Study,
+    arms_of,
+    fixed_of,
     sets_of,
+    timeouts_of,
 )
+from benchmarks.placement.tails import Span, quantile, span, worst
 from sor.errors import CallerError
 from sor.lab.bootstrap import Difference
 from sor.params import ParamStore
@@ -97,10 +101,48 @@ def test_only_an_interval_beside_zero_decides(low: float | None, high: float | N
 
 
 def test_the_tail_rule_asks_for_both() -> None:
-    tail = Tail(arm=FITTED, nearest=FIXED[0], p95=2.0, nearest_p95=2.0, excess_p95=5.0, budget_bps=5.0)
+    unknown = Span(None, None)
+    tail = Tail(
+        arm=FITTED,
+        nearest=FIXED[0],
+        p95=2.0,
+        nearest_p95=2.0,
+        excess_p95=5.0,
+        budget_bps=5.0,
+        gap=unknown,
+        excess=unknown,
+    )
     assert tail.met
     assert not msgspec.structs.replace(tail, p95=2.1).met
     assert not msgspec.structs.replace(tail, excess_p95=5.1).met
+
+
+def test_the_tail_of_parents_that_share_their_moves_is_as_sure_as_its_blocks() -> None:
+    """Twenty parents a block pay the same: a tenth of 30 blocks is dear, and a quantile of 600 is one of 30."""
+    block = np.repeat(np.arange(30), 20)
+    ours = np.where(block < 3, 20.0, 2.0)
+    nothing = np.zeros(600)
+    found = span(ours, nothing, block, np.random.default_rng(1))
+    assert (quantile(ours), worst(ours)) == (20.0, 20.0)
+    assert (found.low, found.high) == (2.0, 20.0)  # no dear block in 1 of 24 draws, one in 1 of 8
+    assert span(ours, ours, block, np.random.default_rng(1)) == Span(0.0, 0.0)  # drawn for both alike
+    assert span(ours[:100], ours[:100], block[:100], np.random.default_rng(1)) == Span(None, None)  # five blocks
+
+
+def test_the_worst_are_those_beyond_the_percentile() -> None:
+    costs = np.array([*[2.0] * 95, 1.0, 3.0, 5.0, 7.0, 9.0])
+    assert worst(costs) == pytest.approx(5.2)  # 9, 7, 5, 3 and one of 2
+    assert worst(costs[-3:]) == 9.0
+
+
+def test_the_longest_fixed_wait_is_the_deadline(scene: Scene) -> None:
+    """At 15 s and 60 s it is among the four; at 300 s it is a fifth, and has a set and a column like the others."""
+    assert timeouts_of(60.0) == (1, 5, 15, 60)
+    assert fixed_of(300.0) == (*FIXED, "maker_first@t300")
+    study = Study(deadline_s=300.0, queue="exact", parents=1, budget_bps=5.0)
+    assert arms_of(scene, study, brief=True) == (CROSS, *FIXED, "maker_first@t300", FITTED)
+    values = {record.id: str(record.value) for record in sets_of(scene, study)["t300"].records}
+    assert values["placement.timeout_s_max"] == "300"
 
 
 def test_the_hours_that_a_difference_needs_fall_with_its_square() -> None:
