@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.placement.study import CROSS, LATENCY_NS, MAKER_BPS, Scene, Study, fixed_of
-from benchmarks.placement.tails import Span, quantile, span, worst
+from benchmarks.placement.tails import Tail, quantile, tail_of, worst
 from sor.lab.bootstrap import Difference, Interval, block_of, difference, interval
 from sor.lab.order_hits import NEVER
 from sor.lab.probes import columns_with_delay
@@ -66,28 +66,6 @@ class Against(msgspec.Struct, frozen=True, kw_only=True):
         return "cheaper" if high < 0.0 else "dearer"
 
 
-class Tail(msgspec.Struct, frozen=True, kw_only=True):
-    """The tail rule for one arm: no worse than the fixed timeout with the nearest mean, and within the budget.
-
-    gap, excess     intervals of p95 less that of the nearest, and of excess_p95. Neither is part of the rule: they say
-                    whether these parents could have told another verdict from this one.
-    """
-
-    arm: str
-    nearest: str
-    p95: float
-    nearest_p95: float
-    excess_p95: float
-    budget_bps: float
-    gap: Span
-    excess: Span
-
-    @property
-    def met(self) -> bool:
-        """Whether both hold."""
-        return self.p95 <= self.nearest_p95 + 1e-9 and self.excess_p95 <= self.budget_bps
-
-
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     """Mean cost of `cost_aware` on what is not scored, by spread threshold in bps and then by first rung."""
 
@@ -100,6 +78,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 
     parents, broken    broken: overfills, orphans, double and missed fills in the venue's own books; must be 0.
     tuning             what chose spread threshold and rung; None where neither was chosen.
+    patience           as of `Study`.
     """
 
     name: str
@@ -114,6 +93,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     against: tuple[Against, ...]
     tails: tuple[Tail, ...]
     tuning: Tuning | None = None
+    patience: float | None = None
 
 
 def costs_of(comparison: Comparison) -> dict[str, Floats]:
@@ -209,8 +189,20 @@ class Pool:
                 for arm in ours
                 for fixed in waits
             ),
-            tails=tuple(self._tail(arms[arm], [arms[fixed] for fixed in waits], study) for arm in ours),
+            tails=tuple(
+                tail_of(
+                    arm,
+                    {one: self.cost(one) for one in (arm, CROSS, *waits)},
+                    cross=CROSS,
+                    fixed=waits,
+                    budget_bps=study.budget_bps,
+                    block=block,
+                    rng=_rng(study, 5),
+                )
+                for arm in ours
+            ),
             tuning=tuning,
+            patience=study.patience,
         )
 
     def hours_needed(self, arm: str, fixed: str, *, hours: float) -> float:
@@ -239,22 +231,6 @@ class Pool:
             requotes=float(counts[:, 1].sum()) / len(costs),
             timeouts=int(counts[:, 2].sum()),
             fallbacks=int(counts[:, 3].sum()),
-        )
-
-    def _tail(self, arm: ArmScore, fixed: list[ArmScore], study: Study) -> Tail:
-        nearest = min(fixed, key=lambda one: abs(one.cost.mean - arm.cost.mean))
-        block = np.concatenate(self.block)
-        costs = self.cost(arm.arm)
-        excess = costs - self.cost(CROSS)
-        return Tail(
-            arm=arm.arm,
-            nearest=nearest.arm,
-            p95=arm.p95,
-            nearest_p95=nearest.p95,
-            excess_p95=arm.excess_p95,
-            budget_bps=study.budget_bps,
-            gap=span(costs, self.cost(nearest.arm), block, _rng(study, 5)),
-            excess=span(excess, np.zeros_like(excess), block, _rng(study, 6)),
         )
 
 

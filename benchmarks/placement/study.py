@@ -25,6 +25,7 @@ FIXED = tuple(f"{FIXED_PREFIX}{timeout_s}" for timeout_s in TIMEOUTS_S)
 """Fixed waits of every comparison; `fixed_of` has those of one."""
 OTHERS = ("calm_market@patient", "join_and_cross@scaled", "market_limit_qvi@scaled")
 UNFITTED, FITTED, TUNED = "cost_aware@unfitted", "cost_aware@fitted", "cost_aware@tuned"
+CAREFUL = "cost_aware@careful"
 RUNGS: Mapping[str, Mapping[str, float]] = {
     "rest": {},
     "join": {"ladder.rest.until": 0.0},
@@ -57,6 +58,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     budget_bps   excursion budget of each.
     spread_bps   `placement.calm_spread_max` of every arm. stale_ms: `market.stale_ms_max` likewise.
     rung         of `RUNGS`, on which the ladder of `TUNED` begins; None: nothing was tuned, and there is no such arm.
+    patience     share of the time in which `CAREFUL`, which is `TUNED` otherwise, may rest; None: there is no such arm.
     """
 
     deadline_s: float
@@ -69,6 +71,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     spread_bps: float = 5.0
     stale_ms: float = 3_000.0
     rung: str | None = None
+    patience: float | None = None
 
 
 def timeouts_of(deadline_s: float) -> tuple[int, ...]:
@@ -122,12 +125,18 @@ def sets_of(scene: Scene, study: Study) -> dict[str, ParamSet]:
         sets["fitted"] = changed(scene.fitted, "fitted", {**patient, **market})
         if study.rung is not None:
             sets["tuned"] = changed(sets["fitted"], "tuned", RUNGS[study.rung])
+            if study.patience is not None:
+                until = {f"ladder.{rung}.until": study.patience for rung in RUNGS}
+                sets["careful"] = changed(sets["fitted"], "careful", {**until, **RUNGS[study.rung]})
     return sets
 
 
 def arms_of(scene: Scene, study: Study, *, brief: bool = False) -> tuple[str, ...]:
     """Every arm on a scene; brief: without the other policies and what nobody fitted."""
-    fitted = () if scene.fitted is None else (FITTED,) if study.rung is None else (FITTED, TUNED)
+    fitted: tuple[str, ...] = ()
+    if scene.fitted is not None:
+        tuned = () if study.rung is None else (TUNED,) if study.patience is None else (TUNED, CAREFUL)
+        fitted = (FITTED, *tuned)
     fixed = fixed_of(study.deadline_s)
     return (CROSS, *fixed, *fitted) if brief else (CROSS, *fixed, *OTHERS, UNFITTED, *fitted)
 

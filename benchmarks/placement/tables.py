@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from benchmarks.placement.scores import Against, ArmScore, Score, Tail
+from benchmarks.placement.scores import Against, ArmScore, Score
 from benchmarks.placement.study import FIXED_PREFIX, fixed_of, timeouts_of
+from benchmarks.placement.tails import Tail
 from sor.errors import CallerError
 from sor.lab.bootstrap import Difference
 
@@ -91,6 +92,8 @@ def _table(score: Score, queues: Sequence[str]) -> str:
         spreads = ", ".join(f"{name} bps {cost:.3f}" for name, cost in score.tuning.spreads.items())
         rungs = ", ".join(f"`{name}` {cost:.3f}" for name, cost in score.tuning.rungs.items())
         lines[0] += f" On the tuning market `cost_aware` cost by threshold: {spreads}; then by first rung: {rungs}."
+    if score.patience is not None:
+        lines[0] += f" *Careful* rests for {score.patience:g} of the time."
     tails = {tail.arm: tail for tail in score.tails}
     rows = []
     for one in score.arms:

@@ -7,6 +7,8 @@ compared. A quantile has no error to be studentised by, so the ends are percenti
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,54 @@ class Span(msgspec.Struct, frozen=True, gc=False):
 
     low: float | None
     high: float | None
+
+
+class Tail(msgspec.Struct, frozen=True, kw_only=True):
+    """The tail rule for one arm: no worse than the fixed timeout with the nearest mean, and within the budget.
+
+    gap, excess     intervals of p95 less that of the nearest, and of excess_p95. Neither is part of the rule: they say
+                    whether these parents could have told another verdict from this one.
+    """
+
+    arm: str
+    nearest: str
+    p95: float
+    nearest_p95: float
+    excess_p95: float
+    budget_bps: float
+    gap: Span
+    excess: Span
+
+    @property
+    def met(self) -> bool:
+        """Whether both hold."""
+        return self.p95 <= self.nearest_p95 + 1e-9 and self.excess_p95 <= self.budget_bps
+
+
+def tail_of(
+    arm: str,
+    costs: Mapping[str, Floats],
+    *,
+    cross: str,
+    fixed: Sequence[str],
+    budget_bps: float,
+    block: Ints,
+    rng: np.random.Generator,
+) -> Tail:
+    """The tail of one arm. `costs`: (P,) of every arm that is named, the same parents in the same order."""
+    ours = costs[arm]
+    excess = ours - costs[cross]
+    nearest = min(fixed, key=lambda one: abs(float(costs[one].mean()) - float(ours.mean())))
+    return Tail(
+        arm=arm,
+        nearest=nearest,
+        p95=quantile(ours),
+        nearest_p95=quantile(costs[nearest]),
+        excess_p95=quantile(excess),
+        budget_bps=budget_bps,
+        gap=span(ours, costs[nearest], block, rng),
+        excess=span(excess, np.zeros_like(excess), block, rng),
+    )
 
 
 def quantile(costs: Floats) -> float:

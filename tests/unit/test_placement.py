@@ -11,8 +11,9 @@ from benchmarks.placement import markets, parts, tables
 from benchmarks.placement.__main__ import main
 from benchmarks.placement.parts import Desk
 from benchmarks.placement.scales import BUDGET_STEP_BPS, SCALE_MAX, SCALE_MIN, budget_of, matched, scales_of
-from benchmarks.placement.scores import Against, Pool, Score, Tail
+from benchmarks.placement.scores import Against, Pool, Score
 from benchmarks.placement.study import (
+    CAREFUL,
     CROSS,
     FITTED,
     FIXED,
@@ -28,7 +29,7 @@ from benchmarks.placement.study import (
     sets_of,
     timeouts_of,
 )
-from benchmarks.placement.tails import Span, quantile, span, worst
+from benchmarks.placement.tails import Floats, Span, Tail, quantile, span, tail_of, worst
 from sor.errors import CallerError
 from sor.lab.bootstrap import Difference
 from sor.params import ParamStore
@@ -115,6 +116,56 @@ def test_the_tail_rule_asks_for_both() -> None:
     assert tail.met
     assert not msgspec.structs.replace(tail, p95=2.1).met
     assert not msgspec.structs.replace(tail, excess_p95=5.1).met
+
+
+def test_the_tail_is_held_against_the_fixed_wait_that_costs_as_much() -> None:
+    """The short wait costs 5 on average, the long one 2: an arm of 3 is nearer to the long one, whose tail is 12."""
+    few = np.arange(100) < 10
+    costs = {
+        CROSS: np.full(100, 5.0),
+        FIXED[0]: np.full(100, 5.0),
+        FIXED[3]: np.where(few, 12.0, 8.0 / 9.0),
+        FITTED: np.where(few, 11.0, 19.0 / 9.0),
+    }
+
+    def tail(budget_bps: float) -> Tail:
+        return tail_of(
+            FITTED,
+            costs,
+            cross=CROSS,
+            fixed=(FIXED[0], FIXED[3]),
+            budget_bps=budget_bps,
+            block=np.zeros(100, np.int64),
+            rng=np.random.default_rng(1),
+        )
+
+    found = tail(6.0)
+    assert (found.nearest, found.p95, found.nearest_p95, found.excess_p95) == (FIXED[3], 11.0, 12.0, 6.0)
+    assert found.met
+    assert not tail(5.9).met
+
+
+def test_careful_rests_as_long_as_the_tail_allows_on_what_is_not_scored(
+    desk: Desk, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[float | None, tuple[str, ...]]] = []
+
+    def ran(scene: Scene, study: Study, runs: Path, arms: tuple[str, ...]) -> dict[str, Floats]:
+        asked.append((study.patience, arms))
+        return {arm: np.ones(8) for arm in arms}
+
+    monkeypatch.setattr(parts, "compare", ran)
+    monkeypatch.setattr(parts, "costs_of", lambda costs: costs)
+    met = iter([False, False, True, True, *[False] * 4])
+    monkeypatch.setattr(Tail, "met", property(lambda tail: next(met)))
+    study = parts.careful(scene, STUDY, desk)
+    assert study == msgspec.structs.replace(STUDY, patience=0.4)
+    assert asked == [(None, (CROSS, *FIXED, TUNED)), (0.6, (CAREFUL,)), (0.4, (CAREFUL,))]
+    assert arms_of(scene, study, brief=True)[-2:] == (TUNED, CAREFUL)
+    values = {record.id: str(record.value) for record in sets_of(scene, study)["careful"].records}
+    assert [values[f"ladder.{rung}.until"] for rung in ("rest", "join", "improve")] == ["0", "0", "0.4"]
+    assert parts.careful(scene, STUDY, desk) == STUDY  # met with all the time
+    assert parts.careful(scene, STUDY, desk) == STUDY  # met by no share that is tried
 
 
 def test_the_tail_of_parents_that_share_their_moves_is_as_sure_as_its_blocks() -> None:
