@@ -71,7 +71,7 @@ ROWS = (
         Unit.RATIO,
         "0.001",
         "0.5",
-        "Probability with which waiting may exceed the parent's excursion budget.",
+        "Probability with which a wait, as judged when it is asked for, may exceed the excursion budget.",
     ),
     number(
         "placement.excursion_bps",

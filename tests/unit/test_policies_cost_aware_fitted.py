@@ -74,6 +74,9 @@ def hurried(left_s: float, *, own: tuple[Resting, ...] = (), seen: MarketView | 
     return view(seen, resting=own, due_ns=end_ns - 500 * MS, deadline_ns=end_ns)
 
 
+FIT = fitted()
+
+
 def test_without_time_to_rest_again_it_is_rule_2() -> None:
     # A look takes a second and a round trip of 0.1 s: of 2 s and its half only the whole is judged.
     seen = numbers(asked(hurried(2.0), fitted()))
@@ -187,6 +190,30 @@ def test_an_order_that_stays_gets_no_more_time_than_there_is() -> None:
     assert rest.expire_ns == NOW_NS + 2 * NS
     late = asked(hurried(0.0, own=old(100_000).resting), fitted())
     assert (late.reason, late.placements) == (Why.TOO_LATE, (Take(VENUE, 100, 100_201),))
+
+
+@pytest.mark.parametrize(
+    ("adverse_bps", "left_s"), [(3.0, 5.9138), (4.999, 1.4784e-6), (5.0, None), (5.001, None), (-5.0, 8.0)]
+)
+def test_a_budget_is_used_up_by_the_move_since_arrival_and_its_time_begins_anew_at_each_look(
+    adverse_bps: float, left_s: float | None
+) -> None:
+    """Just under, at and over a budget of 5 bps: what is left may last (left / (sigma z_0.95))^2 from now, however old.
+
+    A move in our favour is added to it.
+    """
+    decisions = [
+        asked(view(resting=old(100_000, age_ns=age_s * NS).resting, mae_budget_bps=5.0, adverse_bps=adverse_bps), FIT)
+        for age_s in (1, 30)
+    ]
+    assert decisions[0].placements == decisions[1].placements
+    (placement,) = decisions[0].placements
+    if left_s is None:
+        assert decisions[0].reason is Why.EXCURSION
+        assert isinstance(placement, Take)
+    else:
+        assert isinstance(placement, Rest)
+        assert (placement.expire_ns - NOW_NS) / NS == pytest.approx(left_s, rel=1e-3)
 
 
 def test_an_order_whose_time_is_over_is_let_go() -> None:
