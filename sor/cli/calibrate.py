@@ -80,7 +80,8 @@ def calibrate(
     from sor.instruments import canonical_symbol
     from sor.lab.calibrate import calibrate as run
     from sor.lab.calibration import CalibrationPlan
-    from sor.lab.publish import param_set_of, publish, set_name
+    from sor.lab.publish import param_set_of
+    from sor.param_publish import publish, set_name
     from sor.params import ParamStore
     from sor.tape import open_whole
 

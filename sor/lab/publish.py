@@ -7,13 +7,9 @@ holds for the tapes' venue and symbol. A published file is never written over: a
 from __future__ import annotations
 
 import json
-import os
-import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import sqrt
-from pathlib import Path
 
 from sor import __version__
 from sor.errors import CallerError
@@ -26,39 +22,11 @@ from sor.param_table import definition_of
 from sor.params import ParamSet, parse
 
 _Z = 1.959963984540054
-_PLACE = re.compile(r"[a-z0-9_-]+")
 _HAZARD = "discrete-time hazard by penalised likelihood, errors by block of time"
 _SQUARES = "weighted least squares with a ridge, errors by block of time"
 _QUANTILES = "quantile over probes"
 
 Json = dict[str, object]
-
-
-def set_name(out: Path) -> str:
-    """The name of a set by its place, `<family>/<date>.json`.
-
-    Raises    CallerError for a place that is no such name, or that is taken: what is published stays as it is.
-    """
-    whole = out.absolute()
-    family, day = whole.parent.name, whole.stem
-    try:
-        date.fromisoformat(day)
-        sound = whole.suffix == ".json" and _PLACE.fullmatch(family) is not None and len(day) == len("2026-11-21")
-    except ValueError:
-        sound = False
-    if not sound:
-        raise CallerError(
-            f"{out} is no place for a param-set; nothing was fitted. Name it FAMILY/DATE.json, such as "
-            "paramsets/acme/2026-11-21.json"
-        )
-    if whole.exists() or whole.is_symlink():
-        raise CallerError(
-            f"{out} is published already and is never written over; nothing was fitted. Give another date or family"
-        )
-    above = next(folder for folder in whole.parents if folder.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise CallerError(f"{out} cannot be written: {above} is no directory that may be written; nothing was fitted")
-    return f"{family}/{day}"
 
 
 def param_set_of(calibration: Calibration, base: ParamSet, *, set_id: str) -> tuple[ParamSet, str]:
@@ -94,27 +62,6 @@ def param_set_of(calibration: Calibration, base: ParamSet, *, set_id: str) -> tu
     }
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     return parse(text, where=set_id), text
-
-
-def publish(text: str, out: Path) -> None:
-    """Write the file, whole or not at all, where there is none. Raises `CallerError` where there is one by now."""
-    out = out.absolute()
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(part, 0o644)
-            os.link(part, out)  # unlike a rename, this never replaces anything
-        finally:
-            os.unlink(part)
-    except FileExistsError as error:
-        raise CallerError(f"{out} was published meanwhile and is never written over; nothing was written") from error
-    except OSError as error:
-        raise CallerError(f"{out} cannot be written: {error.strerror or error}; nothing was written") from error
 
 
 # --- what it says -----------------------------------------------------------------------------------------------------

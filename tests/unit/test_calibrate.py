@@ -15,10 +15,11 @@ from sor.errors import CallerError
 from sor.ids import Symbol, VenueName
 from sor.lab.calibrate import calibrate
 from sor.lab.calibration import Calibration
-from sor.lab.publish import param_set_of, publish, set_name
+from sor.lab.publish import param_set_of
 from sor.models.covariates import COVARIATES
 from sor.models.forecast import FORECAST_NEEDS, MARKOUT_IDS, RANGE_IDS, Situation, read_forecast
 from sor.models.rule import Gap
+from sor.param_publish import publish, set_name
 from sor.params import ParamStore
 from sor.tape import save_tape
 from sor.units import NS
