@@ -264,6 +264,29 @@ class Record(Evidence):
         return family_of(self.id) or self.id
 
 
+class Origin(BaseModel):
+    """Whose values a set has that no estimator has just made: those of an experiment's arm, or of an earlier set.
+
+    set_id, digest    of the set that they were taken from. reason: somebody's words, where the evidence did not do.
+    gap_bps           mean cost of the arm less that of the first one, with bounds that hold at all times at once.
+    parents           of both that have a cost.
+    """
+
+    model_config = _STRICT
+
+    what: Literal["promoted", "rolled_back"]
+    set_id: SetId
+    digest: str = Field(pattern=r"^[0-9a-f]{16}$")
+    reason: str = ""
+    experiment: str = ""
+    experiment_digest: str = ""
+    arm: str = ""
+    reference: str = ""
+    journal_epoch: int | None = None
+    parents: int | None = None
+    gap_bps: tuple[Number, Number, Number] | None = None
+
+
 class ParamSet(BaseModel):
     """One published set: frozen, named `<family>/<date>`, identified by the digest of its content."""
 
@@ -273,6 +296,7 @@ class ParamSet(BaseModel):
     set_id: SetId
     note: str = ""
     evidence: Evidence = Evidence()
+    origin: Origin | None = None
     valid_from: AwareDatetime | None = None
     valid_until: AwareDatetime | None = None
     records: tuple[Record, ...] = Field(min_length=1)

@@ -296,6 +296,9 @@ class Core:
             self.out.append(Alarm(0, VenueName(""), text, halts=False))
             return
         self.sets[fact.name] = new
+        if old is not None and old.digest != new.digest:
+            for running in self.experiments.values():
+                running.set_changed(fact.name)
         self._resolved = {key: kept for key, kept in self._resolved.items() if key[0] != fact.name}
 
     def _venue_up(self, fact: VenueUp) -> None:

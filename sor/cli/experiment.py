@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,9 +138,72 @@ def _ask(journal: Path, asked: StartAsked | StopAsked, wait: str) -> bool:
     return not path.exists()
 
 
-def _say(ctx: click.Context, document: dict[str, object], line: str) -> None:
+def _say(ctx: click.Context, document: Mapping[str, object], line: str) -> None:
     output = ctx.ensure_object(Output)
     if output.json:
         say_json(document)
     else:
         output.out.print(line)
+
+
+@experiment.command(short_help="Take an arm's param-set over, with its evidence.")
+@click.argument("name")
+@click.option("--arm", required=True, help="The arm whose set is taken over.")
+@journal_option
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The new file, FAMILY/DATE.json; never written over."
+)
+@click.option("--force", default="", metavar="REASON", help="Against the evidence; the set keeps your reason.")
+@click.pass_context
+def promote(ctx: click.Context, name: str, arm: str, journal: Path, out: Path, force: str) -> None:
+    """Publish an arm's param-set as the newest of a family, with what speaks for it.
+
+    Refused, with all reasons, where the evidence does not carry it: the bounds of the difference do not lie below zero,
+    a guard is broken, the tail is worse, too few parents. A router that has the directory takes the set up by itself.
+    """
+    from sor.experiment.promotion import evidence_for, promoted
+    from sor.experiment.reading import folded
+    from sor.param_publish import publish, set_name
+
+    set_id = set_name(out)
+    core = folded(journal)
+    found = evidence_for(core, name, arm)
+    made, text = promoted(core, found, set_id=set_id, reason=force)
+    publish(text, out)
+    gap = found.watch.gap
+    document = {
+        "set": made.set_id,
+        "digest": made.digest,
+        "out": str(out),
+        "gap_bps": made.model_dump(mode="json")["origin"]["gap_bps"],
+        "against": list(found.against),
+    }
+    forced = f" Against it speaks: {'; '.join(found.against)}." if found.against else ""
+    _say(ctx, document, f"{made.set_id} ({made.digest}) is published: {gap.mean:+.3f} bps a parent.{forced}")
+
+
+@experiment.command(short_help="Go back to the param-set before.")
+@click.argument("family")
+@click.option("--param-dir", "directory", required=True, type=click.Path(path_type=Path), help="Where its files lie.")
+@click.option("--to", metavar="SET", help="Which set to restore. Default: the one before the newest.")
+@click.option("--reason", default="", help="Why, for the set's record.")
+@click.pass_context
+def rollback(ctx: click.Context, family: str, directory: Path, to: str | None, reason: str) -> None:
+    """Publish the values that FAMILY had before as its newest set; nothing is deleted.
+
+    A router that has the directory takes it up by itself. What only the newest gives stays, as a set under one name
+    never gives less.
+    """
+    from datetime import UTC, datetime
+
+    from sor.experiment.promotion import rolled_back
+    from sor.param_publish import publish
+    from sor.params import ParamStore
+
+    sets = ParamStore(directory).published(family)
+    set_id, (made, text) = rolled_back(sets, to=to, reason=reason, today=datetime.now(UTC).date())
+    out = directory / f"{set_id}.json"
+    publish(text, out)
+    assert made.origin is not None
+    document = {"set": made.set_id, "digest": made.digest, "out": str(out), "restores": made.origin.set_id}
+    _say(ctx, document, f"{made.set_id} ({made.digest}) is published, with the values of {made.origin.set_id}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from sor.ids import ParentId
 from sor.journal import Environment, Journal
 from sor.journal.wanted import StartAsked
 from sor.orders import ParentOrder, Side
-from sor.params import ParamStore
+from sor.params import ParamSet, ParamStore
 from sor.plugins import Plugins
 from sor.router import Core
 from sor.sim.world import World
@@ -66,6 +66,7 @@ def run_trial(
     every_s: float = 1.0,
     order: Callable[[int], ParentOrder] = buy_or_sell,
     options: dict[str, str] | None = None,
+    more_sets: Mapping[str, ParamSet] | None = None,
     meanwhile: Callable[[World], None] | None = None,
 ) -> Core:
     """Start the experiment on a new journal and hand in parents one after another; returns the core at the end.
@@ -77,7 +78,7 @@ def run_trial(
     adapter = plugins.venue("simulated")(options or {"market": "ladder", "latency": "near"})
     with Journal.create(journal, epoch=EPOCH, environment=Environment.SIMULATED) as written:
         world = World(core, start_ns=START_NS, recorder=written, horizons_ns=())
-        sets = ParamStore().in_force(now_ns=START_NS)
+        sets = ParamStore().in_force(now_ns=START_NS) | dict(more_sets or {})
         world.open(epoch=EPOCH, version=__version__, sets=sets, default_set="baseline")
         world.connect(adapter)
         (instrument,) = core.instruments.values()
