@@ -20,8 +20,12 @@ SYNTHETIC_SEED = 1_000_003
 
 
 @click.command(short_help="Is policy A cheaper than policy B?")
-@click.option("--a", "arm_a", required=True, metavar="POLICY", help="One arm; POLICY@SET reads another param-set.")
-@click.option("--b", "arm_b", required=True, metavar="POLICY", help="The other arm.")
+@click.option("--a", "arm_a", metavar="POLICY", help="One arm; POLICY@SET reads another param-set.")
+@click.option("--b", "arm_b", metavar="POLICY", help="The other arm.")
+@click.option(
+    "--live", "live", metavar="JOURNAL", type=click.Path(path_type=Path), help="Compare live parents of an experiment."
+)
+@click.option("--experiment", metavar="NAME", help="Which one of the journal; then --a and --b are its arms.")
 @click.option(
     "--tape", "tapes", multiple=True, type=click.Path(path_type=Path), help="A recording; may be given again."
 )
@@ -42,8 +46,10 @@ SYNTHETIC_SEED = 1_000_003
 @click.pass_context
 def ab(
     ctx: click.Context,
-    arm_a: str,
-    arm_b: str,
+    arm_a: str | None,
+    arm_b: str | None,
+    live: Path | None,
+    experiment: str | None,
     tapes: tuple[Path, ...],
     synthetic: str | None,
     pairs: tuple[str, ...],
@@ -62,6 +68,9 @@ def ab(
     of start time, as parents that overlap are not independent. A winner is named only when the interval excludes
     zero and every guard holds; otherwise the answer is `undecided`, and how many parents would tell. The exit code
     is 0 either way, 3 when the venue's books contradict the router.
+
+    With --live nothing is run: the parents that an experiment has given to arms are read from a journal, with the
+    chances that they had, and the answer has the same form.
     """
     import tempfile
 
@@ -72,13 +81,20 @@ def ab(
     from sor.tape import open_whole
 
     output = ctx.ensure_object(Output)
+    effect = None if effect_bps is None else float(decimal(effect_bps, what="--effect-bps"))
+    margin = float(decimal(margin_bps, what="--margin-bps"))
+    if live is not None:
+        if tapes or synthetic is not None or html is not None:
+            raise BadValue("--live reads a journal: give it without --tape, --synthetic and --html; nothing was run")
+        _live(output, live, experiment, (arm_a, arm_b), effect_bps=effect, margin_bps=margin)
+        return
+    if arm_a is None or arm_b is None:
+        raise BadValue("give --a and --b; nothing was run")
     if bool(tapes) == (synthetic is not None):
         raise BadValue("give --tape or --synthetic, one of them; nothing was run")
     if pairs and synthetic is None:
         raise BadValue("--option says what a made-up market is like, and --tape is none; nothing was run")
     plan = plan_of((arm_a, arm_b), **terms)
-    effect = None if effect_bps is None else float(decimal(effect_bps, what="--effect-bps"))
-    margin = float(decimal(margin_bps, what="--margin-bps"))
     with tempfile.TemporaryDirectory(prefix="sor-ab-") as scratch:
         if synthetic is None:
             grounds = [Market(tape=open_whole(path), path=path) for path in tapes]
@@ -111,6 +127,28 @@ def ab(
         report(output.out, found)
     broken = any(guard.name == "books" and not guard.holds for guard in found.found.guards)
     ctx.exit(EXIT_BROKEN if broken else 0)
+
+
+def _live(
+    output: Output,
+    journal: Path,
+    name: str | None,
+    arms: tuple[str | None, str | None],
+    *,
+    effect_bps: float | None,
+    margin_bps: float,
+) -> None:
+    """Compare what an experiment has done so far."""
+    from sor.cli.ab_tables import report_live
+    from sor.experiment.reading import folded, named
+    from sor.lab.ab.live import compare_live, live_document
+
+    core = folded(journal)
+    found = compare_live(core, named(core, name), a=arms[0], b=arms[1], effect_bps=effect_bps, margin_bps=margin_bps)
+    if output.json:
+        say_json(live_document(found))
+    else:
+        report_live(output.out, found)
 
 
 def _write_page(path: Path, found: Ab, grounds: list[Market]) -> None:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from sor.cli.tables import setting_line
 from sor.cli.words import bps, count
+from sor.lab.ab.live import Live
 from sor.lab.ab.paired import TAIL, Decision, Findings
 from sor.lab.ab.run import Ab
 from sor.lab.ab.sequential import LOOKS_FROM
@@ -69,7 +70,7 @@ def _difference_lines(found: Findings) -> list[str]:
     return lines
 
 
-def _guard_lines(found: Findings) -> list[str]:
+def _guard_lines(found: Findings | Live) -> list[str]:
     return [f"{'holds ' if guard.holds else 'BROKEN'}  {guard.name}: {guard.says}" for guard in found.guards]
 
 
@@ -84,3 +85,54 @@ def _verdict_line(ab: Ab) -> str:
     more = found.needed - found.costed
     told = f"{more:,} more parents" if more > 0 else f"{found.needed:,} parents, which there are"
     return f"{line} A difference of {found.effect_bps:.3f} bps takes {told} on such markets (power 80 %)."
+
+
+def report_live(out: Console, live: Live) -> None:
+    """The arms of an experiment, the difference, what may be said of it, and the decision."""
+    rows = live.rows
+    by = "by parent" if live.design == "parents" else "a switchback"
+    out.print(f"Experiment {live.experiment.name} ({live.experiment.digest}), {by}.")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("arm", style="bold", no_wrap=True)
+    for name in ("policy", "given", "costed", "mean bps", f"{TAIL:.0%} below"):
+        table.add_column(name, justify="left" if name == "policy" else "right", no_wrap=True)
+    for name, arm, given, ours in (
+        ("a", live.a, rows.given[0], rows.ours),
+        ("b", live.b, rows.given[1], ~rows.ours),
+    ):
+        costs = rows.cost[ours]
+        table.add_row(
+            f"{name} {arm.name}",
+            f"{arm.policy}@{arm.param_set}",
+            str(given),
+            str(len(costs)),
+            bps(float(costs.mean())),
+            bps(float(np.quantile(costs, TAIL))),
+        )
+    out.print(table)
+    line = f"cost(a) - cost(b): {live.mean:+.4f} bps on {count(len(rows.cost), 'parent')}, {count(live.units, 'coin')}"
+    if live.low is None or live.high is None or live.p_value is None:
+        out.print(f"{line}; too few for an interval.")
+    else:
+        known = f", {live.explained:.0%} of the variance was known at arrival" if live.explained else ""
+        out.print(f"{line}, 95 % {live.low:+.4f} to {live.high:+.4f} (p = {live.p_value:.3f}), for one look{known}.")
+    if live.looks is not None:
+        stopped = live.looks.stopped_at()
+        told = "" if stopped is None else f", zero excluded after {count(stopped, 'coin')}"
+        out.print(
+            f"However often one looks: {live.looks.low[-1]:+.4f} to {live.looks.high[-1]:+.4f} "
+            f"(always valid p = {live.looks.p_value[-1]:.3f}{told})."
+        )
+    for line in _guard_lines(live):
+        out.print(line)
+    if live.decision is not Decision.UNDECIDED:
+        winner = live.a if live.decision is Decision.A else live.b
+        out.print(f"Decision: {live.decision} ({winner.name}). {live.why[0].upper()}{live.why[1:]}.", style="bold")
+        return
+    more = "" if live.needed is None else f" {_takes(live.effect_bps, live.needed - len(rows.cost), live.needed)}"
+    out.print(f"Undecided: {live.why}.{more}", style="bold")
+
+
+def _takes(effect_bps: float, more: int, needed: int) -> str:
+    told = f"{more:,} more parents" if more > 0 else f"{needed:,} parents, which there are"
+    return f"A difference of {effect_bps:.3f} bps takes {told} (power 80 %, one look)."

@@ -90,5 +90,15 @@ def _drawn(
     if experiment.by is By.PARENT:
         return -1, uniform(experiment.salt, f"{experiment.name}/{parent_id}")
     period = max(0, age_ns) // experiment.period_ns
-    coin = period // experiment.coin_periods
-    return period, uniform(experiment.salt, f"{experiment.name}/{venue}/{symbol}/{coin}")
+    return period, _of_coin(experiment, venue, symbol, period // experiment.coin_periods)
+
+
+def _of_coin(experiment: Experiment, venue: str, symbol: str, coin: int) -> float:
+    return uniform(experiment.salt, f"{experiment.name}/{venue}/{symbol}/{coin}")
+
+
+def arm_of_period(experiment: Experiment, period: int) -> str:
+    """The arm of a switchback's period, whether a parent came in it or not."""
+    eligible = experiment.eligible
+    drawn = _of_coin(experiment, eligible.venues[0], eligible.symbols[0], period // experiment.coin_periods)
+    return experiment.arms[0 if drawn < experiment.arms[0].share else 1].name

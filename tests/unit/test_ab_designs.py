@@ -17,6 +17,13 @@ def seeded(seed: int = 3) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+def test_a_period_without_an_outcome_is_passed_over() -> None:
+    design = Switchback.every(1, 6, lag=0)
+    arms = np.array([[1, 0, 1, 0, 1, 0]], np.int8)
+    outcomes = np.array([3.0, 1.0, np.nan, 2.0, 5.0, np.nan])
+    assert design.estimate(outcomes, arms)[0] == pytest.approx(4.0 - 1.5)
+
+
 # --- CUPED ------------------------------------------------------------------------------------------------------------
 
 

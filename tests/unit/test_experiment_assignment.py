@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from sor.experiment.assigned import Assigned
-from sor.experiment.assignment import assign
+from sor.experiment.assignment import arm_of_period, assign
 from sor.experiment.definition import Experiment, parse_experiment
 from sor.ids import ParentId, Symbol, VenueName
 from sor.orders import ParentOrder, Side
@@ -80,6 +80,7 @@ def test_with_a_lag_a_coin_stands_for_as_many_periods() -> None:
     arms = [drawn(one, 1, at_s=60.0 * period).arm for period in range(120)]
     assert all(len(set(arms[at : at + 3])) == 1 for at in range(0, 120, 3))
     assert len(set(arms)) == 2
+    assert [arm_of_period(one, period) for period in range(120)] == arms
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,8 @@ class Switchback(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def estimate(self, outcomes: Floats, arms: NDArray[np.int8], *, by: Estimator = Estimator.HAJEK) -> Floats:
         """Lasting effect of arm 1 over arm 0 on the outcome of a period.
 
-        outcomes    (T,) or (D, T), finite. arms: (D, T).
+        outcomes    (T,) or (D, T); nan where a period has none, which only the self-normalised estimator passes over.
+        arms        (D, T).
         Returns     (D,); nan where an arm never stood for m + 1 periods.
         """
         width = self.lag + 1
@@ -89,6 +90,8 @@ class Switchback(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         if by is Estimator.HORVITZ_THOMPSON:
             total: Floats = (late * (ones - zeros)).mean(axis=-1)
             return total
+        seen = np.isfinite(late)
+        late, ones, zeros = np.where(seen, late, 0.0), ones * seen, zeros * seen
         with np.errstate(invalid="ignore", divide="ignore"):
             apart: Floats = (late * ones).sum(axis=-1) / ones.sum(axis=-1) - (late * zeros).sum(axis=-1) / zeros.sum(
                 axis=-1
