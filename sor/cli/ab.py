@@ -70,7 +70,8 @@ def ab(
     is 0 either way, 3 when the venue's books contradict the router.
 
     With --live nothing is run: the parents that an experiment has given to arms are read from a journal, with the
-    chances that they had, and the answer has the same form.
+    chances that they had, and the answer has the same form. `--a explore:NAME` sets what a policy does by itself
+    against what its parents did that explored.
     """
     import tempfile
 
@@ -139,11 +140,22 @@ def _live(
     margin_bps: float,
 ) -> None:
     """Compare what an experiment has done so far."""
-    from sor.cli.ab_tables import report_live
+    from sor.cli.ab_tables import report_explored, report_live
     from sor.experiment.reading import folded, named
+    from sor.explore import PREFIX
+    from sor.journal import turns
+    from sor.lab.ab.explored import compare_explored, explored_document
     from sor.lab.ab.live import compare_live, live_document
 
     core = folded(journal)
+    if arms[0] is not None and arms[0].startswith(PREFIX):
+        records = (record for turn in turns(journal) for record in turn.records)
+        explored = compare_explored(core, records, arms[0], effect_bps=effect_bps, margin_bps=margin_bps)
+        if output.json:
+            say_json(explored_document(explored))
+        else:
+            report_explored(output.out, explored)
+        return
     found = compare_live(core, named(core, name), a=arms[0], b=arms[1], effect_bps=effect_bps, margin_bps=margin_bps)
     if output.json:
         say_json(live_document(found))

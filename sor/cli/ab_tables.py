@@ -8,6 +8,7 @@ from rich.table import Table
 
 from sor.cli.tables import setting_line
 from sor.cli.words import bps, count
+from sor.lab.ab.explored import Explored
 from sor.lab.ab.live import Live
 from sor.lab.ab.paired import TAIL, Decision, Findings
 from sor.lab.ab.run import Ab
@@ -70,7 +71,7 @@ def _difference_lines(found: Findings) -> list[str]:
     return lines
 
 
-def _guard_lines(found: Findings | Live) -> list[str]:
+def _guard_lines(found: Findings | Live | Explored) -> list[str]:
     return [f"{'holds ' if guard.holds else 'BROKEN'}  {guard.name}: {guard.says}" for guard in found.guards]
 
 
@@ -136,3 +137,20 @@ def report_live(out: Console, live: Live) -> None:
 def _takes(effect_bps: float, more: int, needed: int) -> str:
     told = f"{more:,} more parents" if more > 0 else f"{needed:,} parents, which there are"
     return f"A difference of {effect_bps:.3f} bps takes {told} (power 80 %, one look)."
+
+
+def report_explored(out: Console, found: Explored) -> None:
+    """A policy's own way beside the others, and the decision."""
+    ways = ((found.own, "its own way"), (~found.own, "the other ways"))
+    out.print(f"{found.policy}: {count(len(found.cost), 'parent')} that had a choice.")
+    for name, (went, way), snips, doubly in zip("ab", ways, found.snips, found.dr, strict=True):
+        told = f"{snips:+.3f} bps by weight, {doubly:+.3f} doubly robust"
+        out.print(f"{name} {way}: {count(int(went.sum()), 'parent')}, {told}")
+    out.print(f"cost(a) - cost(b): {found.mean:+.4f} bps, 95 % {found.low:+.4f} to {found.high:+.4f}, for one look.")
+    for line in _guard_lines(found):
+        out.print(line)
+    more = ""
+    if found.decision is Decision.UNDECIDED and found.needed is not None:
+        more = f" {_takes(found.effect_bps, found.needed - len(found.cost), found.needed)}"
+    word = "Undecided" if found.decision is Decision.UNDECIDED else f"Decision: {found.decision}"
+    out.print(f"{word}: {found.why}.{more}", style="bold")

@@ -134,7 +134,7 @@ def test_a_policy_against_itself_under_other_delays_is_undecided(say: Say) -> No
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (("--a", "cross"), 2, "Missing option '--b'"),
+        (("--a", "cross"), 2, "give --a and --b; nothing was run"),
         (("--a", "cross", "--b", "cross"), 2, "give --tape or --synthetic, one of them; nothing was run"),
         (
             ("--a", "cross", "--b", "cross", "--tape", "x", "--option", "market=zi"),

@@ -190,7 +190,7 @@ def rows_of(core: Core, experiment: Experiment, a: str, b: str) -> Rows:
         chance=np.array([mine[at][1] for at in kept], np.float64),
         start_ns=np.array([mine[at][0].accepted_ns for at in kept], np.int64),
         period=np.array([periods[at] for at in kept], np.int64),
-        known=_filled(np.array([_known(mine[at][0]) for at in kept], np.float64).reshape(len(kept), len(COVARIATES))),
+        known=known_of([mine[at][0] for at in kept]),
         over=len(mine),
         given=(given[a], given[b]),
         expected=(float(expected[a]), total - float(expected[a])),
@@ -218,8 +218,9 @@ def _number(value: float | None) -> float:
     return np.nan if value is None else float(value)
 
 
-def _filled(known: Floats) -> Floats:
-    """With the mean for what was not known, which the arm cannot have moved; columns that say nothing are left out."""
+def known_of(parents: Sequence[Parent]) -> Floats:
+    """What was known at arrival, (N, C): what was not has the mean, and columns that say nothing are left out."""
+    known = np.array([_known(parent) for parent in parents], np.float64).reshape(len(parents), len(COVARIATES))
     columns = []
     for column in known.T:
         seen = np.isfinite(column)
@@ -262,7 +263,7 @@ class _Measured(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 def _by_parent(rows: Rows, rng: np.random.Generator) -> _Measured:
     block = block_of(rows.start_ns, deadline_ns=rows.deadline_ns)
     blocks, units = len(np.unique(block)), len(rows.cost)
-    looks = _looks(rows.cost, rows.ours, rows.chance)
+    looks = by_design(rows.cost, rows.ours, rows.chance)
     if blocks < CLUSTERS_MIN:
         mean = float(rows.cost[rows.ours].mean() - rows.cost[~rows.ours].mean())
         few = (
@@ -301,7 +302,7 @@ def _placebos(rows: Rows, block: Ints, rng: np.random.Generator) -> Guard:
     return Guard(name="a_a", holds=p_value >= RATIO_LEVEL, says=says)
 
 
-def _looks(outcome: Floats, ours: Flags, chance: Floats) -> Looks | None:
+def by_design(outcome: Floats, ours: Flags, chance: Floats) -> Looks | None:
     """The sequence by design, coin after coin; the first only sets the level."""
     if len(outcome) <= LOOKS_FROM:
         return None
@@ -332,7 +333,7 @@ def _by_period(experiment: Experiment, rows: Rows, first: str, rng: np.random.Ge
     spread = design.estimate(level, thrown)
     error = float(np.nanstd(spread))
     reach = float(student.ppf(1.0 - 0.5 * ALPHA, max(units - 1, 1))) * error
-    looks = _looks(outcome[seen], arms[seen] == 1, np.full(units, 0.5)) if experiment.lag == 0 else None
+    looks = by_design(outcome[seen], arms[seen] == 1, np.full(units, 0.5)) if experiment.lag == 0 else None
     return _Measured(
         units=units,
         blocks=periods,

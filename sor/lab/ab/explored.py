@@ -1,0 +1,218 @@
+"""What a policy's own way saves against the ways that it did not go, from parents that explored (`explore:NAME`).
+
+At its first decision that places anything a parent went the policy's own way with a chance of 1 - epsilon, else one of
+the others that were possible; the journal holds the chance. Parents that had no choice say nothing and are left out.
+Arm a is the policy as it is, arm b the others as they were drawn; each is estimated from its own parents weighted by
+one over their chance (SNIPS, and doubly robust with a forecast by what was known at arrival, fitted on the other half
+of the parents), the difference with an interval by bootstrap over parents. Where exploring was so rare that b weighs
+hardly anything nothing is concluded (`offpolicy`). A winner needs the sequence by design too, as with experiments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import sqrt
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from sor.commands import Decided
+from sor.errors import CallerError
+from sor.experiment.keeper import outcome_of
+from sor.explore import PREFIX
+from sor.journal import Record
+from sor.lab.ab.guards import Guard, tail
+from sor.lab.ab.live import by_design, known_of
+from sor.lab.ab.offpolicy import DRAWS, Logged, dr, logged, snips, weights
+from sor.lab.ab.paired import ALPHA, COSTED_MIN, TAIL, Decision
+from sor.lab.ab.sequential import Looks, fixed_sample
+from sor.router import Core
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+CUT_BPS = 100.0
+"""Costs beyond this count as this: the estimand is the mean of the cut costs."""
+
+
+class Explored(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What a comparison of a policy's own way with the others came to; differences are cost(a) - cost(b), bps.
+
+    cost, own    (N,) of parents that had a choice and have a cost. chance: (N,) of the own way.
+    snips, dr    (mean of a, mean of b) by each estimator. low, high: 95 % of the doubly robust difference.
+    """
+
+    policy: str
+    cost: Floats
+    own: Flags
+    chance: Floats
+    snips: tuple[float, float]
+    dr: tuple[float, float]
+    low: float
+    high: float
+    looks: Looks | None
+    effect_bps: float
+    needed: int | None
+    guards: tuple[Guard, ...]
+    decision: Decision
+    why: str
+
+    @property
+    def mean(self) -> float:
+        """The doubly robust difference."""
+        return self.dr[0] - self.dr[1]
+
+
+def first_choices(records: Iterable[Record], policy: str) -> dict[int, tuple[float, bool]]:
+    """(chance of the own way, whether it was gone) of each parent of an exploring policy that had a choice."""
+    found: dict[int, tuple[float, bool]] = {}
+    for record in records:
+        if isinstance(record, Decided) and record.by == policy and record.parent_no not in found:
+            inputs = dict(record.decision.inputs)
+            epsilon = inputs.get("explore_epsilon", 0.0)
+            if epsilon > 0.0:
+                found[record.parent_no] = (1.0 - epsilon, inputs["explore_drawn"] >= epsilon)
+    return found
+
+
+def compare_explored(
+    core: Core,
+    records: Iterable[Record],
+    policy: str,
+    *,
+    seed: int = 0,
+    effect_bps: float | None = None,
+    margin_bps: float = 0.0,
+) -> Explored:
+    """Compare. policy: with `explore:` before its name. Raises `CallerError` where one way was never gone."""
+    name = policy if policy.startswith(PREFIX) else f"{PREFIX}{policy}"
+    choices = first_choices(records, name)
+    over = [parent for parent in core.parents if parent.no in choices and parent.ended]
+    costs = [outcome_of(parent, core).cost_bps for parent in over]
+    kept = [at for at, cost in enumerate(costs) if cost is not None]
+    own = np.array([choices[over[at].no][1] for at in kept], np.bool_)
+    if own.all() or not own.any():
+        raise CallerError(
+            f"of {len(kept)} parents of {name} that had a choice and have a cost {int(own.sum())} went its own way; "
+            "nothing was compared. It takes parents of both"
+        )
+    cost = np.clip(np.array([costs[at] for at in kept], np.float64), -CUT_BPS, CUT_BPS)
+    chance = np.array([choices[over[at].no][0] for at in kept], np.float64)
+    logs = tuple(_logged(cost, own, chance, known_of([over[at] for at in kept]), arm=arm) for arm in (True, False))
+    drawn = _drawn(logs, np.random.default_rng([seed, 6]))
+    low, high = (float(end) for end in np.quantile(drawn, (0.5 * ALPHA, 1.0 - 0.5 * ALPHA)))
+    doubly = dr(logs[0]), dr(logs[1])
+    mean, error = doubly[0] - doubly[1], float(drawn.std())
+    looks = by_design(cost, own, chance)
+    likely = Decision.A if mean < 0.0 else Decision.B
+    refusals = [refusal for log in logs if (refusal := weights(log).refusal)]
+    guards = (
+        Guard(
+            name="costed",
+            holds=len(kept) >= COSTED_MIN * len(over),
+            says=f"{len(kept)} of {len(over)} parents that had a choice have a cost",
+        ),
+        Guard(name="weights", holds=not refusals, says=refusals[0] if refusals else "both ways carry an estimate"),
+        tail(cost[own], cost[~own], winner=likely, margin_bps=margin_bps, quantile=TAIL),
+    )
+    decision, why = _decided(low, high, looks, guards, likely)
+    effect = abs(mean) if effect_bps is None else effect_bps
+    return Explored(
+        policy=name,
+        cost=cost,
+        own=own,
+        chance=chance,
+        snips=(snips(logs[0]), snips(logs[1])),
+        dr=doubly,
+        low=low,
+        high=high,
+        looks=looks,
+        effect_bps=effect,
+        needed=(fixed_sample(sd=error * sqrt(len(cost)), effect=effect, alpha=ALPHA) if error > 0.0 < effect else None),
+        guards=guards,
+        decision=decision,
+        why=why,
+    )
+
+
+def _logged(cost: Floats, own: Flags, chance: Floats, known: Floats, *, arm: bool) -> Logged:
+    """The log as it speaks of always going one way: what went it counts, by one over its chance."""
+    went = own == arm
+    forecast = _forecast(cost, went, known)
+    return logged(
+        reward=cost,
+        chance=went.astype(np.float64),
+        propensity=np.where(own, chance, 1.0 - chance),
+        parent=np.arange(len(cost), dtype=np.int64),
+        forecast=forecast,
+        expected=forecast,
+    )
+
+
+def _forecast(cost: Floats, went: Flags, known: Floats) -> Floats:
+    """Cost of going the way by what was known at arrival, each half of the parents forecast by the other."""
+    terms = np.column_stack([np.ones(len(cost)), known])
+    half = np.arange(len(cost)) % 2 == 0
+    forecast = np.zeros(len(cost))
+    for at in (half, ~half):
+        fit = ~at & went
+        if fit.sum() > 2 * terms.shape[1]:
+            forecast[at] = terms[at] @ np.linalg.lstsq(terms[fit], cost[fit], rcond=None)[0]
+        elif fit.any():
+            forecast[at] = cost[fit].mean()
+    return forecast
+
+
+def _drawn(logs: tuple[Logged, ...], rng: np.random.Generator) -> Floats:
+    """The doubly robust difference of parents drawn again."""
+    ours, theirs = (log.expected + log.weight * (log.reward - log.forecast) for log in logs)
+    apart = ours - theirs
+    drawn: Floats = np.array([apart[rng.integers(0, len(apart), len(apart))].mean() for _ in range(DRAWS)])
+    return drawn
+
+
+def _decided(
+    low: float, high: float, looks: Looks | None, guards: tuple[Guard, ...], likely: Decision
+) -> tuple[Decision, str]:
+    broken = [guard.says for guard in guards if not guard.holds]
+    if broken:
+        return Decision.UNDECIDED, f"nothing can be concluded: {'; '.join(broken)}"
+    if looks is None or not (looks.low[-1] > 0.0 or looks.high[-1] < 0.0):
+        return Decision.UNDECIDED, "the sequence that may be watched holds zero"
+    if low <= 0.0 <= high:
+        return Decision.UNDECIDED, "the interval of the difference holds zero"
+    return likely, f"{likely} is cheaper, however often one has looked, and all guards hold"
+
+
+def explored_document(found: Explored) -> dict[str, object]:
+    """The `--json` document, of the same form as that of the other designs."""
+    looks = found.looks
+    ways = (("a", found.own, "its own way"), ("b", ~found.own, "the other ways, as they were drawn"))
+    return {
+        "design": "offpolicy",
+        **{
+            name: {
+                "policy": found.policy,
+                "way": way,
+                "costed": int(went.sum()),
+                "snips_bps": found.snips[at],
+                "dr_bps": found.dr[at],
+            }
+            for at, (name, went, way) in enumerate(ways)
+        },
+        "n": len(found.cost),
+        "estimate_bps": {"mean": found.mean, "low": found.low, "high": found.high, "alpha": round(ALPHA, 12)},
+        "sequential": {
+            "low": float(looks.low[-1]) if looks is not None else None,
+            "high": float(looks.high[-1]) if looks is not None else None,
+            "p_always_valid": float(looks.p_value[-1]) if looks is not None else None,
+            "stopped_at": None if looks is None else looks.stopped_at(),
+        },
+        "decision": str(found.decision),
+        "why": found.why,
+        "effect_bps": found.effect_bps,
+        "needed_n": found.needed,
+        "tail": {"quantile": TAIL, **{name: float(np.quantile(found.cost[went], TAIL)) for name, went, _ in ways}},
+        "guards": {guard.name: {"holds": guard.holds, "says": guard.says} for guard in found.guards},
+    }

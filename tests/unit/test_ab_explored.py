@@ -1,0 +1,75 @@
+"""`sor ab --live` of an exploring policy: its own way beside the others, by the chances that the journal holds."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sor.cli.main import run
+from sor.errors import CallerError
+from sor.experiment.reading import folded
+from sor.journal import turns
+from sor.lab.ab.explored import compare_explored, first_choices
+from sor.lab.ab.paired import Decision
+from sor.orders import ParentOrder
+from sor.params import parse
+from tests.fakes.bench import BASELINE
+from tests.fakes.experiments import buy_or_sell, experiment_text, run_trial
+
+ZI = {"market": "zi", "latency": "near", "seed": "3"}
+
+
+def explore(journal: Path, *, epsilon: str, parents: int) -> None:
+    """Parents that rest by themselves, and now and then cross."""
+    content = json.loads(BASELINE.read_text(encoding="utf-8")) | {"set_id": "curious/2026-11-21"}
+    for name, value in (("epsilon", epsilon), ("salt", "5")):
+        content["records"].append(
+            {
+                "id": f"explore.{name}",
+                "value": value,
+                "unit": "ratio" if name == "epsilon" else "count",
+                "bounds": ["0", "0.5"] if name == "epsilon" else ["0", "1000000"],
+                "kind": "assumed",
+                "source": "test",
+                "observed": "2026-11-21",
+            }
+        )
+
+    def order(number: int) -> ParentOrder:
+        return buy_or_sell(number, policy="explore:maker_first", param_set="curious", experiment="")
+
+    text = experiment_text(("cross", "baseline"), ("cross", "baseline"))
+    sets = {"curious": parse(json.dumps(content), where="curious")}
+    run_trial(journal, text, parents=parents, every_s=6.0, options=ZI, order=order, more_sets=sets)
+
+
+def test_resting_is_cheaper_than_what_was_tried_instead(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    explore(tmp_path / "j", epsilon="0.4", parents=60)
+    arguments = ["ab", "--live", str(tmp_path / "j"), "--a", "explore:maker_first", "--margin-bps", "1"]
+    assert run([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["design"], found["decision"], found["n"]) == ("offpolicy", "a", 60)
+    assert found["a"]["costed"] + found["b"]["costed"] == 60
+    assert found["estimate_bps"]["low"] < found["estimate_bps"]["mean"] < found["estimate_bps"]["high"] < 0.0
+    assert found["a"]["snips_bps"] == pytest.approx(found["a"]["dr_bps"], abs=0.2)
+    assert run(arguments) == 0
+    assert "Decision: a: a is cheaper, however often one has looked" in capsys.readouterr().out
+    # With one chance for all the weighted mean is the plain one.
+    core = folded(tmp_path / "j")
+    records = [record for turn in turns(tmp_path / "j") for record in turn.records]
+    assert {chance for chance, _ in first_choices(records, "explore:maker_first").values()} == {0.6}
+    seen = compare_explored(core, records, "maker_first")
+    assert seen.snips == pytest.approx((seen.cost[seen.own].mean(), seen.cost[~seen.own].mean()))
+    assert np.isfinite(seen.mean)
+
+
+def test_one_that_hardly_explored_concludes_nothing(tmp_path: Path) -> None:
+    explore(tmp_path / "j", epsilon="0.06", parents=30)
+    core = folded(tmp_path / "j")
+    records = [record for turn in turns(tmp_path / "j") for record in turn.records]
+    found = compare_explored(core, records, "explore:maker_first")
+    assert found.decision is Decision.UNDECIDED
+    assert found.why.startswith("nothing can be concluded: ")
+    with pytest.raises(CallerError, match="of 0 parents of explore:cross that had a choice"):
+        compare_explored(core, records, "cross")
