@@ -199,6 +199,22 @@ def test_a_wish_leaves_only_after_its_turn_is_recorded() -> None:
     assert len([one for one in setting.turns.records if isinstance(one, Cancel)]) == len(setting.venue.cancelled) > 0
 
 
+def test_a_parent_that_is_looked_at_in_its_turn_is_armed_once_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = Setting()
+    step = setting.core.step
+    wakes: list[WakeAt] = []
+
+    def watched(fact: AnyFact) -> list[AnyWish]:
+        wishes = step(fact)
+        wakes.extend(wish for wish in wishes if isinstance(wish, WakeAt))
+        return wishes
+
+    monkeypatch.setattr(setting.core, "step", watched)
+    parent = setting.submit("once")
+    assert wakes == [WakeAt(parent.no, parent.wake_ns)]
+    assert parent.wake_ns == parent.open_children[0].check_ns
+
+
 def test_no_slice_is_worth_less_than_the_venue_takes() -> None:
     """0.005 in ten slices would be 0.001 each, worth 60 where 100 is the least: two slices of 0.002 and 0.003."""
     setting = Setting(market="zi", min_notional="100")
