@@ -109,7 +109,7 @@ class Checkup:
         venue_ns = await self._adapter.server_time_ns()
         after_ns = self._scheduler.now_ns()
         offset_ns = venue_ns - (before_ns + after_ns) // 2
-        text = f"the venue is {offset_ns / MS:+.0f} ms from ours, in {(after_ns - before_ns) / MS:.0f} ms"
+        text = f"the venue is {round(offset_ns / MS):+d} ms from ours, in {(after_ns - before_ns) / MS:.0f} ms"
         if abs(offset_ns) > CLOCK_NS_MAX:
             return CheckState.NOTE, text, "Let the system's clock be set over the network (NTP)"
         return CheckState.OK, text, ""

@@ -214,7 +214,12 @@ LINES: Mapping[str, Line] = {
     "rate limit at the door": Line(
         faults=("rate-limited",),
         raises=NotSent,
-        says=("limits how often it is asked: 100410", "unblocked after", "nothing was ordered. Stay away until then"),
+        says=(
+            "limits how often it is asked: 100410",
+            "unblocked after",
+            "nothing was ordered. Stay away until 20",
+            "UTC: going",
+        ),
     ),
     "ban": Line(
         faults=(f"banned={ORDERS}",),

@@ -441,6 +441,17 @@ async def test_checks_without_keys_look_at_what_is_public(tmp_path: Path) -> Non
     assert states["permission"] is CheckState.SKIPPED
 
 
+async def test_checks_say_once_that_keys_are_not_accepted(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    (tmp_path / "keys").write_text("BINGX_EMULATOR_API_KEY=other\nBINGX_EMULATOR_API_SECRET=other\n", encoding="utf-8")
+    found = await checked(rig)
+    assert [name for name, (state, _) in found.items() if state is CheckState.FAILED] == ["position mode"]
+    assert "100413" in found["position mode"][1]
+    assert found["balance"] == (CheckState.SKIPPED, "needs keys that BingX accepts")
+    assert found["account socket"] == (CheckState.SKIPPED, "needs keys that BingX accepts")
+    assert found["market socket"][0] is CheckState.OK
+
+
 async def test_checks_of_a_venue_that_is_away_fail_at_the_clock(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     rig.net.refusing = True

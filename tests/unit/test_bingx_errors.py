@@ -145,6 +145,7 @@ def test_a_rate_limit_may_say_until_when() -> None:
     text = "code:100410:The endpoint trigger frequency limit rule is currently in the disabled period and will be "
     verdict = judge_code(code=100410, text=text + "unblocked after 1760000000123", asked=Asked.READ)
     assert (verdict.until_ns, verdict.pause_ns) == (1_760_000_000_123_000_000, RATE_PAUSE_NS)
+    assert verdict.advice == "stay away until 2025-10-09 08:53:20 UTC: going on is a ban"
     assert judge_code(code=100410, text="rate limited", asked=Asked.READ).until_ns == 0
 
 

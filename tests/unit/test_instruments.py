@@ -25,7 +25,7 @@ def linear(**terms: object) -> Instrument:
 
 
 @pytest.mark.parametrize("spelling", ["BTCUSDT", "btc-usdt", "BTC_USDT", "Btc/Usdt", " btc usdt "])
-def test_one_name_for_every_spelling(spelling: str) -> None:
+def test_b8_one_name_for_every_spelling(spelling: str) -> None:
     assert canonical_symbol(spelling) == "BTCUSDT"
 
 
@@ -37,7 +37,7 @@ def test_steps() -> None:
 
 
 @pytest.mark.parametrize("price", ["60000.15", "0", "-1", "NaN", "Infinity", "1e-30"])
-def test_off_the_tick_is_refused(price: str) -> None:
+def test_b8_off_the_tick_is_refused(price: str) -> None:
     with pytest.raises(CallerError, match="nothing was sent"):
         linear().ticks(Decimal(price))
 
@@ -67,7 +67,7 @@ def test_there_and_back(ticks: int, tick_size: str) -> None:
         {"min_notional": Decimal(-1)},
     ],
 )
-def test_unknown_steps_are_not_routable(terms: dict[str, object]) -> None:
+def test_b8_unknown_steps_are_not_routable(terms: dict[str, object]) -> None:
     with pytest.raises(CallerError, match="not routable"):
         linear(**terms)
 

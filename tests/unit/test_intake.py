@@ -222,7 +222,9 @@ def intent(**terms: object) -> Intent:
         (Action.EXIT, PositionSide.SHORT, Side.BUY, True),
     ],
 )
-def test_what_an_intent_means(action: Action, side: PositionSide, order_side: Side, reduces: bool) -> None:
+def test_b8_what_an_intent_means_floored_to_the_step(
+    action: Action, side: PositionSide, order_side: Side, reduces: bool
+) -> None:
     order = parent_of(bench().core, intent(action=action, side=side), policy="scripted")
     assert order == ParentOrder(
         parent_id=ParentId("I1"),

@@ -19,6 +19,7 @@ from sor.units import MS, NS
 from venues.bingx import wire
 from venues.bingx.account_stream import AccountStream, Unread
 from venues.bingx.caps import CLIENT_IDS
+from venues.bingx.dialect import KEYS_REFUSED
 from venues.bingx.listings import Listing
 from venues.bingx.market_streams import MarketStreams
 from venues.bingx.options import Settings
@@ -59,7 +60,10 @@ async def check_all(
     }
     try:
         for name, look in looks.items():
-            failed = [one for one in _NEEDS.get(name, ("keys", "clock")) if one in diagnosis.failed]
+            needs = _NEEDS.get(name, ("keys", "clock"))
+            failed = [one for one in needs if one in diagnosis.failed]
+            if diagnosis.refused and "keys" in needs:
+                failed = ["keys that BingX accepts"]  # said once, and not by every check that follows
             if failed:
                 diagnosis.failed.append(name)
                 yield Check(name=name, state=CheckState.SKIPPED, text=f"needs {' and '.join(failed)}")
@@ -67,7 +71,10 @@ async def check_all(
             try:
                 state, text, advice = await look()
             except SorError as error:
-                state, text, advice = CheckState.FAILED, diagnosis.scrub(str(error)), _ADVICE.get(name, "")
+                text = diagnosis.scrub(str(error))
+                refused = KEYS_REFUSED in text  # which says what to do
+                state, advice = CheckState.FAILED, "" if refused else _ADVICE.get(name, "")
+                diagnosis.refused = diagnosis.refused or (refused and name == _FIRST_SIGNED)
             if state is CheckState.FAILED:
                 diagnosis.failed.append(name)
             yield Check(name=name, state=state, text=text, advice=advice)
@@ -75,6 +82,7 @@ async def check_all(
         await diagnosis.close()
 
 
+_FIRST_SIGNED: Final = "position mode"
 _NEEDS: Final = {
     "keys": (),
     "clock": (),
@@ -117,10 +125,14 @@ class _Ear:
 
 
 class _Diagnosis:
-    """One session, looked at from all sides; it listens to its own account socket."""
+    """One session, looked at from all sides; it listens to its own account socket.
+
+    failed     checks that failed or were skipped. refused: the first signed request was, for its keys.
+    """
 
     def __init__(self, settings: Settings, links: Callable[[], Links], symbol: str, scheduler: Scheduler) -> None:
         self.failed: list[str] = []
+        self.refused = False
         self._settings = settings
         self._symbol = symbol
         self._scheduler = scheduler
@@ -172,8 +184,8 @@ class _Diagnosis:
         now_ns = session.now_ns()
         offset_ns, error_ns = session.clock.offset_ns(now_ns), session.clock.error_ns(now_ns)
         text = (
-            f"{self._settings.place.rest} is reached, its clock is {offset_ns / MS:+.0f} ms from ours, give or take "
-            f"{error_ns / MS:.0f} ms; a round trip takes {session.rtt_ns / MS:.0f} ms"
+            f"{self._settings.place.rest} is reached, its clock is {round(offset_ns / MS):+d} ms from ours, "
+            f"give or take {error_ns / MS:.0f} ms; a round trip takes {session.rtt_ns / MS:.0f} ms"
         )
         if abs(offset_ns) > CLOCK_NOTE_NS:
             return CheckState.NOTE, text, "requests carry the venue's time, but set this machine's clock"
@@ -267,7 +279,10 @@ class _Diagnosis:
         session = self._open
         self._give_up(self._stands)
         account = self._account = AccountStream(session, self, hedge=lambda: self._hedge)
-        await account.key.make()
+        try:
+            await account.key.make()
+        except SorError as error:
+            return CheckState.FAILED, f"{error}", ""  # which says itself what to do
         account.start()
         why = await self._stands.wait()
         if why:

@@ -225,8 +225,9 @@ def verdict_of(trouble: Trouble, asked: Asked) -> Verdict:
             assert_never(trouble.fate)
 
 
+KEYS_REFUSED: Final = "BingX does not accept these keys"
 _SAID: Mapping[Cause, str] = {
-    Cause.AUTH: "BingX does not accept these keys",
+    Cause.AUTH: KEYS_REFUSED,
     Cause.CLOCK: "BingX does not accept our timestamps",
     Cause.RATE: "BingX limits how often it is asked",
     Cause.BAN: "BingX shuts this address out",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
 from typing import assert_never
@@ -133,7 +134,9 @@ _RIGHTS = Meaning(
 )
 _CLOCK = Meaning(_NO, RejectKind.OTHER, Cause.CLOCK, "let this machine's clock be set over the network (NTP)")
 _ROUTE = Meaning(_NO, RejectKind.OTHER, Cause.ROUTE)
-_RATE = Meaning(_LATER, RejectKind.RATE_LIMITED, Cause.RATE, "stay away until then: going on is a ban", RATE_PAUSE_NS)
+_RATE = Meaning(
+    _LATER, RejectKind.RATE_LIMITED, Cause.RATE, "stay away for five minutes: going on is a ban", RATE_PAUSE_NS
+)
 _RISK = Meaning(_NO, RejectKind.OTHER, Cause.RISK, "send fewer cancels for each fill", RISK_PAUSE_NS)
 # The same id came twice within a second. Of an order: a copy of the request arrived, and a lookup says what of it
 # counts. Of a cancel: an earlier one is being worked on, which says nothing about the order.
@@ -298,16 +301,22 @@ def judge_code(*, code: int, text: str, asked: Asked) -> Verdict:
     if outcome is _DOUBT and asked in _HARMLESS:
         outcome = _LATER
     found = _UNBLOCKED.search(lower) if meaning is _RATE else None
+    until_ns = int(found.group(1)) * MS if found else 0
     return Verdict(
         outcome=outcome,
         reject=meaning.reject,
         cause=meaning.cause,
         code=str(code),
         text=text,
-        advice=meaning.advice,
+        advice=f"stay away until {_utc(until_ns)}: going on is a ban" if until_ns else meaning.advice,
         pause_ns=meaning.pause_ns,
-        until_ns=int(found.group(1)) * MS if found else 0,
+        until_ns=until_ns,
     )
+
+
+def _utc(at_ns: int) -> str:
+    """A moment as people read it."""
+    return f"{datetime.fromtimestamp(at_ns // NS, tz=UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 _HARMLESS = frozenset({Asked.QUERY, Asked.READ})
