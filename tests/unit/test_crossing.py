@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from random import Random
+
+from sor.lab.both_sides import BothSides
 from sor.lab.importers.crossing import uncrossed
 from tests.fakes.tapes import Group, groups_in, tape_of
 
@@ -43,3 +46,10 @@ def test_a_crossed_snapshot_loses_the_book_too() -> None:
     crossed = Group(40, 41, [(1, 991, 1), (-1, 990, 1)], True)
     found = uncrossed(tape_of([BEGIN, crossed, AFTER, AGAIN]), repair=False)
     assert groups_in(found.tape) == [BEGIN, Group(40, 41, [], True), AGAIN]
+
+
+def test_the_best_prices_are_those_of_all_levels_whatever_comes() -> None:
+    book, draw = BothSides(), Random(4)
+    for _ in range(2_000):
+        book.put(draw.choice((1, -1)), draw.choice((draw.randrange(1, 9), draw.randrange(1, 1_000))), draw.randrange(2))
+        assert (book.bid, book.ask) == (max(book.bids, default=0), min(book.asks, default=0))

@@ -59,6 +59,9 @@ def test_groups_trades_and_clears(tmp_path: Path) -> None:
             (BOTH | DEPTH | BUY, 20, 27, 99.8, 1.0),  # as it was
             (BOTH | BEST | BUY, 30, 36, 99.8, 4.0),
             (BOTH | CLEAR | SELL, 40, 46, 100.1, 0.0),
+            (BOTH | CLEAR, 50, 56, float("nan"), 0.0),  # all, and told again with one change
+            (BOTH | SNAPSHOT | BUY, 50, 56, 99.8, 4.0),
+            (BOTH | SNAPSHOT | SELL, 50, 56, 100.2, 1.0),
             (BOTH | 99, 41, 47, 1.0, 1.0),
         ],
     )
@@ -67,9 +70,10 @@ def test_groups_trades_and_clears(tmp_path: Path) -> None:
         Group(20, 26, [(1, 999, 1_500), (-1, 1_002, 3_000)]),
         Group(30, 36, [(1, 999, 0), (1, 998, 4_000)]),
         Group(40, 46, [(-1, 1_001, 0)]),
+        Group(50, 56, [(1, 500, 0), (-1, 1_002, 1_000)]),
     ]
     assert trades_in(tape) == [Traded(20, 26, -1, 999, 500)]
-    assert (found["lines"], found["depth"], found["clears"], found["trades"], found["others"]) == (13, 11, 3, 1, 1)
+    assert (found["lines"], found["depth"], found["clears"], found["trades"], found["others"]) == (16, 14, 4, 1, 1)
 
 
 def test_an_event_out_of_order_counts_where_the_exchange_saw_it(tmp_path: Path) -> None:

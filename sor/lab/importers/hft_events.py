@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from sor.errors import CallerError
 from sor.ids import VenueName
 from sor.instruments import Instrument, canonical_symbol
+from sor.lab.both_sides import BothSides
 from sor.lab.importers.recording import STEPS_MAX, TIME_NS_MAX, Imported, Progress, RecordingFile, Terms
 from sor.lab.importers.spine import Reading, finished
 from sor.tape import IntColumn
@@ -61,14 +62,14 @@ _Bools = NDArray[np.bool_]
 
 
 class _Reading(Reading):
-    """What is collected while the rows go by; `book` is what stands at each (side, ticks)."""
+    """What is collected while the rows go by. `_before`: what stood where the open group has changed something."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._book: dict[tuple[int, int], int] = {}
-        self._changed: dict[tuple[int, int], int] = {}
-        self._at = (0, 0)
         self.places: list[str] = []
+        self._book = BothSides()
+        self._before: dict[tuple[int, int], int] = {}
+        self._at = (0, 0)
         self._begins = False  # the open group holds the first snapshot
         self._begun = False
 
@@ -82,44 +83,45 @@ class _Reading(Reading):
             self._begins = True
         if kind == CLEAR:
             self.counts["clears"] += 1
-        if kind in (CLEAR, BEST):
-            self._take_away(side, ticks)
-        if kind != CLEAR:
-            self._set((side, ticks), lots)
+            for one in (side,) if side else (1, -1):
+                self._take_away(one, ticks)
+            return
+        if kind == BEST:
+            self._take_away(side, ticks + side)
+        self._set(side, ticks, lots)
 
     def close(self) -> None:
         """End the open group."""
-        columns = self.columns
+        book, columns = self._book, self.columns
         if self._begins:
-            self._changed = dict(sorted(self._book.items(), key=lambda one: (-one[0][0], -one[0][0] * one[0][1])))
             self._begun = True
+            self._before = {(1, ticks): 0 for ticks in sorted(book.bids, reverse=True)}
+            self._before |= {(-1, ticks): 0 for ticks in sorted(book.asks)}
         if self._begun:
-            for (side, ticks), lots in self._changed.items():
-                columns.side.append(side)
-                columns.ticks.append(ticks)
-                columns.lots.append(lots)
+            for (side, ticks), was in self._before.items():
+                lots = (book.bids if side > 0 else book.asks).get(ticks, 0)
+                if lots != was:
+                    columns.side.append(side)
+                    columns.ticks.append(ticks)
+                    columns.lots.append(lots)
             columns.close(venue_ns=self._at[0], recv_ns=self._at[1], snapshot=self._begins)
         self._begins = False
-        self._changed = {}
+        self._before = {}
 
     def _take_away(self, side: int, ticks: int) -> None:
         """Levels of `side` from the best to `ticks`; all where it is 0."""
-        gone = [
-            place
-            for place in self._book
-            if (not side or place[0] == side) and (not ticks or (place[1] - ticks) * place[0] >= 0)
-        ]
-        for place in gone:
-            self._set(place, 0)
-
-    def _set(self, place: tuple[int, int], lots: int) -> None:
-        if self._book.get(place, 0) == lots:
+        levels, best = (self._book.bids, self._book.bid) if side > 0 else (self._book.asks, self._book.ask)
+        if not best or (ticks and (best - ticks) * side < 0):
             return
-        if lots:
-            self._book[place] = lots
-        else:
-            del self._book[place]
-        self._changed[place] = lots
+        gone = range(best, ticks - side, -side) if ticks and abs(best - ticks) < len(levels) else list(levels)
+        for price in gone:
+            if price in levels and (not ticks or (price - ticks) * side >= 0):
+                self._set(side, price, 0)
+
+    def _set(self, side: int, ticks: int, lots: int) -> None:
+        levels = self._book.bids if side > 0 else self._book.asks
+        self._before.setdefault((side, ticks), levels.get(ticks, 0))
+        self._book.put(side, ticks, lots)
 
 
 def looks_like(first_line: bytes) -> bool:
