@@ -52,13 +52,14 @@ from sor.events import (
 from sor.experiment.door import assigned_of, with_arm
 from sor.experiment.keeper import Keeper
 from sor.fit_watch import Doubt, FitWatches, WatchedRecorder
+from sor.halts import check_lift
 from sor.handle import ParentHandle
 from sor.ids import EPOCH_BOUND, ClOrdId, ParentId, VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.intake import Foresight, admit, as_recorded, check_amend, check_size, listed, parent_of, preview
 from sor.journal import Journal, Record, turns
 from sor.journal.switch import SwitchAsked, switch_asked, take_switch
-from sor.journal.wanted import asked_in, refuse_wanted, take_wanted, wanted
+from sor.journal.wanted import LiftAsked, asked_in, refuse_wanted, take_wanted, wanted
 from sor.kill import marked
 from sor.lookout import Lookout
 from sor.market import MarketView, Trust
@@ -495,9 +496,13 @@ class Router:
         self.set_mode(TradingMode.HALTED, reason)
         return await self._what_is_left()
 
-    def lift_halt(self, venue: VenueName, symbol: str) -> None:
-        """Somebody has looked at a halted symbol and takes responsibility for trading on."""
-        self._post(HaltLifted(now_ns=self._now(), venue=venue, symbol=canonical_symbol(symbol)))
+    def lift_halt(self, venue: VenueName, symbol: str, *, reason: str) -> None:
+        """Somebody has looked at a halted symbol and takes responsibility for trading on.
+
+        Raises `CallerError`, nothing changed, where it is not halted, or an order of it is not known to be over.
+        """
+        lifted = check_lift(self.core, venue, canonical_symbol(symbol))
+        self._post(as_recorded(HaltLifted(now_ns=self._now(), venue=venue, symbol=lifted, reason=reason)))
 
     def trust_fit(self, name: str, *, reason: str) -> None:
         """Somebody has looked at a set that outcomes contradict and takes responsibility: orders rest by it again.
@@ -769,20 +774,25 @@ class Router:
         return asked.mode is not TradingMode.ACTIVE
 
     def _heed_wanted(self, journal: Path) -> None:
-        """Start and stop the experiments that somebody has asked for; what cannot be is refused, with the reason."""
+        """Start and stop experiments and lift halts as was asked for; what cannot be is refused, with the reason."""
         for path in wanted(journal):
             if path in self._unremoved:
                 continue
             try:
                 try:
-                    self._trials.heed(asked_in(path))
+                    asked = asked_in(path)
+                    if isinstance(asked, LiftAsked):
+                        self.lift_halt(VenueName(asked.venue), asked.symbol, reason=asked.reason)
+                        self._alarm(f"{asked.symbol} on {asked.venue} is halted no more: {asked.reason}")
+                    else:
+                        self._trials.heed(asked)
                     take_wanted(path)
                 except CallerError as error:
-                    self._alarm(f"what was asked of an experiment is refused: {error}")
+                    self._alarm(f"what was asked for is refused: {error}")
                     refuse_wanted(path, str(error))
             except OSError as error:
                 self._unremoved[path] = None
-                self._alarm(f"what was asked of an experiment was heeded, but its file cannot be removed: {error}")
+                self._alarm(f"what was asked for was heeded, but its file cannot be removed: {error}")
 
     async def _watch_switch(self, tasks: anyio.abc.TaskGroup) -> None:
         """Go on looking whether somebody wants the kill switch moved, or an experiment started or stopped."""

@@ -276,10 +276,11 @@ class ModeSet(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="m
 
 
 class HaltLifted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="lifted"):
-    """Somebody has looked at a halted symbol and takes responsibility."""
+    """Somebody has looked at a halted symbol and takes responsibility. `reason` is in his own words."""
 
     venue: VenueName
     symbol: Symbol
+    reason: str = ""
 
 
 class FitContradicted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="fit_contradicted"):

@@ -12,7 +12,7 @@ import msgspec
 from sor.adapter import Feed
 from sor.decide import PluginFault, due_of
 from sor.errors import CallerError, VenueFault
-from sor.events import AmendAsked, CancelAsked, FitTrusted, ModeSet, TradingMode
+from sor.events import AmendAsked, CancelAsked, FitTrusted, HaltLifted, ModeSet, TradingMode
 from sor.ids import VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.limits import limits_of
@@ -26,7 +26,7 @@ from sor.reasons import Denial
 from sor.router import Core
 from sor.snapshot import Cause
 
-Asked = TypeVar("Asked", bound=AmendAsked | CancelAsked | FitTrusted | ModeSet)
+Asked = TypeVar("Asked", bound=AmendAsked | CancelAsked | FitTrusted | HaltLifted | ModeSet)
 
 INTENT_DEADLINE_S = 60.0
 """An intent without a price must be done within this."""
@@ -321,7 +321,7 @@ _READ: dict[type, tuple[Callable[[bytes], object], tuple[tuple[str, type[Enum]],
     ),
     Intent: (msgspec.msgpack.Decoder(Intent).decode, (("action", Action), ("side", PositionSide))),
 }
-_read_asked = msgspec.msgpack.Decoder(AmendAsked | CancelAsked | FitTrusted | ModeSet).decode
+_read_asked = msgspec.msgpack.Decoder(AmendAsked | CancelAsked | FitTrusted | HaltLifted | ModeSet).decode
 
 
 def as_recorded(asked: Asked) -> Asked:

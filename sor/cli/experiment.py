@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from sor.cli.asking import ask
 from sor.cli.common import Output, say_json
 from sor.errors import CallerError
-
-if TYPE_CHECKING:
-    from sor.journal.wanted import StartAsked, StopAsked
 
 JOURNAL_HELP = "The journal whose router runs it, or will."
 
@@ -54,7 +51,7 @@ def start(ctx: click.Context, file: Path, journal: Path, wait: str) -> None:
         raise CallerError(f"{file} cannot be read: {error}; nothing was started") from error
     wanted = parse_experiment(text, where=str(file))
     check_start(folded(journal), wanted)
-    heeded = _ask(journal, StartAsked(text=text, where=str(file)), wait)
+    heeded = ask(journal, StartAsked(text=text, where=str(file)), wait)
     _say(
         ctx,
         {"experiment": wanted.name, "digest": wanted.digest, "heeded": heeded},
@@ -109,33 +106,13 @@ def stop(ctx: click.Context, name: str, journal: Path, arm: str, reason: str, wa
 
     asked = StopAsked(experiment=name, arm=arm, reason=reason)
     check_stop(folded(journal), asked)
-    heeded = _ask(journal, asked, wait)
+    heeded = ask(journal, asked, wait)
     what = f"arm {arm} of {name}" if arm else name
     _say(
         ctx,
         {"experiment": name, "arm": arm, "heeded": heeded},
         f"{what} takes no more parents." if heeded else f"{what} takes no more parents from the next start on.",
     )
-
-
-def _ask(journal: Path, asked: StartAsked | StopAsked, wait: str) -> bool:
-    """Leave it for the router and wait while one runs; whether it was heeded. Raises `CallerError` with its refusal."""
-    import time
-
-    from sor.cli.terms import seconds
-    from sor.journal.lock import lock_holder
-    from sor.journal.wanted import ask_experiment, refusal_of
-
-    until_s = time.monotonic() + seconds(wait)
-    path = ask_experiment(journal, asked)
-    if lock_holder(journal) is None:
-        return False
-    while path.exists() and time.monotonic() < until_s:
-        time.sleep(0.05)
-    refused = refusal_of(path)
-    if refused is not None:
-        raise CallerError(refused)
-    return not path.exists()
 
 
 def _say(ctx: click.Context, document: Mapping[str, object], line: str) -> None:

@@ -16,6 +16,7 @@ from sor.cli.experiment import experiment
 from sor.cli.explain import explain
 from sor.cli.journal import journal
 from sor.cli.kill import kill
+from sor.cli.lift import lift
 from sor.cli.params import params
 from sor.cli.policies import policies
 from sor.cli.record import record
@@ -46,6 +47,7 @@ for command in (
     demo,
     route,
     kill,
+    lift,
     doctor,
     emulate,
     simulate,

@@ -1,4 +1,4 @@
-"""How somebody outside starts and stops experiments of a journal: files in its directory, which its router takes.
+"""How somebody outside asks for experiments and the end of halts: files in a journal's directory for its router.
 
 As with the kill switch (`sor.journal.switch`): the router that writes the journal looks for them a few times a second,
 records what is asked, and removes the file. Where no router runs the file stays, and the next one heeds it at its
@@ -18,7 +18,7 @@ from sor.errors import CallerError
 from sor.files import read_small
 from sor.journal.layout import write_durably
 
-WANTED_NAME: Final = "experiments"
+WANTED_NAME: Final = "asked"
 """The folder within the journal's."""
 _ASKED: Final = ".asked"
 _REFUSED: Final = ".refused"
@@ -40,10 +40,19 @@ class StopAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     reason: str
 
 
-_decoder: msgspec.json.Decoder[StartAsked | StopAsked] = msgspec.json.Decoder(StartAsked | StopAsked)
+class LiftAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="lift"):
+    """Somebody has looked at a halted symbol and takes responsibility for trading on."""
+
+    venue: str
+    symbol: str
+    reason: str
 
 
-def ask_experiment(directory: Path, asked: StartAsked | StopAsked) -> Path:
+Asked = StartAsked | StopAsked | LiftAsked
+_decoder: msgspec.json.Decoder[Asked] = msgspec.json.Decoder(Asked)
+
+
+def ask_router(directory: Path, asked: Asked) -> Path:
     """Leave it for the journal's router. Raises `CallerError` when it cannot be written."""
     folder = directory / WANTED_NAME
     path = folder / f"{time.time_ns()}-{os.getpid()}{_ASKED}"
@@ -66,12 +75,12 @@ def wanted(directory: Path) -> list[Path]:
     return [directory / WANTED_NAME / name for name in sorted(names) if name.endswith(_ASKED)]
 
 
-def asked_in(path: Path) -> StartAsked | StopAsked:
+def asked_in(path: Path) -> Asked:
     """What a file asks. Raises `CallerError` for one that cannot be read."""
     try:
         return _decoder.decode(read_small(path, bytes_max=_BYTES_MAX))
     except (OSError, ValueError) as error:
-        raise CallerError(f"{path.name} cannot be read: {error}; no experiment was changed") from error
+        raise CallerError(f"{path.name} cannot be read: {error}; nothing was changed") from error
 
 
 def take_wanted(path: Path) -> None:

@@ -151,7 +151,7 @@ class Narrator:
             case ModeSet():
                 return f"trading is {_spaced(record.mode)}: {record.reason}"
             case HaltLifted():
-                return f"the halt of {record.symbol} on {record.venue} is lifted"
+                return f"the halt of {record.symbol} on {record.venue} is lifted: {record.reason}"
             case FitContradicted():
                 fit = f"the fit of {record.set_id} ({record.digest})"
                 return f"nothing new rests by {fit} under {record.policy}: {record.text}"

@@ -181,7 +181,7 @@ async def test_a_venue_that_overfills_is_halted_until_somebody_has_looked(tmp_pa
             await router.submit(order("two"))
         assert isinstance(venue, SimulatedVenue)
         venue.calm()
-        router.lift_halt(venue.name, "btc-usdt")
+        router.lift_halt(venue.name, "btc-usdt", reason="drill")
         assert (await (await router.submit(order("two"))).result()).status is ParentStatus.FILLED
 
 

@@ -16,7 +16,7 @@ from sor.events import ArmStopped, ExperimentAdopted, Shadowed, Submitted
 from sor.experiment.keeper import watches_of
 from sor.experiment.reading import folded
 from sor.journal import Record, turns
-from sor.journal.wanted import StartAsked, StopAsked, ask_experiment, refusal_of, wanted
+from sor.journal.wanted import StartAsked, StopAsked, ask_router, refusal_of, wanted
 from sor.orders import ParentOrder
 from sor.sim.world import World
 from tests.fakes.experiments import buy_or_sell, experiment_text, run_trial
@@ -159,7 +159,7 @@ async def test_a_router_takes_up_what_is_left_for_it_and_a_restart_goes_on(tmp_p
         return [open_venue({"market": "ladder", "latency": "near"})]
 
     async with Router(settings, venues=venue()) as router:  # type: ignore[arg-type]
-        path = ask_experiment(journal, StartAsked(text=experiment_text(TWO[0], TWO[0]), where="trial.json"))
+        path = ask_router(journal, StartAsked(text=experiment_text(TWO[0], TWO[0]), where="trial.json"))
         await until(lambda: not path.exists())
         first = await router.submit(buy_or_sell(1))
         await first.result()
@@ -167,14 +167,14 @@ async def test_a_router_takes_up_what_is_left_for_it_and_a_restart_goes_on(tmp_p
         assert first.parent.assigned.arm
         again = await router.submit(buy_or_sell(1))
         assert again.parent is first.parent  # the same order is the same parent (P4)
-        bad = ask_experiment(journal, StartAsked(text="{", where="bad.json"))
+        bad = ask_router(journal, StartAsked(text="{", where="bad.json"))
         await until(lambda: not bad.exists())
         refused = refusal_of(bad)
         assert refused is not None
         assert refused.startswith("bad.json:1: column 2: this is not JSON")
         assert refusal_of(bad) is None
         assert any("bad.json" in alarm.text for alarm in router.alarms())
-    left = ask_experiment(journal, StopAsked(experiment="trial", arm="", reason="enough"))
+    left = ask_router(journal, StopAsked(experiment="trial", arm="", reason="enough"))
     assert wanted(journal) == [left]
     async with Router(settings, venues=venue()) as router:  # type: ignore[arg-type]
         assert wanted(journal) == []

@@ -46,7 +46,7 @@ def test_a_sound_journal_verifies(path: Path) -> None:
     result = run("verify", path)
     assert result.exit_code == 0
     assert result.output == (
-        f"{path} verifies: 7 turns with 53 records in 3 segment(s), simulated, epoch 60466183.\n"
+        f"{path} verifies: 7 turns with 54 records in 3 segment(s), simulated, epoch 60466183.\n"
         f"  last chain value {verify(path).last_chain}; keep it elsewhere to show later that nothing was changed.\n"
     )
 
@@ -66,7 +66,7 @@ def test_a_damaged_journal_does_not_verify(path: Path) -> None:
     first, second, last = result.output.splitlines()
     assert first == f"{path} does not verify."
     assert second.startswith(f"  {path}/000002.seg, byte ")
-    assert last == "  6 turns with 46 records do check."
+    assert last == "  6 turns with 47 records do check."
 
 
 def test_verify_as_json(path: Path) -> None:
@@ -76,7 +76,7 @@ def test_verify_as_json(path: Path) -> None:
         "epoch": 60466183,
         "environment": "simulated",
         "turns": 7,
-        "records": 53,
+        "records": 54,
         "segments": 3,
         "last_chain": verify(path).last_chain,
         "torn_tail_bytes": 0,
@@ -134,7 +134,7 @@ def test_show_of_kinds_and_of_the_last(path: Path) -> None:
 
 def test_show_as_json_lines(path: Path) -> None:
     lines = [msgspec.json.decode(line) for line in run("show", path, obj=AS_JSON).output.splitlines()]
-    assert len(lines) == 53
+    assert len(lines) == 54
     assert lines[0] == {
         "turn": 1,
         "time_ns": T0,

@@ -504,6 +504,7 @@ TURNS: list[list[Record]] = [
             amount=Decimal(-7),
             venue_ns=T0 - 500,
         ),
+        HaltLifted(now_ns=T0 + 68, venue=SIM, symbol=BTC, reason="the venue has explained itself"),
     ],
 ]
 
