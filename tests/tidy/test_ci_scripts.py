@@ -10,6 +10,7 @@ import pytest
 
 from tests.tidy.tree import ROOT
 
+AUDIT = ROOT / ".ci" / "audit.py"
 SHIPPED = runpy.run_path(str(ROOT / ".ci" / "shipped.py"))
 
 
@@ -84,3 +85,34 @@ def test_the_tree_is_the_four_packages() -> None:
     kept = SHIPPED["kept_by_git"]()
     assert "sor/__init__.py" in kept
     assert {path.partition("/")[0] for path in kept} <= set(SHIPPED["PACKAGES"])
+
+
+REPORTS = "import json, sys; json.dump({'dependencies': %s}, open(sys.argv[sys.argv.index('--output') + 1], 'w'))"
+ADVISED = [{"name": "p", "version": "1.0", "vulns": [{"id": "X-1", "fix_versions": ["1.1"]}]}]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [
+        ("import time; time.sleep(60)", 3, "no answer within 0.7 s. Run it where the network reaches it"),
+        (
+            "import sys; sys.exit('Traceback\\n  a page\\nConnectionError: unreachable')",
+            3,
+            "ConnectionError: unreachable",
+        ),
+        ("pass", 3, "so nothing is known: exit code 0"),
+        (REPORTS % [], 3, "every package was not looked up"),
+        (REPORTS % [{"name": "p", "skip_reason": "x"}], 3, "p was not looked up"),
+        (REPORTS % ADVISED, 1, "audit: p 1.0 has X-1; mended in: 1.1"),
+        (REPORTS % [{"name": "p", "version": "1.0", "vulns": []}], 0, "nothing is known against the 1 packages"),
+    ],
+)
+def test_an_audit_ends_in_one_sentence_and_in_time(tmp_path: Path, body: str, code: int, said: str) -> None:
+    tool = tmp_path / "tool"
+    tool.write_text(f"#!{sys.executable}\n{body}\n")
+    tool.chmod(0o700)
+    limit_s = "0.7" if "sleep" in body else "60"
+    done = subprocess.run([sys.executable, AUDIT, tool, limit_s], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    (line,) = (done.stdout + done.stderr).splitlines()
+    assert said in line
