@@ -15,7 +15,7 @@ import pytest
 from sor.commands import Alarm
 from sor.events import Contradicted, FlowCause, PositionMoved, Reading, StrayFound
 from sor.ids import AccountId, ParentId
-from sor.orders import ParentOrder, ParentStatus, PositionSide, Side
+from sor.orders import OrdStatus, ParentOrder, ParentStatus, PositionSide, Side
 from sor.own_book import OwnBook
 from sor.parent import Parent
 from sor.router import Core
@@ -237,3 +237,35 @@ def test_a_fill_of_an_order_in_doubt_is_not_taken_for_somebody_elses(shared: Sha
     assert (parent.status, parent.ledger.cum_lots, shared.held()) == (ParentStatus.FILLED, 6, 6)
     assert shared.book.positions == {PositionSide.BOTH: 6}
     assert shared.flows() == []
+
+
+def test_a_stop_of_somebodys_that_no_push_tells_of_is_found_by_reading(shared: Shared) -> None:
+    """BingX may send no event when a stop triggers: the position follows all the same, and an exit sells nothing."""
+    shared.submit("in", Side.BUY, 30)
+    shared.wait(8)
+    shared.rig.app.switch("push-drop")
+    shared.other(Side.SELL, 30)
+    shared.wait(40)
+    assert shared.flows() == [(FlowCause.MANUAL, Reading.FILLS, -30)]
+    assert shared.book.positions == {PositionSide.BOTH: shared.held()} == {PositionSide.BOTH: 0}
+    out = shared.submit("out", Side.SELL, 30, reduce_only=True)
+    shared.wait(5)
+    assert (out.status, shared.held()) == (ParentStatus.COMPLETED_BY_OTHERS, 0)
+
+
+def test_a_mode_that_somebody_switched_refuses_orders_and_opens_nothing(shared: Shared) -> None:
+    """One-way became hedge behind the router's back: no order of the old mode may open a side of the new."""
+    assert shared.rig.app.exchange.desk.set_mode(shared.rig.account, hedge=True) is None
+    parent = shared.submit("in", Side.BUY, 30, deadline_s=5.0)
+    shared.wait(20)
+    assert parent.ended
+    assert (parent.ledger.cum_lots, parent.open_children) == (0, [])
+    assert {child.status for child in parent.children} == {OrdStatus.REJECTED}
+    assert shared.resting() == []
+    assert shared.rig.books().positions == {}
+    shared.mode = PositionSide.LONG
+    shared.restart()  # reads the mode anew
+    shared.wait(15)
+    again = shared.submit("again", Side.BUY, 30)
+    shared.wait(8)
+    assert (again.status, shared.held()) == (ParentStatus.FILLED, 30)
