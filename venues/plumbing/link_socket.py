@@ -19,7 +19,8 @@ from sor.errors import CallerError, SorError
 from venues.plumbing.frames import Address, Control, Ended, Frames, Message
 from venues.plumbing.socket import SocketSession
 
-_READ_BYTES = 65_536
+_READ_BYTES = 262_144
+"""As much as asyncio reads at a time: what is more than asked for is copied aside and cut again, once for each part."""
 CLOSING_S = 0.5
 """How long a goodbye is waited for."""
 _LOST = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
