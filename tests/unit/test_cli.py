@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -76,6 +77,13 @@ def test_every_command_helps(sor: Sor, words: tuple[str, ...]) -> None:
 
 def test_version(sor: Sor) -> None:
     assert sor("--version").out == f"sor {__version__}\n"
+
+
+def test_the_module_is_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["sor", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("sor", run_name="__main__")
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"sor {__version__}\n")
 
 
 MISTAKES: Mapping[str, tuple[tuple[str, ...], int, str]] = {
