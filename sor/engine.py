@@ -249,7 +249,7 @@ class Router:
                     dispatcher.post(
                         CancelAsked(now_ns=scheduler.now_ns(), parent_no=parent.no, reason="left by an earlier process")
                     )
-        self._keeper = Keeper(self.core, post=self._post, now=self._now)
+        self._keeper = Keeper(self.core, post=dispatcher.post, scheduler=scheduler)
         self._keeper.resume()
         self._heed_wanted(journal.path)
         self._heed_switch(journal.path)

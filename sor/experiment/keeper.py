@@ -8,7 +8,9 @@ not live to record is recorded then.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+from sor.adapter import Scheduler
 from sor.commands import Happening
 from sor.errors import CallerError
 from sor.events import AnyFact, ArmStopped, ExperimentAdopted
@@ -23,17 +25,23 @@ from sor.tca import report
 
 
 class Keeper:
-    """The guards of all experiments of a core. post: where its facts go. now: the time that they get."""
+    """The guards of all experiments of a core.
 
-    def __init__(self, core: Core, *, post: Callable[[AnyFact], None], now: Callable[[], int]) -> None:
+    watches      by the name of the experiment.
+    post         where its facts go.
+    scheduler    their time, and when a parent that is over is costed: once what trades has been carried out.
+    """
+
+    def __init__(self, core: Core, *, post: Callable[[AnyFact], None], scheduler: Scheduler) -> None:
         self._core = core
         self._post = post
-        self._now = now
-        self._watches = watches_of(core)
+        self._now = scheduler.now_ns
+        self._later = scheduler.call_at
+        self.watches = watches_of(core)
 
     def resume(self) -> None:
         """Record what guards say that no record has told yet."""
-        for name, watch in self._watches.items():
+        for name, watch in self.watches.items():
             self._stop(name, watch.broken())
 
     def given(self, assigned: Assigned | None) -> None:
@@ -50,6 +58,9 @@ class Keeper:
         assigned = parent.assigned
         if assigned is None or not assigned.arm or not parent.ended or happening.status is not parent.end_status:
             return
+        self._later(self._now(), partial(self._over, parent, assigned))
+
+    def _over(self, parent: Parent, assigned: Assigned) -> None:
         watch = self._watch(assigned)
         watch.over(assigned, outcome_of(parent, self._core))
         self._stop(assigned.experiment, watch.broken())
@@ -73,9 +84,9 @@ class Keeper:
         )
 
     def _watch(self, assigned: Assigned) -> Watch:
-        watch = self._watches.get(assigned.experiment)
+        watch = self.watches.get(assigned.experiment)
         if watch is None:
-            watch = self._watches[assigned.experiment] = Watch(self._core.experiments[assigned.experiment].experiment)
+            watch = self.watches[assigned.experiment] = Watch(self._core.experiments[assigned.experiment].experiment)
         return watch
 
     def _stop(self, name: str, stops: list[Stop]) -> None:
@@ -112,8 +123,11 @@ def watches_of(core: Core) -> dict[str, Watch]:
 
 
 def outcome_of(parent: Parent, core: Core) -> Over:
-    """What became of a parent that has ended."""
-    costs = report(record_of(parent, core))
+    """What became of a parent that has ended; one whose record contradicts itself has no cost."""
+    try:
+        costs = report(record_of(parent, core))
+    except CallerError:
+        return Over(cost_bps=None, rejected=False, timed_out=parent.timeouts > 0)
     return Over(cost_bps=costs.arrival_cost_bps, rejected=costs.rejects > 0, timed_out=costs.timeouts > 0)
 
 

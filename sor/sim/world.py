@@ -97,7 +97,7 @@ class World:
             alarm=alarm,
             horizons_ns=horizons_ns,
         )
-        self.keeper = Keeper(core, post=self.dispatcher.post, now=self.scheduler.now_ns)
+        self.keeper = Keeper(core, post=self.dispatcher.post, scheduler=self.scheduler)
 
     def open(self, *, epoch: int, version: str, sets: dict[str, ParamSet], default_set: str) -> None:
         """Start the session: ownership mark and param-sets."""

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from sor.cli.main import run
-from sor.commands import Alarm, Decided, Place
+from sor.commands import Alarm, Decided, Happening, Place
 from sor.engine import Router, Settings
 from sor.errors import CallerError
 from sor.events import ArmStopped, ExperimentAdopted, Shadowed, Submitted
-from sor.experiment.keeper import watches_of
+from sor.experiment.keeper import outcome_of, watches_of
 from sor.experiment.reading import folded
 from sor.journal import Record, turns
 from sor.journal.wanted import StartAsked, StopAsked, ask_router, refusal_of, wanted
@@ -64,6 +64,32 @@ def test_an_arm_that_does_harm_takes_no_more_parents_and_what_it_has_goes_on(tmp
     assert all(parent.ended for parent in core.parents)
     assert watches_of(core)["trial"].arms["b"].over == watches_of(core)["trial"].arms["b"].given
     assert folded(tmp_path / "j").experiments["trial"].stopped.keys() == {"b"}
+
+
+def test_a_parent_is_costed_once_what_trades_has_been_carried_out(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def watch(world: World) -> None:
+        trial = world.keeper.watches["trial"]
+        told = world.keeper.told
+
+        def between(happening: Happening) -> None:
+            before = sum(arm.over for arm in trial.arms.values())
+            told(happening)
+            seen.append(sum(arm.over for arm in trial.arms.values()) - before)
+
+        world.keeper.told = between  # type: ignore[method-assign]
+
+    core = run_trial(tmp_path / "j", experiment_text(TWO[0], TWO[0]), parents=10, meanwhile=watch)
+    assert set(seen) == {0}
+    assert sum(arm.over for arm in watches_of(core)["trial"].arms.values()) == 10
+
+
+def test_a_record_that_contradicts_itself_has_no_cost_and_stops_nobody(tmp_path: Path) -> None:
+    core = run_trial(tmp_path / "j", experiment_text(TWO[0], TWO[0]), parents=2)
+    assert outcome_of(core.parents[0], core).cost_bps is not None
+    core.parents[0].markouts.append(("E-1", 1, 0))
+    assert outcome_of(core.parents[0], core).cost_bps is None
 
 
 def test_shadows_decide_beside_and_nothing_of_them_reaches_a_venue(tmp_path: Path) -> None:
