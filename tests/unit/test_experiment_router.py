@@ -9,17 +9,23 @@ import msgspec
 import pytest
 
 from sor.cli.main import run
-from sor.commands import Alarm, Decided, Happening, Place
+from sor.commands import Alarm, Decided, Happening, Place, Rehearse
 from sor.engine import Router, Settings
 from sor.errors import CallerError
 from sor.events import ArmStopped, ExperimentAdopted, Shadowed, Submitted
 from sor.experiment.keeper import outcome_of, watches_of
 from sor.experiment.reading import folded
+from sor.experiment.shadow import shadowed
 from sor.journal import Record, turns
 from sor.journal.wanted import StartAsked, StopAsked, ask_router, refusal_of, wanted
 from sor.orders import ParentOrder
+from sor.params import Params
+from sor.policy import Decision
+from sor.revisit import Revisit
 from sor.sim.world import World
+from sor.snapshot import View
 from tests.fakes.experiments import buy_or_sell, experiment_text, run_trial
+from tests.fakes.views import view
 from venues.simulated.adapter import open_venue
 
 TWO = (("cross", "baseline"), ("maker_first", "baseline"))
@@ -106,6 +112,32 @@ def test_shadows_decide_beside_and_nothing_of_them_reaches_a_venue(tmp_path: Pat
     )
     assert with_it == without
     assert not any(isinstance(record, Shadowed) for record in records(tmp_path / "without"))
+
+
+class Counting:
+    """Counts how often it was asked, by its memory alone."""
+
+    name = "join_and_cross"
+    needs = ()
+
+    def decide(self, view: View, params: Params) -> Decision:
+        """Nothing, and one more."""
+        del params
+        asked = view.memory.get("asked", 0.0) + 1.0
+        return Decision(placements=(), revisit=Revisit(), reason="counting", memory={"asked": asked})
+
+
+def test_a_shadow_is_handed_back_what_it_wants_to_remember_and_nothing_of_the_policy(tmp_path: Path) -> None:
+    shadow = {"name": "other", "policy": "join_and_cross", "param_set": "baseline"}
+    core = run_trial(tmp_path / "j", experiment_text(TWO[0], TWO[0], shadows=[shadow]), parents=1)
+    parent = core.parents[0]
+    parent.shadows.clear()
+    core.policies = {"join_and_cross": Counting()}
+    wish = Rehearse(parent.no, view(memory={"asked": 40.0}))
+    for asked in (1.0, 2.0):
+        [fact] = shadowed(core, wish, now_ns=core.now_ns)
+        assert fact.decision.memory == {"asked": asked}
+        core.step(fact)
 
 
 def test_a_shadow_has_its_own_memory(tmp_path: Path) -> None:

@@ -120,6 +120,7 @@ def stream(one: Watch, rng: random.Random, *, parents: int, extra_bps: float) ->
         if one.arms["b"].gap.low > one.experiment.guards.harm_bps:
             assert [stop.guard for stop in one.broken()] == ["harm"]
             return number + 1
+    assert not one.broken()
     return None
 
 
