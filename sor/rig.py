@@ -75,13 +75,17 @@ class BookFill(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class BookOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One order that the venue accepted. `created_ns`, `updated_ns`: when, and when last changed, by its own clock."""
+    """One order that the venue accepted, on the terms that are in force there; price_ticks 0 for one without a price.
+
+    created_ns, updated_ns    when, and when last changed, by its own clock.
+    """
 
     cl_ord_id: ClOrdId
     symbol: Symbol
     side: Side
     position_side: PositionSide
     order_lots: int
+    price_ticks: int
     filled_lots: int
     leaves_lots: int
     created_ns: int

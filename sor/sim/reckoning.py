@@ -66,6 +66,13 @@ class ToldParent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     cost: ToldCost | None
 
 
+class OrderTerms(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What is said to be in force of an order: its whole quantity, and its price."""
+
+    lots: int
+    ticks: int
+
+
 class Terms(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Steps of the one instrument, in quote and base units."""
 
@@ -127,6 +134,20 @@ def unsettled(told: Told, books: Books, *, since_ns: int) -> list[str]:
         if ours is not None and order.filled_lots and order.updated_ns > since_ns and _fees(ours) is None:
             found.append(f"{order.cl_ord_id}: its fees are settled at the venue and not known here")
     return found
+
+
+def unfounded(before: Mapping[ClOrdId, OrderTerms], after: Mapping[ClOrdId, OrderTerms], books: Books) -> list[str]:
+    """Terms that are said to be in force since something was asked for, and are not at the venue.
+
+    What was asked for is in force when the venue says so; who believes it sooner believes it of a refused amend, too.
+    """
+    there = {order.cl_ord_id: OrderTerms(lots=order.order_lots, ticks=order.price_ticks) for order in books.orders}
+    return [
+        f"{name}: {terms.lots} lots at {terms.ticks} are in force here since they were asked for, at the venue "
+        f"{there[name].lots} at {there[name].ticks}"
+        for name, terms in after.items()
+        if name in before and name in there and terms not in (before[name], there[name])
+    ]
 
 
 def _order(ours: ToldOrder, theirs: BookOrder | None, books: Books) -> Iterator[str]:

@@ -34,8 +34,8 @@ from sor.sim.disk import Disk
 from sor.sim.faults import CRASH, POWER, brew, only
 from sor.sim.lives import START_NS, STARTS_MAX, CoreLife, Life, OpenLife, StackLife, Tape, folded
 from sor.sim.oracle import Verdict, judge
-from sor.sim.reckoning import Told, reckon, unsettled
-from sor.sim.testimony import asked_of, claimed_of, open_lots, told_of
+from sor.sim.reckoning import Told, reckon, unfounded, unsettled
+from sor.sim.testimony import asked_of, claimed_of, open_lots, terms_of, told_of
 from sor.sim.workload import PRICED, Ask, Haggle, Meddling, Shape, draw
 from sor.sim.world import VirtualScheduler
 from sor.units import NS
@@ -110,6 +110,7 @@ class Storm:
     asked_lots      the most that was ever asked for, by parent: an amendment may raise it.
     deadlines_ns    the latest deadline that each ever had.
     crashes         what would have ended a live router.
+    unfounded       what was said to be in force and was not.
     """
 
     def __init__(
@@ -147,6 +148,7 @@ class Storm:
         self.asked_lots: dict[ParentId, int] = {}
         self.deadlines_ns: dict[ParentId, int] = {}
         self._haggled: ParentId | None = None
+        self.unfounded: list[str] = []
         self.died: Counter[str] = Counter()
         self.calm_ns = 0
         for fault in self.faults:
@@ -323,10 +325,14 @@ class Storm:
 
     def _reask(self, parent: Parent, *, lots: int, limit: Decimal | None = None) -> None:
         """Another quantity, which is refused where the parent is over or has filled as much."""
+        before = terms_of(self.core)
         try:
             self.life.amend(parent.id, quantity=parent.instrument.quantity(lots), limit=limit)
         except CallerError:
             return
+        after = terms_of(self.core)
+        if after != before:
+            self.unfounded += unfounded(before, after, self.rig.books())
         self.asked_lots[parent.id] = max(self.asked_lots[parent.id], lots)
 
     async def _set_leverage(self, leverage: Decimal) -> None:
@@ -369,6 +375,7 @@ class Storm:
         return Findings(
             unsafe=[
                 *self.verdict().details,
+                *self.unfounded,
                 *reckon(told, books, deadline_slack_ns=slack_ns),
                 *self._still_open(),
                 *self._asked_the_venue(books),

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from sor.child import Child
-from sor.ids import AccountId, ParentId, Symbol, VenueName
+from sor.ids import AccountId, ClOrdId, ParentId, Symbol, VenueName
 from sor.instruments import Instrument
 from sor.orders import FeeSource, OrdStatus
 from sor.parent import Parent
 from sor.records import record_of
 from sor.router import Core
 from sor.sim.oracle import Asked, Claimed
-from sor.sim.reckoning import Terms, Told, ToldCost, ToldFill, ToldOrder, ToldParent
+from sor.sim.reckoning import OrderTerms, Terms, Told, ToldCost, ToldFill, ToldOrder, ToldParent
 from sor.tca import report
 
 SETTLED = (FeeSource.WS_SETTLED, FeeSource.REST_SETTLED)
@@ -61,6 +61,15 @@ def told_of(core: Core, *, venue: VenueName, symbol: Symbol, deadlines_ns: Mappi
         orders=tuple(_order(child, parent.id, instrument) for parent in core.parents for child in parent.children),
         positions={} if book is None else dict(book.positions),
     )
+
+
+def terms_of(core: Core) -> dict[ClOrdId, OrderTerms]:
+    """What is said to be in force of each order that may be open."""
+    return {
+        child.order.cl_ord_id: OrderTerms(lots=child.qty_lots, ticks=child.price_ticks)
+        for parent in core.parents
+        for child in parent.open_children
+    }
 
 
 def open_lots(core: Core, *, venue: VenueName, symbol: Symbol) -> list[str]:

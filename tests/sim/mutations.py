@@ -224,6 +224,17 @@ def amends_hold_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Child, "reserve_amend", reserve_amend)
 
 
+def amends_are_in_force_when_asked_for(patch: pytest.MonkeyPatch) -> None:
+    """The terms that an amend asks for are in force when it is sent, whatever becomes of it."""
+    original = Child.reserve_amend
+
+    def reserve_amend(self: Child, *, qty_lots: int, price_ticks: int) -> None:
+        original(self, qty_lots=qty_lots, price_ticks=price_ticks)
+        self.qty_lots, self.price_ticks = qty_lots, price_ticks
+
+    patch.setattr(Child, "reserve_amend", reserve_amend)
+
+
 def cancel_once(patch: pytest.MonkeyPatch) -> None:
     """Nobody asks what became of a cancel."""
     original = Desk.tend
@@ -425,6 +436,7 @@ MUTATIONS: tuple[Plant, ...] = (
     silent_cancel_is_canceled,
     end_with_orders_resting,
     amends_hold_nothing,
+    amends_are_in_force_when_asked_for,
     cancel_once,
     work_past_the_deadline,
     cancels_leave_unrecorded,

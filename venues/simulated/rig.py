@@ -154,6 +154,7 @@ def _order(own: OwnOrder, venue: SimulatedVenue) -> BookOrder:
         side=own.side,
         position_side=PositionSide.BOTH,
         order_lots=own.order_lots,
+        price_ticks=own.price_ticks,
         filled_lots=own.filled_lots,
         leaves_lots=own.leaves_lots,
         created_ns=own.created_ns,

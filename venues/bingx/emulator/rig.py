@@ -297,6 +297,7 @@ class BingxRig:
                 side=one.side,
                 position_side=one.position_side,
                 order_lots=one.told_lots,
+                price_ticks=one.price_ticks,
                 filled_lots=one.done_lots,
                 leaves_lots=one.told_lots - one.done_lots if one.live else 0,
                 created_ns=one.created_ms * MS,
