@@ -490,6 +490,12 @@ class Child:
         self.asked_ticks = price_ticks
         self.reserved_lots = max(self.qty_lots, qty_lots)
 
+    def settle_amend(self) -> None:
+        """What an amend asked for is in force, as something else than its answer says; that may still come."""
+        self.pending = _NOTHING_PENDING
+        self.no_amend = True
+        self.replace(qty_lots=self.asked_lots, price_ticks=self.asked_ticks)
+
     def give_up_amend(self) -> None:
         """Whether an amend arrived, or still will, cannot be told: both quantities stay reserved, the order must go."""
         self.pending = _NOTHING_PENDING

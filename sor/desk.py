@@ -324,6 +324,8 @@ class Desk:
         new_lots = child.count(report, mid_hticks)
         if new_lots or report.exec_type is _TRADE:
             self._realise(parent, child, report, before, now_ns)
+        if child.qty_lots < child.counted_lots and child.qty_lots < child.asked_lots:
+            child.settle_amend()  # only the quantity that was asked for allows so much, so it is in force
         happened = happened_of(report, child)
         wanted = child.cancel_wanted
         if report.exec_type is _REPLACED:
@@ -404,9 +406,7 @@ class Desk:
         The old terms in force say only that it had not arrived by then: it may still.
         """
         if (report.order_lots, report.price_ticks) == (child.asked_lots, child.asked_ticks):
-            child.pending = _NOTHING_PENDING
-            child.no_amend = True
-            child.replace(qty_lots=child.asked_lots, price_ticks=child.asked_ticks)
+            child.settle_amend()
             return happened_of(report, child)
         if child.checks and happened is _SEEN_OPEN:
             child.give_up_amend()

@@ -3,16 +3,17 @@
 import pytest
 
 from sor.child import Child, Happened, Life, Pending
+from sor.commands import Alarm
 from sor.orders import ExecType, ExecutionReport, OrdStatus, RejectKind, Side
 from sor.units import NS
 from tests.fakes.bench import A, Bench, parent_order
 from tests.fakes.policies import Wanting, decision, rest
 
 
-def resting(side: Side = Side.BUY) -> tuple[Bench, Child]:
-    """An order of 60 that has just been sent."""
+def resting(side: Side = Side.BUY, *, asked_lots: int = 60) -> tuple[Bench, Child]:
+    """An order of 60 that has just been sent, for a parent of so many."""
     wanting = Wanting()
-    order = parent_order(side=side, lots=60)
+    order = parent_order(side=side, lots=asked_lots)
     price = 9_999 if side is Side.BUY else 10_001
     wanting.wishes[order.parent_id] = lambda view: decision(rest(A, 60, price, until_ns=view.now_ns + 50 * NS))
     bench = Bench(wanting)
@@ -63,6 +64,25 @@ def test_an_amend_that_cannot_be_settled_holds_both_and_must_go() -> None:
     child.reserve_amend(qty_lots=80, price_ticks=9_998)
     child.give_up_amend()
     assert (child.leaves_lots, child.qty_lots, child.cancel_wanted, child.pending) == (80, 60, True, Pending.NONE)
+
+
+@pytest.mark.parametrize(("filled", "over"), [(61, 0), (80, 0), (81, 1)])
+@pytest.mark.parametrize("given_up", [False, True])
+def test_a_fill_beyond_the_old_quantity_says_that_the_amend_is_in_force(filled: int, over: int, given_up: bool) -> None:
+    bench, child = resting(asked_lots=100)
+    bench.ack(child)
+    child.reserve_amend(qty_lots=80, price_ticks=9_998)
+    if given_up:
+        child.give_up_amend()
+    wishes = bench.trade(child, filled, 9_998)
+    assert (child.qty_lots, child.price_ticks, child.over_lots) == (80, 9_998, over)
+    assert child.pending is not Pending.AMEND
+    assert child.no_amend
+    assert child.status is (OrdStatus.FILLED if filled >= 80 else child.status)
+    assert any(isinstance(wish, Alarm) for wish in wishes) is (over > 0)
+    # Its own answer comes late, and says nothing new.
+    bench.report(child, ExecType.REPLACED, order_lots=80, price_ticks=9_998)
+    assert (child.qty_lots, child.leaves_lots, child.over_lots) == (80, max(0, 80 - filled), over)
 
 
 @pytest.mark.parametrize(
