@@ -512,8 +512,9 @@ def test_a_second_ctrl_c_leaves_and_names_what_is_not_confirmed(
 def test_after_a_crash_the_order_goes_on_and_no_other_does(
     tmp_path: Path, processes: list[subprocess.Popen[str]]
 ) -> None:
+    """Its order is lost on the way: one that was confirmed would be unknown, for the venue dies with the process."""
     journal = tmp_path / ".sor" / "journals" / "simulated"
-    first = spawned(tmp_path, *REST, "--id", "first")
+    first = spawned(tmp_path, *REST, "--option", "fault.lost_request=1", "--id", "first")
     processes.append(first)
     until_said(first, "send sor")
     first.kill()
