@@ -20,7 +20,6 @@ from sor.dispatch import Dispatcher
 from sor.errors import CallerError, InDoubt, NotSent, SorError, VenueFault
 from sor.ids import StrategyId, Symbol, VenueName
 from sor.instruments import canonical_symbol
-from sor.leverage import LeverageClaims
 from sor.parent import Parent
 from sor.reconciliation import UNANSWERED, Reconciled, Reconciler
 from sor.refresh import Refresh
@@ -108,7 +107,6 @@ class Caretaker:
         self._balances = BalanceReconciler(core, dispatcher, settings=settings)
         self._unread: dict[VenueName, None] = {}
         self._uncounted: dict[VenueName, None] = {}
-        self._claims = LeverageClaims(core)
         self._locks: dict[tuple[VenueName, Symbol], anyio.Lock] = {}
         self._clamped: dict[tuple[VenueName, Symbol], tuple[Decimal, int]] = {}
 
@@ -344,7 +342,7 @@ class Caretaker:
         if not leverage.is_finite() or leverage <= 0:
             raise CallerError(f"leverage {leverage} is not a positive number; nothing was sent")
         key = (adapter.name, self._settings.account, symbol)
-        claim = self._claims.against(key, strategy=strategy, leverage=leverage)
+        claim = self._core.claims.against(key, strategy=strategy, leverage=leverage)
         if claim is not None:
             raise CallerError(
                 f"strategy {strategy!r} wants leverage {leverage} for {symbol} on {adapter.name}, where strategy "

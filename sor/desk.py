@@ -22,6 +22,7 @@ from sor.market import MarketView
 from sor.orders import ExecType, ExecutionReport, OrdStatus, RejectKind
 from sor.own_book import OwnBook
 from sor.parent import Parent
+from sor.parents import Parents
 from sor.realised import Realised
 from sor.tally import Tally
 from sor.units import NS
@@ -37,9 +38,21 @@ class VenueState:
     sends       when orders and amends left, withdrawals: cancels and amends, of the last second.
     withdrawn   how often something was cancelled or amended, traded: how many orders have filled at all.
     orders      ours, by the venue's ids as far as they are known: some of its books name orders by nothing else.
+    retired     numbers of retired parents by the venue's ids of their orders.
     """
 
-    __slots__ = ("capabilities", "here", "identity", "orders", "sends", "traded", "up", "withdrawals", "withdrawn")
+    __slots__ = (
+        "capabilities",
+        "here",
+        "identity",
+        "orders",
+        "retired",
+        "sends",
+        "traded",
+        "up",
+        "withdrawals",
+        "withdrawn",
+    )
 
     def __init__(self, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
@@ -51,6 +64,7 @@ class VenueState:
         self.withdrawn = Tally()
         self.traded = Tally()
         self.orders: dict[VenueOrderId, Child] = {}
+        self.retired: dict[VenueOrderId, int] = {}
 
     @property
     def can_ask(self) -> bool:
@@ -131,10 +145,14 @@ _KNOWS_THE_ORDER: Final = frozenset({RejectKind.DUPLICATE_ID, RejectKind.TOO_LAT
 
 
 class Desk:
-    """All children of all parents. Wishes are appended to `out`, which the router hands over at the end of a step."""
+    """All children of all parents. Wishes are appended to `out`, which the router hands over at the end of a step.
 
-    def __init__(self, out: list[AnyWish]) -> None:
+    children    those of parents in working memory; `order` finds the others too.
+    """
+
+    def __init__(self, out: list[AnyWish], parents: Parents) -> None:
         self.out = out
+        self._parents = parents
         self.epoch = self.session = 0
         self.venues: dict[VenueName, VenueState] = {}
         self.children: dict[ClOrdId, Child] = {}
@@ -150,6 +168,63 @@ class Desk:
                 book = self.books[key] = OwnBook()
             parent.book = book
         return book
+
+    # --- orders of parents that are over --------------------------------------------------------------------------
+
+    def order(self, cl_ord_id: ClOrdId) -> Child | None:
+        """An order of ours by its client id, to be read only; None for one of nobody, or of a forgotten parent."""
+        child = self.children.get(cl_ord_id)
+        if child is not None or not self._parents.retired:
+            return child
+        for state in self.venues.values():  # the id names its parent
+            owned = state.capabilities.client_ids.decode(cl_ord_id)
+            if owned is not None and owned.epoch == self.epoch and owned.parent_no in self._parents.retired:
+                for one in self._children_of(owned.parent_no):
+                    if one.order.cl_ord_id == cl_ord_id:
+                        return one
+        return None
+
+    def order_named(self, venue: VenueName, venue_order_id: VenueOrderId) -> Child | None:
+        """The same by the venue's own id of it."""
+        state = self.venues.get(venue)
+        if state is None:
+            return None
+        child = state.orders.get(venue_order_id)
+        if child is not None or venue_order_id not in state.retired:
+            return child
+        for one in self._children_of(state.retired[venue_order_id]):
+            if one.venue_order_id == venue_order_id:
+                return one
+        return None
+
+    def _children_of(self, parent_no: int) -> list[Child]:
+        parent = self._parents.get(parent_no)
+        return [] if parent is None else parent.children
+
+    def retire(self, parent: Parent) -> None:
+        """The orders of a parent that leaves working memory go with it."""
+        for child in parent.children:
+            state = self.venues[child.venue]
+            del self.children[child.order.cl_ord_id]
+            if state.orders.get(child.venue_order_id) is child:
+                del state.orders[child.venue_order_id]
+                state.retired[child.venue_order_id] = parent.no
+
+    def recall(self, parent: Parent) -> None:
+        """They are back with it."""
+        for child in parent.children:
+            state = self.venues[child.venue]
+            self.children[child.order.cl_ord_id] = child
+            if state.retired.get(child.venue_order_id) == parent.no:
+                del state.retired[child.venue_order_id]
+                state.orders[child.venue_order_id] = child
+
+    def forget(self, parent: Parent) -> None:
+        """Nobody knows the orders of a retired parent any more."""
+        for child in parent.children:
+            retired = self.venues[child.venue].retired
+            if retired.get(child.venue_order_id) == parent.no:
+                del retired[child.venue_order_id]
 
     # --- sending --------------------------------------------------------------------------------------------------
 

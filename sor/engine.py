@@ -81,7 +81,7 @@ from sor.records import receipt_of
 from sor.recovery import fold
 from sor.router import Core
 from sor.settings import Settings as Settings
-from sor.units import NS
+from sor.units import NS, to_ns
 
 CLOCK_BEHIND_S = 1.0
 """A wall clock this far behind the journal is an alarm: it was set back, or was wrong before."""
@@ -237,6 +237,8 @@ class Router:
                 version=__version__,
                 default_set=settings.default_set,
                 same_accounts=settings.same_accounts,
+                retire_ns=to_ns(settings.retire_s),
+                forget_ns=to_ns(settings.forget_s),
             )
         )
         journal.sync()  # whatever the power takes, the next session has another number, and its orders other ids
@@ -545,7 +547,7 @@ class Router:
         self._post(Reported(now_ns=self._now(), report=report, mid_hticks=0))
 
     def parents(self) -> tuple[ParentHandle, ...]:
-        """Handles of all parents of the journal, also those from before a restart."""
+        """Handles of all parents of the journal that are not forgotten, also those from before a restart."""
         return tuple(self._handle(parent) for parent in self.core.parents)
 
     def handle(self, parent_id: ParentId) -> ParentHandle:

@@ -31,6 +31,8 @@ class SessionStarted(Fact, frozen=True, gc=False, kw_only=True, array_like=True,
 
     same_accounts    somebody vouches that the venues' accounts are still those of before, whatever they identify as.
     last_ns          time of the journal's last record before, 0 for none: since then nobody has worked its parents.
+    retire_ns        parents that are over leave working memory once nothing was heard of them for this long; 0: never.
+    forget_ns        retired parents are forgotten after this; 0: never.
     """
 
     epoch: int
@@ -38,6 +40,8 @@ class SessionStarted(Fact, frozen=True, gc=False, kw_only=True, array_like=True,
     default_set: str
     same_accounts: bool = False
     last_ns: int = 0
+    retire_ns: int = 0
+    forget_ns: int = 0
 
 
 class InstrumentAdopted(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="instrument"):

@@ -74,7 +74,7 @@ class Foreign:
         stray.gone = False
         what = f"{fact.leaves_lots} lots of {fact.symbol}"
         if stray.found == 1:
-            why = "is over by the journal" if cl_ord_id in desk.children else "is unknown to the journal"
+            why = "is over by the journal" if desk.order(cl_ord_id) is not None else "is unknown to the journal"
             text = f"stray order {cl_ord_id} rests on {fact.venue} with {what}: it {why}, and is withdrawn"
             desk.out.append(Alarm(0, fact.venue, text, halts=False))
         elif stray.found == STRAY_ALARM:

@@ -1,8 +1,8 @@
 """Whose leverage a symbol has: at a venue it belongs to the account, not to a strategy, so two may want two (B3).
 
 A strategy that entered with a leverage holds on to it while it has a parent at work or a position there; a second
-value is refused until then, never the last writer's. Nothing is kept on disk for it: who asked for what is in the
-journal with every intent, so a restart gives the same answer.
+value is refused until then, never the last writer's. Who asked for what is in the journal with every intent, and this is
+a fold of it, so a restart gives the same answer, also about parents that are forgotten.
 
 A strategy's position is what its own parents have traded. Others may have closed it since (by hand, by liquidation),
 so it counts only while the venue does not say that the account is flat there.
@@ -14,12 +14,11 @@ from decimal import Decimal
 
 import msgspec
 
-from sor.desk import BookKey
+from sor.desk import BookKey, Desk
 from sor.ids import StrategyId
 from sor.orders import Action, PositionSide
 from sor.own_book import OwnBook
 from sor.parent import Parent
-from sor.router import Core
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
@@ -33,54 +32,49 @@ class _Share:
     """What one strategy has on one symbol.
 
     leverage    as it asked for last; None while it has asked for none that counts.
-    at_work     its parents that had not ended when they were looked at last.
-    lots        what those that had ended have traded, signed, by position side.
+    parents     its parents that are not retired, by number.
+    lots        what those that are have traded, signed, by position side.
     """
 
-    __slots__ = ("at_work", "leverage", "lots")
+    __slots__ = ("leverage", "lots", "parents")
 
     def __init__(self) -> None:
         self.leverage: Decimal | None = None
-        self.at_work: list[Parent] = []
+        self.parents: dict[int, Parent] = {}
         self.lots: dict[PositionSide, int] = {}
+
+    def trade(self, parent: Parent, lots: int) -> None:
+        """A retired parent has traded this."""
+        side = parent.order.position_side
+        self.lots[side] = self.lots.get(side, 0) + parent.side * lots
 
     def holds(self, book: OwnBook | None) -> bool:
         """Whether it has a parent at work or a position."""
-        at_work: list[Parent] = []
-        for parent in self.at_work:
-            if parent.ended and not parent.open_children:
-                side = parent.order.position_side
-                self.lots[side] = self.lots.get(side, 0) + parent.side * parent.ledger.cum_lots
-            else:
-                at_work.append(parent)
-        self.at_work = at_work
-        if at_work:
-            return True
+        lots = dict(self.lots)
+        for parent in self.parents.values():
+            if not parent.ended or parent.open_children:
+                return True
+            side = parent.order.position_side
+            lots[side] = lots.get(side, 0) + parent.side * parent.ledger.cum_lots
         flat = book is not None and bool(book.positions) and not any(book.positions.values())
-        return any(self.lots.values()) and not flat
+        return any(lots.values()) and not flat
 
 
 class LeverageClaims:
-    """Who holds on to which leverage: a function of the core's parents, in their order, and of its positions.
+    """Who holds on to which leverage: a function of the parents, in their order, and of the positions."""
 
-    It remembers what it has seen only to be quick: one made anew from the same core answers alike.
-    """
+    __slots__ = ("_desk", "_shares")
 
-    __slots__ = ("_core", "_seen", "_shares")
-
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._seen = 0
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
         self._shares: dict[BookKey, dict[StrategyId, _Share]] = {}
-        self._catch_up()
 
     def against(self, key: BookKey, *, strategy: StrategyId, leverage: Decimal) -> Claim | None:
         """The first claim of another strategy that `leverage` would break, or None.
 
         Leverages are compared as venues have them, in whole numbers: 2.5 breaks no claim to 2.
         """
-        self._catch_up()
-        book = self._core.desk.books.get(key)
+        book = self._desk.books.get(key)
         for other, share in self._shares.get(key, {}).items():
             claimed = share.leverage
             if other == strategy or claimed is None or _whole(claimed) == _whole(leverage):
@@ -89,19 +83,14 @@ class LeverageClaims:
                 return Claim(other, claimed)
         return None
 
-    def _catch_up(self) -> None:
-        parents = self._core.parents
-        for parent in parents[self._seen :]:
-            self._enter(parent)
-        self._seen = len(parents)
-
-    def _enter(self, parent: Parent) -> None:
+    def enter(self, parent: Parent) -> None:
+        """A parent was submitted."""
         order, intent = parent.order, parent.intent
-        shares = self._shares.setdefault((parent.venue, order.account, parent.instrument.symbol), {})
+        shares = self._shares.setdefault(_key(parent), {})
         share = shares.get(order.strategy)
         if share is None:
             share = shares[order.strategy] = _Share()
-        share.at_work.append(parent)
+        share.parents[parent.no] = parent
         if intent is None or intent.leverage is None or intent.action is Action.EXIT:
             return
         share.leverage = intent.leverage
@@ -110,8 +99,22 @@ class LeverageClaims:
                 continue
             # It was let through, so the others held nothing then; what they seem to have, somebody else closed.
             other.leverage = None
-            other.at_work.clear()
+            other.parents.clear()
             other.lots.clear()
+
+    def retire(self, parent: Parent) -> None:
+        """A parent leaves working memory: what it has traded stays."""
+        share = self._shares[_key(parent)][parent.order.strategy]
+        if share.parents.pop(parent.no, None) is not None:
+            share.trade(parent, parent.ledger.cum_lots)
+
+    def filled_late(self, parent: Parent, lots: int) -> None:
+        """A parent that had been retired has filled more."""
+        self._shares[_key(parent)][parent.order.strategy].trade(parent, lots)
+
+
+def _key(parent: Parent) -> BookKey:
+    return parent.venue, parent.order.account, parent.instrument.symbol
 
 
 def _whole(leverage: Decimal) -> int:

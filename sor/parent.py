@@ -231,9 +231,11 @@ class Parent:
     decided    the last decision while it is at work, for whoever watches it.
     policy     and `set_name`: its own, or those of the arm that it was `assigned`.
     shadows    what the shadows of its experiment want to remember, by their names.
+    heard_ns   when the last fact came that concerned it or an order of it. recalled: it had been retired, and is back.
     """
 
     __slots__ = (
+        "__weakref__",
         "absorbed",
         "accepted_ns",
         "arrival_hticks",
@@ -253,6 +255,7 @@ class Parent:
         "end_text",
         "ended_ns",
         "fell_back",
+        "heard_ns",
         "instrument",
         "intent",
         "ledger",
@@ -268,6 +271,7 @@ class Parent:
         "open_children",
         "order",
         "policy",
+        "recalled",
         "refusals",
         "rejects",
         "replan",
@@ -312,6 +316,8 @@ class Parent:
         self.limit_ticks = None if order.limit is None else instrument.ticks(order.limit)
         self.urgency = order.urgency
         self.accepted_ns = now_ns
+        self.heard_ns = now_ns
+        self.recalled = False
         self.start_ns = now_ns
         self.deadline_ns = now_ns + round(order.deadline_s * 1_000_000_000)
         self.decision_hticks = None if order.decision_price is None else _hticks(order.decision_price, instrument)

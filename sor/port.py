@@ -173,7 +173,7 @@ class ExecutionPort:
         core = self.router.core
         parent = core.by_id.get(ParentId(order))
         if parent is None:
-            child = core.desk.children.get(ClOrdId(order))
+            child = core.desk.order(ClOrdId(order))
             parent = None if child is None else core.parents[child.parent_no - 1]
         if parent is None:
             return CancelAnswer(

@@ -22,8 +22,12 @@ SETTLED = (FeeSource.WS_SETTLED, FeeSource.REST_SETTLED)
 
 
 def recalled(core: Core, venue: VenueName) -> Iterator[RecalledOrder]:
-    """Orders at `venue`, oldest first, whose fills are all known, and that may be open or have fees to be settled."""
-    for parent in core.parents:
+    """Orders at `venue`, oldest first, whose fills are all known, and that may be open or have fees to be settled.
+
+    Not those of retired parents: whoever asks for fees has given up long before, and what is told late all the same
+    finds its order (`Desk.order`).
+    """
+    for parent in core.parents.working.values():
         if parent.venue != venue:
             continue
         for child in parent.children:

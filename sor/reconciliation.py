@@ -104,7 +104,7 @@ class Reconciler:
         """
         asked_ns = self._now()
         codec = adapter.capabilities.client_ids
-        children = self._core.desk.children
+        desk = self._core.desk
         open_before = [child for child in self._open_children(adapter.name) if wanted in (None, child.order.symbol)]
         live = [child for child in open_before if child.life is Life.LIVE]
         working = {child.order.cl_ord_id for child in open_before}
@@ -115,7 +115,7 @@ class Reconciler:
         for order in await adapter.open_orders():
             if wanted is not None and order.symbol != wanted:
                 continue
-            child = children.get(order.cl_ord_id)
+            child = desk.order(order.cl_ord_id)
             owned = codec.decode(order.cl_ord_id)
             if child is not None and child.venue != adapter.name:
                 child = None
@@ -196,8 +196,8 @@ class Reconciler:
                 flow = (fill.symbol, fill.position_side, self._cause(adapter, fill))
                 foreign.setdefault(flow, []).append(_trade(fill))
         for cl_ord_id, lots in ours.items():
-            child = self._core.desk.children[cl_ord_id]
-            if lots > child.counted_lots:
+            child = self._core.desk.order(cl_ord_id)
+            if child is not None and lots > child.counted_lots:
                 self._contradict(child, Reading.FILLS, f"{lots} lots are there, {child.counted_lots} were told")
         for (symbol, side, cause), trades in foreign.items():
             self._move(venue, symbol, side, cause, Reading.FILLS, sum(t.side * t.lots for t in trades), tuple(trades))
@@ -206,11 +206,10 @@ class Reconciler:
     def _child(self, venue: VenueName, fill: AccountFill) -> Child | None:
         """The order of ours that a fill is of."""
         desk = self._core.desk
-        child = desk.children.get(fill.cl_ord_id)
+        child = desk.order(fill.cl_ord_id)
         if child is not None and child.venue == venue:
             return child
-        state = desk.venues.get(venue)
-        return None if state is None else state.orders.get(fill.venue_order_id)
+        return desk.order_named(venue, fill.venue_order_id)
 
     def _may_be_ours(self, venue: VenueName, symbol: Symbol) -> bool:
         """Whether an order of ours may be at the venue under a name that we do not know yet."""

@@ -24,13 +24,15 @@ def fold(
     policies: Mapping[str, Policy],
     schedules: Mapping[str, Schedule],
     decisions: RecordedDecisions,
+    keep: bool = False,
 ) -> Core:
     """The core as it stood after the last turn.
 
     decisions    hands the recorded decisions back (`decide.Recorded`), or recomputes and compares (`decide.Checked`).
+    keep         keep every parent whole, also those that the router has retired or forgotten: for whoever reads.
     Raises       `ReplayDiverged` when the same facts give other wishes than those recorded.
     """
-    core = Core(policies=policies, schedules=schedules, decider=decisions)
+    core = Core(policies=policies, schedules=schedules, decider=decisions, keep=keep)
     version = "an unknown version"
     for no, records in enumerate(turns, start=1):
         # By their types: a chain of `isinstance` for each of them took a twentieth of the fold.

@@ -8,10 +8,13 @@ placed before the outcome of every cancel is known (D4).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
+from heapq import heappop, heappush, heapreplace
 from math import inf
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -60,15 +63,17 @@ from sor.experiment.definition import parse_experiment
 from sor.experiment.running import Running
 from sor.explore import PREFIX
 from sor.foreign import Foreign
-from sor.ids import ParentId, Symbol, VenueName
+from sor.ids import ClOrdId, Symbol, VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.invariants import apply as apply_invariants
+from sor.leverage import LeverageClaims
 from sor.limits import Limits, limits_of
 from sor.market import MarketView, Trust
 from sor.orders import ExecType, OnNoMarket, OrdStatus, ParentStatus, RejectKind
 from sor.own_book import OwnBook
 from sor.params import Params, ParamSet, parse
 from sor.parent import GoParent, Parent, ParentEvent, ParentLife
+from sor.parents import Parents, ParentsById
 from sor.placement import Carried, carry_out, cross_decision, view_of
 from sor.policy import POLICY_FAULT, Decision, Policy, Schedule
 from sor.reasons import EndReason
@@ -84,6 +89,9 @@ MARKET_POLL_NS = 250 * MS
 """A parent that waits for its market looks again after this, besides being woken when the book becomes sound ..."""
 MARKET_POLL_NS_MAX = 10 * NS
 """... and ever less often, up to this: each look is journaled, and a market may be closed for days."""
+
+RETIRED_AT_ONCE: Final = 4
+"""How many parents that are over are looked at after each fact. A parent is several facts, so none are left behind."""
 
 Ruling = tuple[Decision, tuple[str, ...]]
 Decider = Callable[[Parent, Policy, View, Params], Ruling]
@@ -123,23 +131,54 @@ _ENDS: Final = Consequence.ENDS
 _CLOSED: Final = Consequence.CLOSED
 
 
+_OfParent = TypeVar(
+    "_OfParent",
+    Looked,
+    Woke,
+    CancelAsked,
+    PauseAsked,
+    ResumeAsked,
+    AmendAsked,
+    Shadowed,
+    Marked,
+    EndMarked,
+)
+"""The facts of one parent, by its number."""
+
+
 class Core:
     """State of the whole router as a fold of its facts.
 
-    parents    all of them, by number.
+    parents    all that are not forgotten (`sor.parents`). by_id: the same by the callers' ids.
     at_work    those that have not ended, or have an order at a venue all the same: who goes through many goes through
                these.
+    retire_ns  a parent that is over is retired once nothing was heard of it for this long, and forgotten when it has
+               been retired for `forget_ns`; 0 for never. The session says.
     """
 
-    def __init__(self, *, policies: Mapping[str, Policy], schedules: Mapping[str, Schedule], decider: Decider) -> None:
+    def __init__(
+        self,
+        *,
+        policies: Mapping[str, Policy],
+        schedules: Mapping[str, Schedule],
+        decider: Decider,
+        keep: bool = False,
+    ) -> None:
+        """`keep`: keep everything whole for whoever reads it afterwards; what is wished for is the same."""
         self.policies = policies
         self.schedules = schedules
         self.decider = decider
         self.out: list[AnyWish] = []
-        self.desk = Desk(self.out)
-        self.parents: list[Parent] = []
+        self.parents = Parents(keep=keep)
+        self.by_id = ParentsById(self.parents)
+        self.desk = Desk(self.out, self.parents)
         self.at_work: dict[int, Parent] = {}
-        self.by_id: dict[ParentId, Parent] = {}
+        self.claims = LeverageClaims(self.desk)
+        self.retire_ns = self.forget_ns = 0
+        self._over: list[tuple[int, int]] = []
+        """A heap of parents in working memory that have ended: when something was heard of them, and their numbers."""
+        self._gone: deque[int] = deque()
+        """Retired ones in the order of their retirements; one that was recalled since stands there more than once."""
         self.instruments: dict[tuple[VenueName, Symbol], Instrument] = {}
         self.sets: dict[str, ParamSet] = {}
         self.default_set = ""
@@ -167,29 +206,31 @@ class Core:
             NeighbourFound: self.foreign.neighbour_found,
             Contradicted: self._contradicted,
             Submitted: self._submitted,
-            Looked: self._looked,
+            Looked: partial(self._of_parent, self._looked),
             Reported: self._reported,
             RequestLost: self._lost,
-            Woke: self._woke,
-            CancelAsked: self._cancel_asked,
-            PauseAsked: self._pause_asked,
-            ResumeAsked: self._resume_asked,
-            AmendAsked: self._amend_asked,
+            Woke: partial(self._of_parent, self._woke),
+            CancelAsked: partial(self._of_parent, self._cancel_asked),
+            PauseAsked: partial(self._of_parent, self._pause_asked),
+            ResumeAsked: partial(self._of_parent, self._resume_asked),
+            AmendAsked: partial(self._of_parent, self._amend_asked),
             ModeSet: self._mode_set,
             HaltLifted: self._halt_lifted,
             FitContradicted: self._fit_contradicted,
             FitTrusted: self._fit_trusted,
             ExperimentAdopted: self._experiment_adopted,
             ArmStopped: self._arm_stopped,
-            Shadowed: self._shadowed,
-            Marked: self._marked,
-            EndMarked: self._end_marked,
+            Shadowed: partial(self._of_parent, self._shadowed),
+            Marked: partial(self._of_parent, self._marked),
+            EndMarked: partial(self._of_parent, self._end_marked),
         }
 
     def step(self, fact: AnyFact) -> list[AnyWish]:
         """Take one fact in; returns the wishes it causes, in the order in which they must be carried out."""
         self.now_ns = fact.now_ns
         self._handlers[type(fact)](fact)
+        if self._over and self.retire_ns:
+            self._retire(fact.now_ns)
         wishes = self.out.copy()
         self.out.clear()
         return wishes
@@ -217,7 +258,7 @@ class Core:
         order = fact.order
         instrument = self.instruments[fact.venue, canonical_symbol(order.symbol)]
         parent = Parent(
-            no=len(self.parents) + 1,
+            no=self.parents.given + 1,
             order=order,
             intent=fact.intent,
             venue=fact.venue,
@@ -226,9 +267,9 @@ class Core:
             now_ns=fact.now_ns,
             assigned=fact.assigned,
         )
-        self.parents.append(parent)
+        self.parents.add(parent)
         self.at_work[parent.no] = parent
-        self.by_id[order.parent_id] = parent
+        self.claims.enter(parent)
         self._ask(parent, _START)
         self._settle(parent, fact.now_ns)
 
@@ -240,6 +281,7 @@ class Core:
         self.desk.session += 1
         self.foreign.suspects.clear()  # who asked is no more
         self.default_set = fact.default_set
+        self.retire_ns, self.forget_ns = fact.retire_ns, fact.forget_ns
         for state in self.desk.venues.values():
             state.up = state.here = False
             if fact.same_accounts:
@@ -354,8 +396,10 @@ class Core:
 
     def _contradicted(self, fact: Contradicted) -> None:
         """The venue's books are not what we were told: ask about the order, whose answer counts as ever."""
-        child = self.desk.children[fact.cl_ord_id]
-        parent = self.parents[child.parent_no - 1]
+        child = self._child(fact.cl_ord_id)
+        if child is None:
+            return  # forgotten between the reading and now
+        parent = self._parent_of(child)
         self.foreign.suspect(fact)
         self.desk.look_up(child, fact.now_ns, self.limits(parent))
         self._settle(parent, fact.now_ns)
@@ -443,8 +487,9 @@ class Core:
         running = self.experiments[assigned.experiment]
         return bool(assigned.arm and running.experiment.shadows and not running.ended)
 
-    def _shadowed(self, fact: Shadowed) -> None:
-        self.parents[fact.parent_no - 1].shadows[fact.shadow] = fact.decision.memory
+    @staticmethod
+    def _shadowed(parent: Parent, fact: Shadowed) -> None:
+        parent.shadows[fact.shadow] = fact.decision.memory
 
     def _halt(self, key: BookKey, parent_no: int, text: str, now_ns: int) -> None:
         """Nothing more may be placed on this symbol of this account, and what rests there is withdrawn."""
@@ -458,15 +503,13 @@ class Core:
 
     # --- one parent: what callers and the clock want ----------------------------------------------------------------
 
-    def _cancel_asked(self, fact: CancelAsked) -> None:
-        parent = self.parents[fact.parent_no - 1]
+    def _cancel_asked(self, parent: Parent, fact: CancelAsked) -> None:
         self._stop(
             parent, ParentStatus.CANCELED, EndReason.SHUTDOWN if fact.shutdown else EndReason.CALLER, fact.reason
         )
         self._settle(parent, fact.now_ns)
 
-    def _pause_asked(self, fact: PauseAsked) -> None:
-        parent = self.parents[fact.parent_no - 1]
+    def _pause_asked(self, parent: Parent, fact: PauseAsked) -> None:
         if isinstance(parent.apply(ParentEvent.PAUSE), GoParent):
             self._withdraw(parent, fact.now_ns)
             self._unmark(parent)
@@ -475,14 +518,12 @@ class Core:
             self.out.append(Tell(Happening(parent.no, status=parent.status)))
         self._settle(parent, fact.now_ns)
 
-    def _resume_asked(self, fact: ResumeAsked) -> None:
-        parent = self.parents[fact.parent_no - 1]
+    def _resume_asked(self, parent: Parent, fact: ResumeAsked) -> None:
         if isinstance(parent.apply(ParentEvent.RESUME), GoParent):
             self._ask(parent, Cause.RESUMED)
         self._settle(parent, fact.now_ns)
 
-    def _amend_asked(self, fact: AmendAsked) -> None:
-        parent = self.parents[fact.parent_no - 1]
+    def _amend_asked(self, parent: Parent, fact: AmendAsked) -> None:
         if not parent.active:
             parent.absorbed += 1  # it ended between the question and now
             return
@@ -504,8 +545,7 @@ class Core:
         self._ask(parent, Cause.AMENDED)
         self._settle(parent, fact.now_ns)
 
-    def _woke(self, fact: Woke) -> None:
-        parent = self.parents[fact.parent_no - 1]
+    def _woke(self, parent: Parent, fact: Woke) -> None:
         if fact.market:
             parent.watching = False
             if parent.active:
@@ -514,23 +554,24 @@ class Core:
             parent.wake_ns = 0
         self._settle(parent, fact.now_ns)
 
-    def _marked(self, fact: Marked) -> None:
+    @staticmethod
+    def _marked(parent: Parent, fact: Marked) -> None:
         if fact.mid_hticks:
-            parent = self.parents[fact.parent_no - 1]
             parent.markouts.append((fact.exec_id, fact.horizon_ns, fact.mid_hticks))
 
-    def _end_marked(self, fact: EndMarked) -> None:
-        self.parents[fact.parent_no - 1].end_market = fact.market
+    @staticmethod
+    def _end_marked(parent: Parent, fact: EndMarked) -> None:
+        parent.end_market = fact.market
 
     # --- one parent: what venues say --------------------------------------------------------------------------------
 
     def _reported(self, fact: Reported) -> None:
         report = fact.report
-        child = self.desk.children.get(report.cl_ord_id)
+        child = self._child(report.cl_ord_id)
         if child is None or child.venue != report.venue:
             self.foreign.reported(report)  # somebody else's order: manual orders are never touched (R5)
             return
-        parent = self.parents[child.parent_no - 1]
+        parent = self._parent_of(child)
         now = fact.now_ns
         limits = self.limits(parent)
         doubted = child.life is _IN_DOUBT
@@ -540,6 +581,8 @@ class Core:
             self.foreign.cleared(report, effect)
         if effect.new_lots:
             parent.rejects = parent.denials = parent.misses = 0
+            if parent.recalled:
+                self._filled_late(parent, child, effect.new_lots, now)
         if effect.new_lots or effect.life_moved:
             self.out.append(Tell(Happening(parent.no, report=report, order_status=child.status)))
         if effect.fault or parent.ledger.over_lots > over_lots:
@@ -603,11 +646,11 @@ class Core:
             self._halt(key, parent.no, f"{book.rejects} orders in a row were refused, last: {said or kind.value}", now)
 
     def _lost(self, fact: RequestLost) -> None:
-        child = self.desk.children.get(fact.failed.cl_ord_id)
+        child = self._child(fact.failed.cl_ord_id)
         if child is None or child.venue != fact.venue:
             self.foreign.reports += 1
             return
-        parent = self.parents[child.parent_no - 1]
+        parent = self._parent_of(child)
         limits = self.limits(parent)
         if fact.failed.request is Request.QUERY:
             self.foreign.suspects.pop(fact.failed.cl_ord_id, None)
@@ -622,6 +665,101 @@ class Core:
         elif fact.failed.request is Request.AMEND and child.life is _LIVE and child.pending is _NOTHING_PENDING:
             self._ask(parent, _ORDER_EVENT)
         self._settle(parent, fact.now_ns, limits)
+
+    # --- what is over -----------------------------------------------------------------------------------------------
+
+    def _of_parent(self, handle: Callable[[Parent, _OfParent], None], fact: _OfParent) -> None:
+        """Take in a fact of one parent; of one that is forgotten there is nothing to be moved any more."""
+        parent = self.parents.working.get(fact.parent_no) or self._recall(fact.parent_no)
+        if parent is not None:
+            parent.heard_ns = fact.now_ns
+            handle(parent, fact)
+
+    def _child(self, cl_ord_id: ClOrdId) -> Child | None:
+        """The order that a fact is about, with its parent in working memory; None for one that is nobody's."""
+        child = self.desk.children.get(cl_ord_id)
+        if child is None:
+            retired = self.desk.order(cl_ord_id)
+            if retired is not None:
+                self._recall(retired.parent_no)
+                child = self.desk.children[cl_ord_id]
+        return child
+
+    def _parent_of(self, child: Child) -> Parent:
+        """The parent of an order that something is heard of."""
+        parent = self.parents.working[child.parent_no]
+        parent.heard_ns = self.now_ns
+        return parent
+
+    def _recall(self, parent_no: int) -> Parent | None:
+        """A retired parent is heard of after all: it is in working memory again, as it was."""
+        parent = self.parents.recall(parent_no)
+        if parent is not None:
+            parent.recalled = True
+            self.desk.recall(parent)
+            heappush(self._over, (self.now_ns, parent_no))
+        return parent
+
+    def _filled_late(self, parent: Parent, child: Child, lots: int, now: int) -> None:
+        """A fill so late counts like any other; somebody should know what the venue is up to."""
+        self.claims.filled_late(parent, lots)
+        text = (
+            f"order {child.order.cl_ord_id} has filled {lots} lots that nobody had told of when parent {parent.id} was "
+            f"retired; it ended {round((now - parent.ended_ns) / NS)} s ago. They are counted, and the position with "
+            "them; what its caller was told of it is not what it has become"
+        )
+        self.out.append(Alarm(parent.no, parent.venue, text, halts=False))
+
+    def _retire(self, now: int) -> None:
+        """Look at parents that have been over for long: a few at a time, so that none of what trades has to wait."""
+        over, gone = self._over, self._gone
+        for _ in range(RETIRED_AT_ONCE):
+            if not over or now - over[0][0] < self.retire_ns:
+                break
+            no = over[0][1]
+            parent = self.parents.working[no]
+            if not self._is_over(parent):
+                heapreplace(over, (now, no))
+            elif now - parent.heard_ns < self.retire_ns:
+                heapreplace(over, (parent.heard_ns, no))
+            else:
+                heappop(over)
+                gone.append(no)
+                self.desk.retire(parent)
+                self.claims.retire(parent)
+                self.parents.retire(parent, now)
+        for _ in range(RETIRED_AT_ONCE):
+            if not gone or not self.forget_ns:
+                break
+            packed = self.parents.retired.get(gone[0])
+            if packed is not None and now - packed.since_ns < self.forget_ns:
+                break
+            no = gone.popleft()
+            if packed is not None and self._is_counted_on(no):
+                gone.append(no)
+            elif packed is not None:
+                self._forget(no)
+
+    def _is_over(self, parent: Parent) -> bool:
+        """Whether nothing of a parent can be at a venue, in doubt, or on its way."""
+        suspects = self.foreign.suspects
+        if not parent.ended or parent.open_children or parent.no in self.at_work or parent.wake_ns or parent.watching:
+            return False
+        return not suspects or all(child.order.cl_ord_id not in suspects for child in parent.children)
+
+    def _is_counted_on(self, no: int) -> bool:
+        """Whether a retired parent is in what an experiment that goes on says of its arms."""
+        parent = self.parents.get(no)
+        if parent is None or parent.assigned is None:
+            return False
+        running = self.experiments.get(parent.assigned.experiment)
+        return running is not None and not running.ended
+
+    def _forget(self, no: int) -> None:
+        parent = self.parents.get(no)
+        assert parent is not None, no
+        self.desk.forget(parent)
+        self.parents.forget(no)
 
     # --- settling ---------------------------------------------------------------------------------------------------
 
@@ -802,6 +940,7 @@ class Core:
         """Nothing of the parent is at the venue any more."""
         parent.apply(_CLEAR)
         del self.at_work[parent.no]
+        heappush(self._over, (now, parent.no))
         parent.ended_ns = now
         parent.market = parent.decided = None  # larger than all the rest, and there may be a million parents
         remaining_lots = parent.remaining_lots
@@ -823,8 +962,7 @@ class Core:
 
     # --- deciding ---------------------------------------------------------------------------------------------------
 
-    def _looked(self, fact: Looked) -> None:
-        parent = self.parents[fact.parent_no - 1]
+    def _looked(self, parent: Parent, fact: Looked) -> None:
         parent.looking = None
         params, limits = self.resolved(parent.set_name, parent.instrument)
         if parent.active and parent.life is not _PAUSED:

@@ -51,6 +51,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reconcile_s       how often the venues' open orders and fills are set beside ours: strays of our own mark are
                       withdrawn, orders that are not as told are looked up, each with an alarm. 0 for at the start, and
                       when a venue comes back, only.
+    retire_s          parents that are over leave working memory, packed, once nothing was heard of them for this long;
+                      what is late meets them all the same. 0 for never.
+    forget_s          what is left of them goes after this: the same id is another parent from then on, and what turns
+                      up of them is foreign. No sooner than venues forget their orders; 0 for never.
     shutdown_s        how long leaving waits until everything is withdrawn.
     switch_poll_s     how often a router looks whether somebody has asked to move the kill switch of its journal
                       (`sor kill`). kill_signal: SIGUSR1 halts it too; for one router of a process, in its main thread.
@@ -73,6 +77,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     account: AccountId = AccountId("default")
     positions_s: float = 30.0
     reconcile_s: float = 60.0
+    retire_s: float = 900.0
+    forget_s: float = 8 * 86_400.0
     shutdown_s: float = 30.0
     switch_poll_s: float = 0.25
     kill_signal: bool = False

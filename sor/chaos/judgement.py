@@ -99,6 +99,7 @@ def _folded(journal: Path) -> Core:
         policies=plugins.policies,
         schedules=plugins.schedules,
         decisions=RecordedDecisions(),
+        keep=True,
     )
 
 

@@ -84,6 +84,7 @@ def read_story(journal: Path, parent_id: ParentId, *, check: bool = False) -> St
         policies=plugins.policies,
         schedules=plugins.schedules,
         decisions=decisions,
+        keep=True,
     )
     parent = core.by_id.get(parent_id)
     if parent is None:

@@ -92,6 +92,7 @@ def folded(journal: Path) -> Core:
         policies=plugins.policies,
         schedules=plugins.schedules,
         decisions=Recorded(),
+        keep=True,
     )
 
 

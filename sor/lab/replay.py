@@ -456,7 +456,7 @@ class Replayer:
             summary=summary(reports),
             cost=interval(values, block[kept], self._rng(2)) if costs else None,
             cost_p95=float(np.quantile(values, 0.95)) if costs else None,
-            verdict=verdict_of(core.parents, books),
+            verdict=verdict_of(tuple(core.parents), books),
             journal=home,
         )
 

@@ -64,6 +64,8 @@ STARTS_MAX = 16
 CONNECTING_S_MAX = 120.0
 LEAVING_S_MAX = 120.0
 FIRST_SET = "baseline"
+CORE_RETIRE_NS = NS // 4
+"""So soon that the storm still rages when parents are retired, and what is late finds them so."""
 UNWINDING_MAX = 100
 """How many times a dead process's coroutine may try to go on waiting while it is taken down."""
 
@@ -251,7 +253,11 @@ class CoreLife:
         first = not self.core.parents
         now_ns, params, post = self.time.now_ns(), _first_set(), self.dispatcher.post
         sink = self.dispatcher.sink(self.venue)  # before anything else, for parents that want to look at once
-        post(SessionStarted(now_ns=now_ns, epoch=EPOCH, version="simulated", default_set=FIRST_SET))
+        post(
+            SessionStarted(
+                now_ns=now_ns, epoch=EPOCH, version="simulated", default_set=FIRST_SET, retire_ns=CORE_RETIRE_NS
+            )
+        )
         post(ParamsAdopted(now_ns=now_ns, name=FIRST_SET, digest=params.digest, text=params.text))
         at_once(self.venue.connect(sink, self.time))
         self.dispatcher.connected(self.venue)

@@ -27,6 +27,7 @@ from sor.journal import Durability
 from sor.market import Trust
 from sor.orders import ParentOrder, PositionSide, Side
 from sor.parent import Parent
+from sor.parents import Parents
 from sor.rig import Books, Fault, FaultKind, OpenRig
 from sor.router import Core
 from sor.settings import Settings
@@ -162,7 +163,7 @@ class Storm:
         return self.life.core
 
     @property
-    def parents(self) -> list[Parent]:
+    def parents(self) -> Parents:
         """Every parent, in the order of submission."""
         return self.core.parents
 
@@ -431,6 +432,9 @@ class Storm:
     def _replayed(self) -> list[str]:
         """The journal tells the same story."""
         again = folded(self.life.turns())
+        retired, others = ([*core.parents.retired] for core in (self.core, again))
+        if retired != others:
+            return [f"parents {retired} are retired, and by the journal {others}"]
         return [
             f"{parent.id} is {parent.status}, {parent.ledger!r}, and by the journal {other.status}, {other.ledger!r}"
             for parent, other in zip(self.parents, again.parents, strict=True)

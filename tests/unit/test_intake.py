@@ -60,7 +60,7 @@ def test_a_good_order_is_told_its_venue() -> None:
     core = bench().core
     for spelling in ("BTCUSDT", "btc-usdt", "BTC_USDT", "btc/usdt"):
         assert admit(core, parent_order(symbol=spelling, quantity=Decimal("2.5"))) == A
-    assert core.parents == []
+    assert not core.parents
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_bad_order_is_refused_in_one_sentence(terms: dict[str, object], says: 
         admit(core, parent_order(**{"quantity": Decimal("2.5"), **terms}))  # type: ignore[arg-type]
     assert "nothing was sent" in str(refused.value)
     assert "\n" not in str(refused.value)
-    assert core.parents == []
+    assert not core.parents
 
 
 def test_the_same_parent_twice_is_one_and_other_terms_are_refused() -> None:

@@ -10,16 +10,18 @@ import msgspec
 import pytest
 
 from sor.adapter import LeverageSet
+from sor.commands import Recorded
 from sor.decide import Recorded as RecordedDecisions
 from sor.engine import Router
 from sor.errors import CallerError, InDoubt, NotSent, VenueFault
-from sor.events import CancelAsked, Submitted
+from sor.events import AnyFact, CancelAsked, SessionStarted, Submitted
 from sor.ids import AccountId, ParentId, StrategyId, Symbol
-from sor.leverage import Claim, LeverageClaims
+from sor.leverage import Claim
 from sor.orders import Action, ExecutionReceipt, Intent, ParentStatus, PositionSide, Side
 from sor.parent import Parent
 from sor.recovery import fold
 from sor.settings import Settings
+from sor.units import NS
 from tests.fakes.bench import BTC, A, Bench, parent_order
 from tests.fakes.policies import Wanting, decision, take
 from venues.simulated.adapter import SimulatedVenue
@@ -61,9 +63,9 @@ def fill(bench: Bench, parent: Parent) -> None:
 
 def against(bench: Bench, strategy: StrategyId, leverage: str) -> Claim | None:
     """What stands against it; the same for claims made anew, as after a restart."""
-    found = LeverageClaims(bench.core).against(KEY, strategy=strategy, leverage=Decimal(leverage))
+    found = bench.core.claims.against(KEY, strategy=strategy, leverage=Decimal(leverage))
     restarted = fold(bench.journal, policies=bench.policies, schedules=bench.schedules, decisions=RecordedDecisions())
-    again = LeverageClaims(restarted).against(KEY, strategy=strategy, leverage=Decimal(leverage))
+    again = restarted.claims.against(KEY, strategy=strategy, leverage=Decimal(leverage))
     assert found == again
     return found
 
@@ -148,10 +150,9 @@ def test_b3_hedge_positions_do_not_cancel_out() -> None:
     assert against(bench, BOB, "5") == Claim(ANN, Decimal(3))
 
 
-def test_claims_that_followed_along_answer_as_those_made_anew() -> None:
+def test_claims_are_the_same_when_the_parents_behind_them_are_forgotten() -> None:
     bench = taking()
     bench.position(0)
-    following = LeverageClaims(bench.core)
     for name, strategy, leverage, exits in (
         ("a", ANN, "3", False),
         ("b", BOB, "3", False),
@@ -159,16 +160,29 @@ def test_claims_that_followed_along_answer_as_those_made_anew() -> None:
         ("d", BOB, None, True),
     ):
         parent = entered(bench, name, strategy, leverage, exits=exits)
+        bench.run_for(NS)
         for _ in range(2):
+            soon = fold(
+                [[at_once(record) for record in turn] for turn in bench.journal],
+                policies=bench.policies,
+                schedules=bench.schedules,
+                decisions=RecordedDecisions(),
+            )
             for who in (ANN, BOB):
-                anew = LeverageClaims(bench.core)
-                five = Decimal(5)
-                found = following.against(KEY, strategy=who, leverage=five)
-                assert found == anew.against(KEY, strategy=who, leverage=five)
+                found = bench.core.claims.against(KEY, strategy=who, leverage=Decimal(5))
+                assert found == soon.claims.against(KEY, strategy=who, leverage=Decimal(5))
             if not parent.ended:
                 bench.ack(parent.children[0])
                 fill(bench, parent)
-    assert following.against(KEY, strategy=StrategyId("eve"), leverage=Decimal(5)) is None
+    assert (len(bench.core.parents), len(soon.parents)) == (4, 1)
+    assert bench.core.claims.against(KEY, strategy=StrategyId("eve"), leverage=Decimal(5)) is None
+
+
+def at_once(record: AnyFact | Recorded) -> AnyFact | Recorded:
+    """A session's start after which parents that are over are retired and forgotten with the next fact."""
+    if isinstance(record, SessionStarted):
+        return msgspec.structs.replace(record, retire_ns=1, forget_ns=1)
+    return record
 
 
 # --- in a running router ------------------------------------------------------------------------------------------

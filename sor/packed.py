@@ -1,0 +1,221 @@
+"""A parent that is over, and its orders, as bytes: a tenth of the memory, and nothing that can still matter is lost.
+
+Kept is what reports of its orders are judged by (lots, totals, trades by ExecID, lives) and what its caller may read
+(status, fills with their friction, markouts, costs). Left out is what only a decision would read, and there will be
+none: its memory, its time-table, what it watches. Of the markets that it began and ended on the levels stay that its
+costs are worked out from.
+
+`tests/unit/test_retired.py` holds the lists here beside the fields that there are.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+import msgspec
+
+from sor.adapter import NewOrder, RequestFailed
+from sor.child import Child, Life
+from sor.experiment.assigned import Assigned
+from sor.ids import ParentId, VenueName, VenueOrderId
+from sor.instruments import Instrument
+from sor.market import Levels, MarketView
+from sor.orders import ExecutionReport, Intent, OrdStatus, ParentOrder, ParentStatus, Side
+from sor.parent import Ledger, Parent, ParentLife
+from sor.reasons import EndReason
+
+LEVEL: Final = 1
+"""Of compression: more takes longer and gains next to nothing on a few hundred bytes."""
+
+
+class _PackedChild(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """The fields of `Child` that are kept, by their names."""
+
+    child_no: int
+    order: NewOrder
+    sent_ns: int
+    expire_ns: int
+    mid_hticks: int
+    mark_ticks: float | None
+    qty_lots: int
+    reserved_lots: int
+    price_ticks: int
+    asked_lots: int
+    asked_ticks: int
+    life: Life
+    sum_lots: int
+    sum_lot_ticks: int
+    sum_fee_atoms: int
+    booked: tuple[int, int, int]
+    floor_lots: int
+    floor_hticks: int
+    counted_lots: int
+    trades: list[tuple[ExecutionReport, int]]
+    venue_order_id: VenueOrderId
+    status_hint: OrdStatus
+    reject: ExecutionReport | None
+    failed: RequestFailed | None
+    timed_out: bool
+    absorbed: int
+    check_ns: int
+    checks: int
+    cancel_wanted: bool
+    cancel_unknown: bool
+    heard: bool
+    unseen: bool
+    no_amend: bool
+    early_queries: int
+    alarmed: bool
+    queried_ns: int
+    told_ns: int
+    held_working: int
+    held_doubt: int
+    held_counted: int
+
+
+class _PackedParent(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """The fields of `Parent` that are kept, by their names."""
+
+    order: ParentOrder
+    intent: Intent | None
+    assigned: Assigned | None
+    policy: str
+    set_name: str
+    limit_ticks: int | None
+    urgency: float
+    accepted_ns: int
+    start_ns: int
+    deadline_ns: int
+    decision_hticks: int | None
+    arrival_hticks: int | None
+    life: ParentLife
+    next_child_no: int
+    timeouts: int
+    requotes: int
+    refusals: int
+    fell_back: bool
+    cross_attempts: int
+    rejects: int
+    denials: int
+    misses: int
+    absorbed: int
+    end_status: ParentStatus | None
+    end_reason: EndReason | None
+    end_text: str
+    ended_ns: int
+    markouts: list[tuple[str, int, int]]
+
+
+class _Content(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A parent with its markets, the columns of its ledger, and its orders."""
+
+    parent: _PackedParent
+    arrival_market: MarketView | None
+    end_market: MarketView | None
+    lots: tuple[int, ...]
+    orders: list[_PackedChild]
+
+
+_CHILD: Final = _PackedChild.__struct_fields__
+_PARENT: Final = _PackedParent.__struct_fields__
+_LEDGER: Final = tuple(Ledger.__slots__)
+LEFT_OUT: Final = frozenset(
+    {"decided", "due", "looking", "market", "memory", "replan", "retry_ns", "revisit", "shadows"}
+)
+"""Fields of a parent that only a decision reads."""
+MADE_ANEW: Final = frozenset(
+    {"arrival_market", "book", "children", "end_market", "heard_ns", "instrument", "ledger", "no", "open_children"}
+    | {"recalled", "side", "venue", "wake_ns", "watching", "by_exec", "parent_no", "pending", "stood"}
+)
+"""Fields of a parent or a child that are found elsewhere, worked out again, or are never set when it is over."""
+_write = msgspec.msgpack.Encoder().encode
+_read = msgspec.msgpack.Decoder(_Content).decode
+
+
+class Packed(msgspec.Struct, frozen=True, gc=False):
+    """One parent that is over.
+
+    instrument    as it traded it, shared by all that did. since_ns: when it was packed.
+    """
+
+    parent_id: ParentId
+    venue: VenueName
+    instrument: Instrument
+    since_ns: int
+    content: bytes
+
+
+def pack(parent: Parent, now_ns: int, *, whole: bool) -> Packed:
+    """A parent that is over, packed; nothing of it may be open. whole: somebody keeps it anyway, so without content."""
+    assert parent.ended, parent.id
+    assert not parent.open_children, parent.id
+    if whole:
+        return Packed(parent.id, parent.venue, parent.instrument, now_ns, b"")
+    lots_max = parent.ledger.order_lots
+    content = _Content(
+        parent=_PackedParent(*[getattr(parent, name) for name in _PARENT]),
+        arrival_market=_cut(parent.arrival_market, parent.side, lots_max),
+        end_market=_cut(parent.end_market, parent.side, lots_max),
+        lots=tuple(getattr(parent.ledger, name) for name in _LEDGER),
+        orders=[_PackedChild(*[getattr(child, name) for name in _CHILD]) for child in parent.children],
+    )
+    return Packed(parent.id, parent.venue, parent.instrument, now_ns, zlib.compress(_write(content), LEVEL))
+
+
+def unpack(no: int, packed: Packed) -> Parent:
+    """The parent as it was, but for what only a decision reads."""
+    content = _read(zlib.decompress(packed.content))
+    kept = content.parent
+    parent = Parent(
+        no=no,
+        order=kept.order,
+        intent=kept.intent,
+        venue=packed.venue,
+        instrument=packed.instrument,
+        set_name=kept.set_name,
+        now_ns=kept.accepted_ns,
+        assigned=kept.assigned,
+    )
+    for name in _PARENT:
+        setattr(parent, name, getattr(kept, name))
+    parent.arrival_market, parent.end_market = content.arrival_market, content.end_market
+    for name, lots in zip(_LEDGER, content.lots, strict=True):
+        setattr(parent.ledger, name, lots)
+    parent.children = [_child(no, packed.venue, order) for order in content.orders]
+    return parent
+
+
+def _child(parent_no: int, venue: VenueName, kept: _PackedChild) -> Child:
+    child = Child(
+        parent_no=parent_no,
+        child_no=kept.child_no,
+        venue=venue,
+        order=kept.order,
+        sent_ns=kept.sent_ns,
+        expire_ns=kept.expire_ns,
+        mid_hticks=kept.mid_hticks,
+        mark_ticks=kept.mark_ticks,
+    )
+    for name in _CHILD:
+        setattr(child, name, getattr(kept, name))
+    child.by_exec = {report.exec_id: place for place, (report, _) in enumerate(kept.trades)}
+    return child
+
+
+def _cut(market: MarketView | None, side: Side, lots: int) -> MarketView | None:
+    """A market with what taking `lots` needs of it: the levels for that, and the best of the other side for the mid."""
+    if market is None:
+        return None
+    taken, other = _first(market.ladder(side), lots), market.ladder(side.opposite)[:1]
+    bids, asks = (other, taken) if side is Side.BUY else (taken, other)
+    return msgspec.structs.replace(market, bids=bids, asks=asks, features=None)
+
+
+def _first(ladder: Levels, lots: int) -> Levels:
+    """The levels that hold the first `lots`, at least one."""
+    for count, (_, shown) in enumerate(ladder, start=1):
+        lots -= shown
+        if lots <= 0:
+            return ladder[:count]
+    return ladder

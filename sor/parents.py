@@ -1,0 +1,133 @@
+"""Every parent of a journal, by number and by id: those in working memory, and those that are over, packed.
+
+A parent that is over and of which nothing has been heard for a time is *retired*: it and its orders leave working
+memory, and stay as bytes (`sor.packed`). It is *recalled*, as it was, when anything is heard of it after all, so that
+what is late meets the same machines as what is not. After another, much longer time it is *forgotten*: what turns up
+then is nobody's here (`sor.foreign`). When each happens is a function of facts (`sor.router`).
+
+Reading does not recall: whoever reads a retired parent is handed what the bytes say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from weakref import WeakValueDictionary
+
+from sor.ids import ParentId
+from sor.packed import Packed, pack, unpack
+from sor.parent import Parent
+
+
+class Parents:
+    """All that are not forgotten, in the order of their numbers; numbers count from 1, places from 0.
+
+    given      how many numbers have been given.
+    working    those in working memory, by number.
+    keep       whoever reads a whole journal keeps them whole, also those that the router has forgotten.
+    """
+
+    def __init__(self, *, keep: bool) -> None:
+        self.given = 0
+        self.working: dict[int, Parent] = {}
+        self._keep = keep
+        self._retired: dict[int, Packed] = {}
+        self._numbers: dict[ParentId, int] = {}
+        # A handle must see what becomes of the parent that it holds: where somebody holds one, that one is recalled.
+        self._whole: MutableMapping[int, Parent] = {} if keep else WeakValueDictionary()
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    def __getitem__(self, place: int) -> Parent:
+        """The parent at a place; from the end for a negative one. `IndexError` for one that is not there."""
+        parent = self.get(place + 1 if place >= 0 else self.given + place + 1)
+        if parent is None:
+            raise IndexError(place)
+        return parent
+
+    def get(self, no: int) -> Parent | None:
+        """The parent of a number, to be read only; None for one that is forgotten, or never was."""
+        parent = self.working.get(no)
+        if parent is None:
+            parent = self._whole.get(no)
+        if parent is None:
+            packed = self._retired.get(no)
+            if packed is not None:
+                parent = self._whole[no] = unpack(no, packed)
+        return parent
+
+    def __iter__(self) -> Iterator[Parent]:
+        known = {**self.working, **self._retired, **(self._whole if self._keep else {})}
+        return (parent for no in sorted(known) if (parent := self.get(no)) is not None)
+
+    def __len__(self) -> int:
+        return self.given if self._keep else len(self.working) + len(self._retired)
+
+    def number(self, parent_id: ParentId) -> int | None:
+        """The number of an id, None for one that is forgotten, or never was."""
+        return self._numbers.get(parent_id)
+
+    def ids(self) -> Mapping[ParentId, int]:
+        """The numbers of all ids that are known."""
+        return self._numbers
+
+    @property
+    def retired(self) -> Mapping[int, Packed]:
+        """Those that are packed, by number."""
+        return self._retired
+
+    # --- what the router does ---------------------------------------------------------------------------------------
+
+    def add(self, parent: Parent) -> None:
+        """A new one, whose number is the next."""
+        assert parent.no == self.given + 1, parent.no
+        self.given = parent.no
+        self.working[parent.no] = parent
+        self._numbers[parent.id] = parent.no
+
+    def retire(self, parent: Parent, now_ns: int) -> None:
+        """It leaves working memory."""
+        parent.recalled = False
+        del self.working[parent.no]
+        self._retired[parent.no] = pack(parent, now_ns, whole=self._keep)
+        self._whole[parent.no] = parent
+
+    def recall(self, no: int) -> Parent | None:
+        """A retired one comes back; None for one that is not retired."""
+        if no not in self._retired:
+            return None
+        parent = self.get(no)
+        assert parent is not None, no
+        del self._retired[no]
+        self.working[no] = parent
+        return parent
+
+    def forget(self, no: int) -> None:
+        """A retired one is nobody's any more."""
+        packed = self._retired.pop(no)
+        if self._keep:
+            return
+        self._whole.pop(no, None)
+        if self._numbers.get(packed.parent_id) == no:
+            del self._numbers[packed.parent_id]
+
+
+class ParentsById(Mapping[ParentId, Parent]):
+    """The same by the caller's ids."""
+
+    def __init__(self, parents: Parents) -> None:
+        self._parents = parents
+
+    def __getitem__(self, parent_id: ParentId) -> Parent:
+        parent = self._parents.get(self._parents.number(parent_id) or 0)
+        if parent is None:
+            raise KeyError(parent_id)
+        return parent
+
+    def __contains__(self, parent_id: object) -> bool:
+        return parent_id in self._parents.ids()
+
+    def __iter__(self) -> Iterator[ParentId]:
+        return iter(self._parents.ids())
+
+    def __len__(self) -> int:
+        return len(self._parents.ids())
