@@ -1,8 +1,8 @@
 """Whose leverage a symbol has: at a venue it belongs to the account, not to a strategy, so two may want two (B3).
 
 A strategy that entered with a leverage holds on to it while it has a parent at work or a position there; a second
-value is refused until then, never the last writer's. Who asked for what is in the journal with every intent, and this is
-a fold of it, so a restart gives the same answer, also about parents that are forgotten.
+value is refused until then, never the last writer's. Who asked for what is in the journal with every intent, and this
+is a fold of it, so a restart gives the same answer, also about parents that are forgotten.
 
 A strategy's position is what its own parents have traded. Others may have closed it since (by hand, by liquidation),
 so it counts only while the venue does not say that the account is flat there.
