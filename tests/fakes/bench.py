@@ -139,6 +139,8 @@ class Bench:
         instrument: Instrument = BTC_A,
         policies: Mapping[str, Policy] | None = None,
         schedules: Mapping[str, Schedule] | None = None,
+        retire_ns: int = 0,
+        forget_ns: int = 0,
     ) -> None:
         plans: Mapping[str, Schedule] = {"immediate": Immediate(), "slices": Slices()}
         self.policies = {"scripted": ScriptedPolicy()} if policies is None else policies
@@ -152,6 +154,7 @@ class Bench:
         self.turns: list[tuple[AnyFact, list[AnyWish]]] = []
         self.journal: list[list[AnyFact | Recorded]] = []
         self._decider = decider
+        self._retire_ns, self._forget_ns = retire_ns, forget_ns
         self.wakes: dict[int, int] = {}
         self.watched: dict[int, Watch] = {}
         self._exec = 0
@@ -168,7 +171,7 @@ class Bench:
         facts = [fact]
         while facts:
             one = facts.pop()
-            wishes = self.core.step(one)
+            wishes = self.step(one)
             self.turns.append((one, wishes))
             self.journal.append([one, *(wish for wish in wishes if isinstance(wish, WISHES))])
             made += wishes
@@ -189,6 +192,10 @@ class Bench:
                         pass
         return made
 
+    def step(self, fact: AnyFact) -> list[AnyWish]:
+        """Have the core take one fact in."""
+        return self.core.step(fact)
+
     def seen(self) -> MarketView:
         """The market as a look shows it now."""
         return msgspec.structs.replace(self.market, recv_ns=self.now_ns) if self.fresh else self.market
@@ -205,6 +212,8 @@ class Bench:
                 default_set="baseline",
                 same_accounts=same_accounts,
                 last_ns=last_ns,
+                retire_ns=self._retire_ns,
+                forget_ns=self._forget_ns,
             )
         )
 
@@ -220,6 +229,7 @@ class Bench:
             decisions=RecordedDecisions(),
         )
         assert state_of(again) == state_of(self.core)
+        assert [*again.parents.retired] == [*self.core.parents.retired]
         again.decider = self._decider
         self.core = again
         self.now_ns += after_ns

@@ -81,6 +81,8 @@ def wish_of(wanted: list[tuple[str, int, int, int]], again_ms: int) -> Callable[
 class Machines(RuleBasedStateMachine):
     """What both worlds have in common: a bench, callers, a clock, restarts."""
 
+    make: type[Bench] = Bench
+
     def __init__(self) -> None:
         super().__init__()
         self.wanting = Wanting()
@@ -97,7 +99,7 @@ class Machines(RuleBasedStateMachine):
         self, *, amends: bool, wanted: list[tuple[str, int, int, int]], values: dict[str, str] | None = None
     ) -> None:
         model = AmendModel.NATIVE_SAME_ID if amends else AmendModel.NONE
-        self.bench = Bench(self.wanting, capabilities=msgspec.structs.replace(SURE, amend=model), values=values)
+        self.bench = self.make(self.wanting, capabilities=msgspec.structs.replace(SURE, amend=model), values=values)
         self.wanting.wishes[NAMES[0]] = wish_of(wanted, 0)
         self.bench.submit(parent_order(NAMES[0]))
 
