@@ -205,7 +205,8 @@ class Desk:
         """The orders of a parent that leaves working memory go with it."""
         for child in parent.children:
             state = self.venues[child.venue]
-            del self.children[child.order.cl_ord_id]
+            if self.children.get(child.order.cl_ord_id) is child:
+                del self.children[child.order.cl_ord_id]
             if state.orders.get(child.venue_order_id) is child:
                 del state.orders[child.venue_order_id]
                 state.retired[child.venue_order_id] = parent.no

@@ -229,7 +229,7 @@ class Core:
         """Take one fact in; returns the wishes it causes, in the order in which they must be carried out."""
         self.now_ns = fact.now_ns
         self._handlers[type(fact)](fact)
-        if self._over and self.retire_ns:
+        if self.retire_ns and (self._over or self._gone):
             self._retire(fact.now_ns)
         wishes = self.out.copy()
         self.out.clear()

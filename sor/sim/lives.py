@@ -64,7 +64,7 @@ STARTS_MAX = 16
 CONNECTING_S_MAX = 120.0
 LEAVING_S_MAX = 120.0
 FIRST_SET = "baseline"
-CORE_RETIRE_NS = NS // 4
+CORE_RETIRE_NS = NS // 100
 """So soon that the storm still rages when parents are retired, and what is late finds them so."""
 UNWINDING_MAX = 100
 """How many times a dead process's coroutine may try to go on waiting while it is taken down."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import ClassVar
 
 import msgspec
 from hypothesis import HealthCheck, settings
@@ -81,7 +82,7 @@ def wish_of(wanted: list[tuple[str, int, int, int]], again_ms: int) -> Callable[
 class Machines(RuleBasedStateMachine):
     """What both worlds have in common: a bench, callers, a clock, restarts."""
 
-    make: type[Bench] = Bench
+    make: ClassVar[type[Bench]] = Bench
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,13 +1,14 @@
 """Whether parents that are over leave working memory or stay: what is wished for, counted and reported is the same.
 
-The machines of `test_machines` drive two cores with the same facts. One keeps everything; of the other every parent that
-is over is retired with the next fact that comes later, so that whatever is late, comes twice or in another order finds
-it so. All that may differ is the alarm that says so.
+The machines of `test_machines` drive two cores with the same facts. One keeps everything; of the other every parent
+that is over is retired with the next fact that comes later, so that whatever is late, comes twice or in another order
+finds it so. All that may differ is the alarm that says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import msgspec
 from hypothesis import settings
@@ -91,7 +92,7 @@ def _realised(one: object) -> list[object]:
 class TwinsTruthful(TruthfulButContrary):
     """Both cores at a venue that keeps its contract."""
 
-    make = TwinBench
+    make: ClassVar[type[Bench]] = TwinBench
 
     def teardown(self) -> None:
         super().teardown()
@@ -103,7 +104,7 @@ class TwinsTruthful(TruthfulButContrary):
 class TwinsLawless(Lawless):
     """Both cores at a venue that says whatever it likes, also of orders that are long over."""
 
-    make = TwinBench
+    make: ClassVar[type[Bench]] = TwinBench
 
     def teardown(self) -> None:
         if hasattr(self, "bench"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from heapq import heappush
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,8 @@ import pytest
 
 import sor.child
 import sor.desk
+import sor.packed
+import sor.parents
 import sor.records
 from sor.adapter import NewOrder, Reach, Request
 from sor.child import Child, Go, Happened, Life, Pending, Verdict
@@ -25,13 +28,14 @@ from sor.dispatch import Dispatcher, _Time
 from sor.engine import Router
 from sor.fills import fills_of as true_fills
 from sor.handle import ParentHandle
-from sor.ids import ClOrdId, ParentId
+from sor.ids import ClOrdId, ParentId, VenueName
 from sor.instruments import Instrument
 from sor.journal import Durability, Journal
 from sor.journal.layout import Meta
 from sor.limits import Limits
 from sor.orders import ExecType, ExecutionReport, Fill, Intent, ParentOrder, ParentStatus, Side
-from sor.parent import Parent
+from sor.packed import Packed
+from sor.parent import Parent, ParentLife
 from sor.reasons import EndReason
 from sor.router import Core
 from sor.sim.lives import CoreLife
@@ -416,6 +420,50 @@ def callers_are_not_told(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Router, "handle", handle)
 
 
+# --- what is over -----------------------------------------------------------------------------------------------------
+
+
+def retire_in_doubt(patch: pytest.MonkeyPatch) -> None:
+    """A parent whose end is decided is retired while it is in doubt whether an order of it is at the venue."""
+
+    def is_over(self: Core, parent: Parent) -> bool:
+        del self
+        return all(child.life is Life.IN_DOUBT for child in parent.open_children)
+
+    def stop(self: Core, parent: Parent, *why: object) -> None:
+        before = parent.life
+        true_stop(self, parent, *why)  # type: ignore[arg-type]  # as it was called
+        if parent.life is not before and parent.open_children:
+            heappush(self._over, (self.now_ns, parent.no))
+
+    def retire(parent: Parent, now_ns: int, *, whole: bool) -> Packed:
+        parent.life = ParentLife.DONE
+        parent.open_children.clear()
+        return true_pack(parent, now_ns, whole=whole)
+
+    def finish(self: Core, parent: Parent, now: int) -> None:
+        self._over[:] = sorted(one for one in self._over if one[1] != parent.no)
+        true_finish(self, parent, now)
+
+    true_stop, true_finish, true_pack = Core._stop, Core._finish, sor.packed.pack
+    patch.setattr(Core, "_finish", finish)
+    patch.setattr(Core, "_is_over", is_over)
+    patch.setattr(Core, "_stop", stop)
+    patch.setattr(sor.parents, "pack", retire)
+
+
+def retired_orders_forget_their_fills(patch: pytest.MonkeyPatch) -> None:
+    """Of the fills of a retired parent the sum is kept, and not which they were."""
+    original = sor.packed._child
+
+    def child(parent_no: int, venue: VenueName, kept: sor.packed._PackedChild) -> Child:
+        found = original(parent_no, venue, kept)
+        found.by_exec.clear()
+        return found
+
+    patch.setattr(sor.packed, "_child", child)
+
+
 STACK_MUTATIONS: tuple[Plant, ...] = (turns_are_not_synced, callers_are_not_told)
 MUTATIONS: tuple[Plant, ...] = (
     retry_blindly,
@@ -448,4 +496,6 @@ MUTATIONS: tuple[Plant, ...] = (
     costs_forget_a_fill,
     costs_are_doubled,
     fill_at_the_limit,
+    retire_in_doubt,
+    retired_orders_forget_their_fills,
 )
