@@ -26,6 +26,7 @@ from sor.commands import Cancel, Place
 from sor.desk import Desk, Effect
 from sor.dispatch import Dispatcher, _Time
 from sor.engine import Router
+from sor.experiment.assigned import Assigned
 from sor.fills import fills_of as true_fills
 from sor.handle import ParentHandle
 from sor.ids import ClOrdId, ParentId, VenueName
@@ -264,6 +265,7 @@ def work_past_the_deadline(patch: pytest.MonkeyPatch) -> None:
         instrument: Instrument,
         set_name: str,
         now_ns: int,
+        assigned: Assigned | None = None,
     ) -> None:
         original(
             self,
@@ -274,6 +276,7 @@ def work_past_the_deadline(patch: pytest.MonkeyPatch) -> None:
             instrument=instrument,
             set_name=set_name,
             now_ns=now_ns,
+            assigned=assigned,
         )
         self.deadline_ns += 30 * NS
 
