@@ -15,8 +15,8 @@ waiting   the most at once: facts of one turn, requests in the client's queue, c
 resident  memory of the whole process, the venue's books included.
 
 A slope is of least squares over the steps behind the first quarter, with two standard errors; steps are not
-independent, so take that as the least. What grows with the number of orders is a price per order, as they are all
-remembered (decision 0013); what is left when the price is taken off has to be flat.
+independent, so take that as the least. What grows with the number of orders is a price per order, as long as they are
+remembered (decision 0018); what is left when the price is taken off has to be flat.
 """
 
 from __future__ import annotations
@@ -74,7 +74,10 @@ WAITING = (
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done. deadline_s: the longest of a parent; each has between a third of it and all of it."""
+    """What is done. deadline_s: the longest of a parent; each has between a third of it and all of it.
+
+    retire_s, forget_s    as in the router's settings.
+    """
 
     rig: str
     parents: int
@@ -82,6 +85,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     deadline_s: float
     step_s: float
     seed: int
+    retire_s: float
+    forget_s: float
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,7 +176,13 @@ class Soak:
         )
 
     async def _soak(self) -> int:
-        settings = Settings(journal=self._journal, params_poll_s=600.0, shutdown_s=LEAVE_S / 2)
+        settings = Settings(
+            journal=self._journal,
+            params_poll_s=600.0,
+            shutdown_s=LEAVE_S / 2,
+            retire_s=self._load.retire_s,
+            forget_s=self._load.forget_s,
+        )
         async with Router(settings, venues=[self._venue], open_clock=lambda _: Lifetime(self._clock)) as router:
             async with anyio.create_task_group() as callers:
                 for number in range(self._load.parents):
@@ -231,7 +242,7 @@ class Soak:
             sample = Sample(
                 hours=hours,
                 ended=self._statuses.total(),
-                orders=len(router.core.desk.children),
+                orders=len(self._rig.books().orders),
                 heap=heap,
                 venue_heap=venue_heap,
                 rss=rss(),
@@ -356,6 +367,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--hours", type=float, default=4.0, help="of virtual time")
     parser.add_argument("--deadline", type=float, default=1_200.0, metavar="S", help="the longest of a parent")
     parser.add_argument("--step", type=float, default=600.0, metavar="S", help="from sample to sample")
+    parser.add_argument("--retire", type=float, default=900.0, metavar="S", help="after the end; 0: never")
+    parser.add_argument("--forget", type=float, default=691_200.0, metavar="S", help="after that; 0: never")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--heap", action="store_true", help="say who allocated what; takes four times as long")
     parser.add_argument("--json", action="store_true", help="every sample")
@@ -367,6 +380,8 @@ def main(arguments: Sequence[str]) -> None:
         deadline_s=asked.deadline,
         step_s=asked.step,
         seed=asked.seed,
+        retire_s=asked.retire,
+        forget_s=asked.forget,
     )
     if asked.heap:
         tracemalloc.start()

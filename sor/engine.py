@@ -77,6 +77,7 @@ from sor.plugins import Plugins
 from sor.policy import Decision
 from sor.recall import recalled
 from sor.reconciliation import Reconciled as Reconciled
+from sor.reconciliation import check_memory
 from sor.records import receipt_of
 from sor.recovery import fold
 from sor.router import Core
@@ -113,6 +114,7 @@ class Router:
         """
         if not venues:
             raise CallerError("a router needs at least one venue; nothing was started")
+        check_memory(settings)
         self._settings = settings
         self._adapters = tuple(venues)
         self._connected: list[VenueAdapter] = []

@@ -54,6 +54,26 @@ _FORCED: Mapping[FillCause, FlowCause] = {
 }
 
 
+def fills_back_ns(settings: Settings) -> int:
+    """How far behind the end of the journal fills are read at a start."""
+    return FILLS_BACK_NS + round(max(settings.reconcile_s, settings.positions_s) * NS)
+
+
+def check_memory(settings: Settings) -> None:
+    """Raises `CallerError` for parents that would be forgotten while their fills are still read.
+
+    They would count again, as a stranger's.
+    """
+    if settings.retire_s < 0 or settings.forget_s < 0:
+        raise CallerError("parents cannot be retired or forgotten before they are over; nothing was started")
+    back_s = fills_back_ns(settings) / NS
+    if 0 < settings.forget_s < back_s:
+        raise CallerError(
+            f"parents that are over would be forgotten after {settings.forget_s:g} s, and fills are read from "
+            f"{back_s:g} s back: theirs would count again, as a stranger's; nothing was started. Forget them later"
+        )
+
+
 class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
     """What a reconciliation found: our live orders, strays, which were canceled, and how many are others'.
 
@@ -85,8 +105,7 @@ class Reconciler:
         self._core = core
         self._dispatcher = dispatcher
         self._settings = settings
-        back_ns = FILLS_BACK_NS + round(max(settings.reconcile_s, settings.positions_s) * NS)
-        self._start_ns = (core.now_ns or dispatcher.scheduler.now_ns()) - back_ns
+        self._start_ns = (core.now_ns or dispatcher.scheduler.now_ns()) - fills_back_ns(settings)
         self._since_ns: dict[VenueName, int] = {}
         self._differences: dict[_Key, _Difference] = {}
 

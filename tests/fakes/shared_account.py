@@ -110,6 +110,7 @@ class Account:
         neighbours: Neighbours = Neighbours.REFUSE,
         reconcile_s: float = 20.0,
         positions_s: float = 10.0,
+        retire_s: float = Settings(journal=Path()).retire_s,
         beside: Account | None = None,
     ) -> None:
         """`beside` another router, or after it: on its account and in its time, with a journal of its own."""
@@ -124,6 +125,7 @@ class Account:
             neighbours=neighbours,
             positions_s=positions_s,
             reconcile_s=reconcile_s,
+            retire_s=retire_s,
         )
         self.life = self._born()
 
