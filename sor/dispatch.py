@@ -466,7 +466,9 @@ class Dispatcher:
         now = self.scheduler.now_ns()
         while queue and queue[0][0] + self._horizons_ns[horizon] <= now:
             fill_ns, parent_no, exec_id = queue.popleft()
-            parent = self.core.parents[parent_no - 1]
+            parent = self.core.parents.get(parent_no)
+            if parent is None:
+                continue  # forgotten: nobody will read it
             mid = self.feed(parent.venue, parent.instrument.symbol).mid_hticks(now)
             self._queue.append(
                 Marked(

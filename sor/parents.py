@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from weakref import WeakValueDictionary
 
 from sor.ids import ParentId
-from sor.packed import Packed, pack, unpack
+from sor.packed import Packed, Packer, kept_whole, unpack
 from sor.parent import Parent
 
 
@@ -30,6 +30,7 @@ class Parents:
         self.given = 0
         self.working: dict[int, Parent] = {}
         self._keep = keep
+        self._packer = Packer()
         self._retired: dict[int, Packed] = {}
         self._numbers: dict[ParentId, int] = {}
         # A handle must see what becomes of the parent that it holds: where somebody holds one, that one is recalled.
@@ -88,7 +89,7 @@ class Parents:
         """It leaves working memory."""
         parent.recalled = False
         del self.working[parent.no]
-        self._retired[parent.no] = pack(parent, now_ns, whole=self._keep)
+        self._retired[parent.no] = kept_whole(parent, now_ns) if self._keep else self._packer.pack(parent, now_ns)
         self._whole[parent.no] = parent
 
     def recall(self, no: int) -> Parent | None:

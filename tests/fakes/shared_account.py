@@ -111,6 +111,7 @@ class Account:
         reconcile_s: float = 20.0,
         positions_s: float = 10.0,
         retire_s: float = Settings(journal=Path()).retire_s,
+        forget_s: float = Settings(journal=Path()).forget_s,
         beside: Account | None = None,
     ) -> None:
         """`beside` another router, or after it: on its account and in its time, with a journal of its own."""
@@ -126,6 +127,7 @@ class Account:
             positions_s=positions_s,
             reconcile_s=reconcile_s,
             retire_s=retire_s,
+            forget_s=forget_s,
         )
         self.life = self._born()
 

@@ -18,7 +18,6 @@ import pytest
 import sor.child
 import sor.desk
 import sor.packed
-import sor.parents
 import sor.records
 from sor.adapter import NewOrder, Reach, Request
 from sor.child import Child, Go, Happened, Life, Pending, Verdict
@@ -35,7 +34,7 @@ from sor.journal import Durability, Journal
 from sor.journal.layout import Meta
 from sor.limits import Limits
 from sor.orders import ExecType, ExecutionReport, Fill, Intent, ParentOrder, ParentStatus, Side
-from sor.packed import Packed
+from sor.packed import Packed, Packer
 from sor.parent import Parent, ParentLife
 from sor.reasons import EndReason
 from sor.router import Core
@@ -439,20 +438,20 @@ def retire_in_doubt(patch: pytest.MonkeyPatch) -> None:
         if parent.life is not before and parent.open_children:
             heappush(self._over, (self.now_ns, parent.no))
 
-    def retire(parent: Parent, now_ns: int, *, whole: bool) -> Packed:
+    def retire(self: Packer, parent: Parent, now_ns: int) -> Packed:
         parent.life = ParentLife.DONE
         parent.open_children.clear()
-        return true_pack(parent, now_ns, whole=whole)
+        return true_pack(self, parent, now_ns)
 
     def finish(self: Core, parent: Parent, now: int) -> None:
         self._over[:] = sorted(one for one in self._over if one[1] != parent.no)
         true_finish(self, parent, now)
 
-    true_stop, true_finish, true_pack = Core._stop, Core._finish, sor.packed.pack
+    true_stop, true_finish, true_pack = Core._stop, Core._finish, Packer.pack
     patch.setattr(Core, "_finish", finish)
     patch.setattr(Core, "_is_over", is_over)
     patch.setattr(Core, "_stop", stop)
-    patch.setattr(sor.parents, "pack", retire)
+    patch.setattr(Packer, "pack", retire)
 
 
 def retired_orders_forget_their_fills(patch: pytest.MonkeyPatch) -> None:

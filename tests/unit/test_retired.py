@@ -11,7 +11,8 @@ from sor.child import Child
 from sor.commands import Alarm, Cancel, Query
 from sor.decide import Recorded as RecordedDecisions
 from sor.errors import CallerError
-from sor.events import Contradicted, Marked, Reading
+from sor.events import ArmStopped, Contradicted, ExperimentAdopted, Marked, Reading, Submitted
+from sor.experiment.assigned import Assigned
 from sor.ids import ClOrdId, ExecId, ParentId, VenueOrderId
 from sor.intake import admit
 from sor.orders import ExecType, OrdStatus, ParentStatus, PositionSide, RejectKind, Side
@@ -22,6 +23,7 @@ from sor.records import record_of
 from sor.recovery import fold
 from sor.units import NS
 from tests.fakes.bench import A, Bench, book, outward, parent_order
+from tests.fakes.experiments import experiment_text
 from tests.fakes.policies import Wanting, decision, rest, take
 
 P1, P2 = ParentId("P1"), ParentId("P2")
@@ -163,6 +165,7 @@ def test_it_stays_while_an_order_of_it_is_alive_again() -> None:
     bench = bench_of()
     cl_ord_id = refused(bench)
     bench.report(cl_ord_id, ExecType.NEW)
+    bench.wakes.clear()  # nobody looks after it, and so nothing is heard of it
     wait(bench, 3 * KEEP_NS)
     assert retired(bench) == []
     assert bench.core.parents[0].open_children
@@ -182,6 +185,22 @@ def test_it_stays_while_the_venues_books_contradict_an_order_of_it() -> None:
     bench.report(cl_ord_id, ExecType.STATUS, cum=100, status=OrdStatus.FILLED, asked=True)
     wait(bench, KEEP_NS)
     assert retired(bench) == [1]
+
+
+def test_what_an_experiment_counts_on_is_not_forgotten_before_it_ends() -> None:
+    bench = bench_of()
+    text = experiment_text(("scripted", "baseline"), ("scripted", "baseline"))
+    bench.post(ExperimentAdopted(now_ns=bench.now_ns, name="trial", digest="", text=text))
+    given = Assigned(experiment="trial", digest="", arm="a", policy="scripted", param_set="baseline")
+    bench.post(Submitted(now_ns=bench.now_ns, order=parent_order(), venue=A, assigned=given))
+    bench.trade(bench.core.parents[0].children[0], 100, 10_001)
+    filled(bench, "P2")
+    wait(bench, KEEP_NS)
+    wait(bench, FORGET_NS)
+    assert retired(bench) == [1]
+    bench.post(ArmStopped(now_ns=bench.now_ns, experiment="trial", arm="", guard="", text="enough"))
+    wait(bench, 1)
+    assert retired(bench) == []
 
 
 def test_without_a_time_nobody_leaves_and_a_later_session_may_give_one() -> None:

@@ -101,3 +101,19 @@ def _larger(intent: Intent) -> Intent:
     return Intent(
         intent_id=intent.intent_id, action=intent.action, side=intent.side, asset=intent.asset, size=Decimal(1)
     )
+
+
+def test_markouts_of_what_is_forgotten_are_nobodys(tmp_path: Path) -> None:
+    """The last is due 300 s after the fill."""
+    account = Account(tmp_path, retire_s=1.0, forget_s=100.0)
+    account.start()
+    account.submit("take", BUY, 3)
+    for duration_s in (70, 110, 130):  # the marks of 60 s are taken, it is retired; forgotten; and the last is due
+        account.wait(duration_s)
+        account.books.flap()
+        assert account.texts() == []
+    assert (len(account.core.parents), account.position) == (0, 3)
+    account.restart()
+    account.wait(60)
+    assert (len(account.core.parents), account.position, account.texts()) == (0, 3, [])
+    account.close()
