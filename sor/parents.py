@@ -10,8 +10,11 @@ Reading does not recall: whoever reads a retired parent is handed what the bytes
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, MutableMapping
 from weakref import WeakValueDictionary
+
+import msgspec
 
 from sor.ids import ParentId
 from sor.packed import Packed, Packer, kept_whole, unpack
@@ -31,7 +34,7 @@ class Parents:
         self.working: dict[int, Parent] = {}
         self._keep = keep
         self._packer = Packer()
-        self._retired: dict[int, Packed] = {}
+        self._retired: OrderedDict[int, Packed] = OrderedDict()
         self._numbers: dict[ParentId, int] = {}
         # A handle must see what becomes of the parent that it holds: where somebody holds one, that one is recalled.
         self._whole: MutableMapping[int, Parent] = {} if keep else WeakValueDictionary()
@@ -73,8 +76,12 @@ class Parents:
 
     @property
     def retired(self) -> Mapping[int, Packed]:
-        """Those that are packed, by number."""
+        """Those that are packed, by number, in the order in which they were."""
         return self._retired
+
+    def oldest(self) -> tuple[int, Packed] | None:
+        """Number and record of the one that has been retired for longest, None without any."""
+        return next(iter(self._retired.items()), None)
 
     # --- what the router does ---------------------------------------------------------------------------------------
 
@@ -101,6 +108,11 @@ class Parents:
         del self._retired[no]
         self.working[no] = parent
         return parent
+
+    def retire_anew(self, no: int, now_ns: int) -> None:
+        """A retired one is remembered for as long again."""
+        self._retired[no] = msgspec.structs.replace(self._retired[no], since_ns=now_ns)
+        self._retired.move_to_end(no)
 
     def forget(self, no: int) -> None:
         """A retired one is nobody's any more."""

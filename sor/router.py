@@ -8,7 +8,6 @@ placed before the outcome of every cancel is known (D4).
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
@@ -177,8 +176,6 @@ class Core:
         self.retire_ns = self.forget_ns = 0
         self._over: list[tuple[int, int]] = []
         """A heap of parents in working memory that have ended: when something was heard of them, and their numbers."""
-        self._gone: deque[int] = deque()
-        """Retired ones in the order of their retirements; one that was recalled since stands there more than once."""
         self.instruments: dict[tuple[VenueName, Symbol], Instrument] = {}
         self.sets: dict[str, ParamSet] = {}
         self.default_set = ""
@@ -229,8 +226,11 @@ class Core:
         """Take one fact in; returns the wishes it causes, in the order in which they must be carried out."""
         self.now_ns = fact.now_ns
         self._handlers[type(fact)](fact)
-        if self.retire_ns and (self._over or self._gone):
-            self._retire(fact.now_ns)
+        if self.retire_ns:
+            if self._over and fact.now_ns - self._over[0][0] >= self.retire_ns:
+                self._retire(fact.now_ns)
+            if self.forget_ns and self.parents.retired:
+                self._forget(fact.now_ns)
         wishes = self.out.copy()
         self.out.clear()
         return wishes
@@ -712,7 +712,7 @@ class Core:
 
     def _retire(self, now: int) -> None:
         """Look at parents that have been over for long: a few at a time, so that none of what trades has to wait."""
-        over, gone = self._over, self._gone
+        over = self._over
         for _ in range(RETIRED_AT_ONCE):
             if not over or now - over[0][0] < self.retire_ns:
                 break
@@ -724,21 +724,23 @@ class Core:
                 heapreplace(over, (parent.heard_ns, no))
             else:
                 heappop(over)
-                gone.append(no)
                 self.desk.retire(parent)
                 self.claims.retire(parent)
                 self.parents.retire(parent, now)
+
+    def _forget(self, now: int) -> None:
+        """Look at those that have been retired for longest, as few at a time."""
         for _ in range(RETIRED_AT_ONCE):
-            if not gone or not self.forget_ns:
+            oldest = self.parents.oldest()
+            if oldest is None or now - oldest[1].since_ns < self.forget_ns:
                 break
-            packed = self.parents.retired.get(gone[0])
-            if packed is not None and now - packed.since_ns < self.forget_ns:
-                break
-            no = gone.popleft()
-            if packed is not None and self._is_counted_on(no):
-                gone.append(no)
-            elif packed is not None:
-                self._forget(no)
+            parent = self.parents.get(oldest[0])
+            assert parent is not None, oldest[0]
+            if self._is_counted_on(parent):
+                self.parents.retire_anew(parent.no, now)
+            else:
+                self.desk.forget(parent)
+                self.parents.forget(parent.no)
 
     def _is_over(self, parent: Parent) -> bool:
         """Whether nothing of a parent can be at a venue, in doubt, or on its way."""
@@ -747,19 +749,12 @@ class Core:
             return False
         return not suspects or all(child.order.cl_ord_id not in suspects for child in parent.children)
 
-    def _is_counted_on(self, no: int) -> bool:
+    def _is_counted_on(self, parent: Parent) -> bool:
         """Whether a retired parent is in what an experiment that goes on says of its arms."""
-        parent = self.parents.get(no)
-        if parent is None or parent.assigned is None:
+        if parent.assigned is None:
             return False
         running = self.experiments.get(parent.assigned.experiment)
         return running is not None and not running.ended
-
-    def _forget(self, no: int) -> None:
-        parent = self.parents.get(no)
-        assert parent is not None, no
-        self.desk.forget(parent)
-        self.parents.forget(no)
 
     # --- settling ---------------------------------------------------------------------------------------------------
 

@@ -199,6 +199,8 @@ def test_what_an_experiment_counts_on_is_not_forgotten_before_it_ends() -> None:
     wait(bench, FORGET_NS)
     assert retired(bench) == [1]
     bench.post(ArmStopped(now_ns=bench.now_ns, experiment="trial", arm="", guard="", text="enough"))
+    wait(bench, FORGET_NS - 1)  # counted from when it would have been forgotten
+    assert retired(bench) == [1]
     wait(bench, 1)
     assert retired(bench) == []
 
