@@ -41,6 +41,8 @@ from sor.sim.workload import PRICED, Ask, Haggle, Meddling, Shape, draw
 from sor.sim.world import VirtualScheduler
 from sor.units import NS
 
+STACK_RETIRE_S = 2.0
+"""While the storm still rages."""
 FAULTLESS_S = 3.0
 """How long after its deadline a parent may still end where nothing at all goes wrong."""
 
@@ -141,6 +143,7 @@ class Storm:
             durability=self._durability(rng),
             switch_poll_s=1.0,
             params_poll_s=60.0,
+            retire_s=STACK_RETIRE_S,
         )
         self.tape = Tape()
         self.disk = Disk(Random(f"{level} disk {seed}"))
