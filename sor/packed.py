@@ -1,4 +1,4 @@
-"""A parent that is over, and its orders, as bytes: a tenth of the memory, and nothing that can still matter is lost.
+"""A parent that is over, and its orders, as bytes: an eighth of the memory, and nothing that can still matter is lost.
 
 Kept is what reports of its orders are judged by (lots, totals, trades by ExecID, lives) and what its caller may read
 (status, fills with their friction, markouts, costs). Left out is what only a decision would read, and there will be
