@@ -44,7 +44,7 @@ setup: $(VENV)/ready  ## only make the environment
 
 # A second environment, so that running the tests never installs the peers.
 $(VENV)/ready: EXTRAS := dev fast trio lab
-$(VENV_BENCH)/ready: EXTRAS := dev fast trio bench
+$(VENV_BENCH)/ready: EXTRAS := dev fast trio sweep bench
 
 $(VENV)/ready $(VENV_BENCH)/ready: $(SETUP_INPUTS)
 	@if [ -z "$(PYTHON)" ]; then \

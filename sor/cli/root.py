@@ -23,6 +23,7 @@ from sor.cli.record import record
 from sor.cli.replay import replay
 from sor.cli.route import route
 from sor.cli.simulate import simulate
+from sor.cli.sweep import sweep
 from sor.cli.tape import tape
 from sor.cli.truth import truth
 
@@ -56,6 +57,7 @@ for command in (
     tape,
     calibrate,
     replay,
+    sweep,
     ab,
     experiment,
     truth,
