@@ -14,10 +14,20 @@ from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
 
-from benchmarks import book_path, decision, journal_append, journal_recovery, maker, order_lane, order_round, reaction
+from benchmarks import (
+    book_path,
+    decision,
+    journal_append,
+    journal_recovery,
+    maker,
+    order_lane,
+    order_round,
+    reaction,
+    replay_lane,
+)
 from benchmarks.rows import Document, Machine, Row, table
 
-PACKAGES = ("ccxt", "httpx", "msgspec", "nautilus_trader", "numpy", "uvloop")
+PACKAGES = ("ccxt", "hftbacktest", "httpx", "msgspec", "nautilus_trader", "numba", "numpy", "uvloop")
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -32,6 +42,7 @@ class Size(msgspec.Struct, frozen=True):
     messages: int
     lane_orders: int
     reactions: int
+    lane_events: int
 
 
 FULL = Size(
@@ -44,6 +55,7 @@ FULL = Size(
     messages=4_000,
     lane_orders=192,
     reactions=60,
+    lane_events=400_000,
 )
 TINY = Size(
     rounds=1,
@@ -55,6 +67,7 @@ TINY = Size(
     messages=200,
     lane_orders=10,
     reactions=5,
+    lane_events=2_000,
 )
 """For a look at whether everything runs; its figures mean nothing."""
 
@@ -63,6 +76,9 @@ SUITE: dict[str, Callable[[Size, Progress], list[Row]]] = {
     "book": lambda size, say: book_path.rows(count=size.messages, rounds=size.book_rounds, progress=say),
     "lane": lambda size, say: order_lane.rows(orders=size.lane_orders, rounds=size.rounds, progress=say),
     "g6": lambda size, say: reaction.rows(count=size.reactions, rounds=size.rounds, progress=say),
+    "replay": lambda size, say: replay_lane.rows(
+        count=size.lane_events, router_events=size.maker_events, rounds=size.rounds, progress=say
+    ),
     "g9": lambda size, say: [maker.row(count=size.maker_events, rounds=size.rounds, progress=say)],
     "g10": lambda size, say: [order_round.row(orders=size.orders, rounds=size.rounds, progress=say)],
     "g11": lambda size, say: journal_append.rows(count=size.turns, rounds=size.rounds, progress=say),

@@ -36,22 +36,25 @@ LATENCY = "1ms"
 
 
 class Join:
-    """Placement policy of the benchmark: `QUOTE_LOTS` at the best bid, wherever it is."""
+    """Placement policy of the benchmark: so many lots at the best bid, wherever it is."""
 
     name = "join"
     needs: tuple[str, ...] = ()
+
+    def __init__(self, lots: int) -> None:
+        self._lots = lots
 
     def decide(self, view: View, params: Params) -> Decision:
         """Rest at the best bid and ask again when a best price has moved by a tick."""
         del params
         bid = view.market.bids[0][0]
-        lots = min(QUOTE_LOTS, view.open_lots)
+        lots = min(self._lots, view.open_lots)
         wanted = Rest(view.market.venue, lots, bid, view.due_ns, TimeoutBound.NONE)
         return Decision(placements=(wanted,), revisit=Revisit(None, 1), reason="join")
 
 
-def ours(count: int) -> tuple[Made, float]:
-    """Replay `count` events; returns what the maker did and events a second."""
+def ours(count: int, *, lots: int = QUOTE_LOTS) -> tuple[Made, float]:
+    """Replay `count` events, quoting so many lots; returns what the maker did and events a second."""
     made = events(count)
     recording = tape(made)
     fills = 0
@@ -67,7 +70,7 @@ def ours(count: int) -> tuple[Made, float]:
         venue = TapeVenue(
             open_market(recording, feed=delay), TapeSettings(queue="moderate", entry=delay, response=delay)
         )
-        with world_on(venue, Path(directory) / "journal", tell=tell, policies={"join": Join()}) as world:
+        with world_on(venue, Path(directory) / "journal", tell=tell, policies={"join": Join(lots)}) as world:
             world.scheduler.run_until(START_NS + 10 * MS)
             order = ParentOrder(
                 parent_id=ParentId("maker"),

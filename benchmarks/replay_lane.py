@@ -1,0 +1,303 @@
+"""G7 and G8: events a second of one maker on one recording, beside hftbacktest with a strategy compiled by numba.
+
+The task is one post-only bid of one lot at the best price, withdrawn and sent anew when the best moves and sent anew
+when it is filled, one millisecond each way, power-law queue. The recording is that of `g9`. A round of ours in `g7` is
+everything from the recording's columns to the list of fills, tables included; of the peer's it is the strategy's loop,
+with data loaded and code compiled before.
+
+`g7` must give what the peer gives: as many orders, and every fill at the same nanosecond and price. `g8` is another
+task by one thing: the router amends an order where the venue can, instead of withdrawing it and sending another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from math import inf
+from multiprocessing import get_context
+from pathlib import Path
+from time import process_time_ns
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks import maker
+from benchmarks.agree_hftbacktest import events_of
+from benchmarks.nautilus import Made
+from benchmarks.rig import WrongWork
+from benchmarks.rows import Bar, Row, measured
+from benchmarks.synthetic import events, tape
+from sor.lab.sweep.compiled import compiled
+from sor.lab.sweep.kernel import Asked, Ints, Terms
+from sor.lab.sweep.lane import replayed
+from sor.lab.sweep.tables import market_of
+from sor.tape import Tape
+from sor.units import MS, NS
+
+PEER = "hftbacktest 2.4.4"
+DELAY_NS = MS
+END = 2
+"""What the peer's wait answers when a feed has come."""
+TASK = Terms(
+    clip_lots=1,
+    inside=0,
+    requote_ticks=1,
+    timeout_s=inf,
+    timeouts_max=0,
+    refusals_max=0,
+    crosses=0,
+    spread_max=inf,
+    spread_exit=inf,
+    collar_bps=0.0,
+    deadline_ns=0,
+    trips_ns=0,
+    entry_ns=DELAY_NS,
+    response_ns=DELAY_NS,
+    shared=1,
+    retry_ns=0,
+    retry_ns_max=0,
+    stale_ns=0,
+    min_lots=1,
+    min_value=0,
+    on_feed=1,
+)
+
+
+class Quoted(NamedTuple):
+    """What a maker did: orders sent, and venue time and price of each fill; how often it was woken, 0: not counted."""
+
+    orders: int
+    ns: Ints
+    ticks: Ints
+    wakes: int = 0
+
+    def same(self, other: Quoted) -> bool:
+        """Whether both sent as many orders, and had the same fills."""
+        fills = np.array_equal(self.ns, other.ns) and np.array_equal(self.ticks, other.ticks)
+        return fills and self.orders == other.orders
+
+
+@cache
+def recording(count: int) -> Tape:
+    """The recording that all arms trade on."""
+    return tape(events(count))
+
+
+def lane(count: int) -> tuple[Quoted, float]:
+    """The compiled lane; returns what it did and seconds of processor time, from columns to fills."""
+    recorded, kernel = recording(count), compiled()
+    begun_ns = process_time_ns()
+    market = market_of(
+        recorded,
+        kernel,
+        group_local_ns=recorded.group_venue_ns + DELAY_NS,
+        trade_local_ns=recorded.trade_venue_ns + DELAY_NS,
+    )
+    asked = Asked(np.array([1]), np.array([1 << 40]), recorded.group_venue_ns[:1].copy())
+    fills = replayed(kernel, market, TASK, asked)
+    taken_s = (process_time_ns() - begun_ns) / NS
+    return Quoted(int(fills.orders[0]), fills.ns, fills.ticks), taken_s
+
+
+def peer(count: int) -> tuple[Quoted, float]:
+    """The peer, its depth a vector over the prices that occur; seconds of the strategy's loop alone."""
+    from hftbacktest import BacktestAsset, ROIVectorMarketDepthBacktest
+
+    rows = _rows(count)  # the engine keeps only its address
+    asset = BacktestAsset().data(rows).linear_asset(1.0).constant_order_latency(DELAY_NS, DELAY_NS)
+    asset = asset.power_prob_queue_model(2.0).no_partial_fill_exchange().trading_value_fee_model(0.0, 0.0)
+    asset = asset.tick_size(1.0).lot_size(1.0).roi_lb(float(rows["px"].min())).roi_ub(float(rows["px"].max()))
+    engine = ROIVectorMarketDepthBacktest([asset])
+    ns, ticks = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    strategy = _strategy()
+    begun_ns = process_time_ns()
+    wakes, orders, fills = strategy(engine, ns, ticks)
+    taken_s = (process_time_ns() - begun_ns) / NS
+    engine.close()
+    return Quoted(orders, ns[:fills], ticks[:fills], wakes), taken_s
+
+
+def scan(count: int) -> tuple[Quoted, float]:
+    """The floor: one compiled pass over the same rows that keeps a book of sizes and its best bid, and no order."""
+    rows, loop = _rows(count), _scan()
+    low = int(rows["px"].min())
+    begun_ns = process_time_ns()
+    moves = loop(rows["ev"], rows["px"], rows["qty"], low, int(rows["px"].max()) - low + 1)
+    taken_s = (process_time_ns() - begun_ns) / NS
+    return Quoted(moves, np.zeros(0, np.int64), np.zeros(0, np.int64)), taken_s
+
+
+@cache
+def _rows(count: int) -> np.ndarray:  # type: ignore[type-arg]  # a record type that only the peer names
+    rows = events_of(recording(count))
+    rows["local_ts"] += DELAY_NS
+    return rows
+
+
+@cache
+def _strategy() -> Callable[..., tuple[int, int, int]]:
+    from hftbacktest import FILLED, GTX, LIMIT, NEW, NONE
+    from numba import njit
+
+    def quote(engine, ns, ticks):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        wakes = orders = fills = 0
+        live = False
+        while engine.wait_next_feed(False, 1 << 60) == END:
+            wakes += 1
+            bid = engine.depth(0).best_bid_tick
+            if live:
+                order = engine.orders(0).get(orders)
+                if order.status == FILLED:
+                    ns[fills], ticks[fills] = order.exch_timestamp, order.price_tick
+                    fills += 1
+                if order.status != NEW and order.req == NONE:
+                    live = False
+                elif order.price_tick != bid and order.cancellable:
+                    engine.cancel(0, orders, False)
+            if not live:
+                engine.clear_inactive_orders(0)
+                orders += 1
+                engine.submit_buy_order(0, orders, float(bid), 1.0, GTX, LIMIT, False)
+                live = True
+        return wakes, orders, fills
+
+    compiled_strategy: Callable[..., tuple[int, int, int]] = njit(quote)
+    return compiled_strategy
+
+
+@cache
+def _scan() -> Callable[..., int]:
+    from hftbacktest import BUY_EVENT, DEPTH_EVENT
+    from numba import njit
+
+    def look(kinds, prices, sizes, low, span):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        bids = np.zeros(span)
+        best = -1
+        moves = 0
+        for row in range(len(kinds)):
+            if kinds[row] & DEPTH_EVENT == DEPTH_EVENT and kinds[row] & BUY_EVENT == BUY_EVENT:
+                at = int(prices[row]) - low
+                bids[at] = sizes[row]
+                before = best
+                if sizes[row] > 0.0:
+                    best = max(best, at)
+                else:
+                    while best >= 0 and bids[best] == 0.0:
+                        best -= 1
+                moves += best != before
+        return moves
+
+    compiled_scan: Callable[..., int] = njit(look)
+    return compiled_scan
+
+
+ARMS: dict[str, Callable[[int], tuple[Quoted, float]]] = {"lane": lane, "peer": peer, "scan": scan}
+
+
+def _grown(arm: str, count: int) -> float | None:
+    """Megabytes that an arm's second run in this process takes at most, its input being there; None where unknown."""
+    ARMS[arm](1_000)  # compiles
+    if arm == "lane":
+        recording(count)
+    else:
+        _rows(count)
+    status = Path("/proc/self/status")
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew from what is held now
+        before = _peak_kb(status)
+        ARMS[arm](count)
+        return (_peak_kb(status) - before) / 1024
+    except OSError:
+        return None
+
+
+def _peak_kb(status: Path) -> int:
+    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+
+
+def memory(arm: str, count: int) -> str:
+    """What an arm needs beyond its input, measured in a process of its own."""
+    with get_context("spawn").Pool(1) as pool:
+        grown = pool.apply(_grown, (arm, count))
+    return "an unknown amount of memory" if grown is None else f"{grown:.0f} MB"
+
+
+def rows(*, count: int, router_events: int, rounds: int, progress: Callable[[str], None]) -> list[Row]:
+    """Both goals, and the lane beside the floor."""
+    made = len(_rows(count))
+    compiled()  # before anything else: the row without it is named as not measured
+    truth, _ = peer(count)
+    instants = len(np.unique(_rows(count)["local_ts"]))
+
+    def run(arm: Callable[[int], tuple[Quoted, float]], *, orders: bool) -> Sequence[float]:
+        did, taken_s = arm(count)
+        if orders and not did.same(truth):
+            raise WrongWork(f"{did.orders} orders and {len(did.ns)} fills, not {truth.orders} and {len(truth.ns)}")
+        return [made / taken_s]
+
+    checked = (
+        f"{made} rows, {truth.wakes} wake-ups of the peer at {instants} instants; both sent {truth.orders} orders and "
+        f"had {len(truth.ns)} fills, each at the same nanosecond and price, in every round; beyond its input ours takes "
+        f"{memory('lane', count)} and the peer {memory('peer', count)}"
+    )
+    lane_row = measured(
+        name="g7",
+        what="the compiled lane on the task, from the recording's columns to the fills",
+        baseline=f"{PEER}, wait_next_feed, its own numba strategy: the loop alone",
+        unit="rows/s",
+        ours=lambda: run(lane, orders=True),
+        theirs=lambda: run(peer, orders=True),
+        rounds=rounds,
+        checked=checked,
+        progress=progress,
+        bar=Bar(2.0, at_least=True),
+    )
+    floor_row = measured(
+        name="g7-floor",
+        what="the same",
+        baseline="one numba pass over the same rows that keeps the bids and the best of them, and no order",
+        unit="rows/s",
+        ours=lambda: run(lane, orders=True),
+        theirs=lambda: run(scan, orders=False),
+        rounds=rounds,
+        checked="as above",
+        progress=progress,
+    )
+    return [lane_row, floor_row, _router_row(router_events, rounds=rounds, progress=progress)]
+
+
+def _router_row(count: int, *, rounds: int, progress: Callable[[str], None]) -> Row:
+    made = len(_rows(count))
+    truth, _ = peer(count)
+    seen: list[Made] = []
+
+    def ours() -> Sequence[float]:
+        did, events_per_s = maker.ours(count, lots=1)
+        seen.append(did)
+        if did != seen[0]:
+            raise WrongWork(f"the router did {did} in one round and {seen[0]} in another")
+        return [events_per_s * made / len(events(count))]
+
+    def theirs() -> Sequence[float]:
+        did, taken_s = peer(count)
+        if not did.same(truth):
+            raise WrongWork("the peer did not do the same in every round")
+        return [made / taken_s]
+
+    row = measured(
+        name="g8",
+        what="the whole router on the recorded venue with a policy object, journal and features on, indexing timed too",
+        baseline=f"{PEER}, wait_next_feed, its own numba strategy: the loop alone",
+        unit="rows/s",
+        ours=ours,
+        theirs=theirs,
+        rounds=rounds,
+        checked="",
+        progress=progress,
+        bar=Bar(0.5, at_least=True),
+    )
+    did = seen[0]
+    return row.with_check(
+        f"{made} rows; quotes sent {did.quotes} ours (moves of an order counted), {truth.orders} theirs; fills "
+        f"{did.fills} and {len(truth.ns)}: ours moves its order in one request, theirs withdraws it and waits"
+    )
