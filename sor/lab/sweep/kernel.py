@@ -534,14 +534,15 @@ def run_parent(market: Market, terms: Terms, asked: Asked, filled: Filled, paren
                 return BEYOND_MINIMUM, row
         if trouble and (lots > 0 or place.ns + terms.response_ns >= end_ns):
             return trouble, row
-        if lots == 0:
-            now_ns = place.ns + terms.response_ns
-            continue
-        if end_ns == NEVER:
-            return UNFINISHED, row
-        if end_ns == until_ns:
+        known_ns = place.ns + terms.response_ns if lots == 0 else NEVER
+        if end_ns == until_ns and known_ns > end_ns and end_ns < NEVER:
             timeouts += 1
             misses = 0
             filled.timeouts[parent] += 1
+        if lots == 0:
+            now_ns = known_ns
+            continue
+        if end_ns == NEVER:
+            return UNFINISHED, row
         now_ns = gone_ns + terms.response_ns
     return DONE, row

@@ -1,0 +1,113 @@
+"""Parents of `maker_first` behind the production router on a recording, each alone: what sweeps are held to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from policies.immediate import Immediate
+from policies.maker_first import MakerFirst
+from sor.commands import Recorded
+from sor.decide import decide
+from sor.events import AnyFact
+from sor.ids import AccountId, ParentId
+from sor.instruments import Instrument
+from sor.lab.replay import Start
+from sor.orders import ParentOrder
+from sor.params import Params, parse
+from sor.records import record_of
+from sor.router import Core
+from sor.sim.world import World, at_once
+from sor.tape import Tape
+from sor.tca import ParentReport, report
+from sor.units import NS
+from venues.simulated.tape import TapeVenue, open_market
+from venues.simulated.tape_latency import Delay
+from venues.simulated.tape_owner import CLIENT_IDS
+from venues.simulated.tape_settings import TapeSettings
+
+BASELINE = Path(str(files("paramsets"))) / "baseline" / "2026-11-21.json"
+UNLIMITED = {
+    "risk.order_notional_max": "1000000000",
+    "risk.open_notional_max": "1000000000",
+    "risk.position_notional_max": "1000000000",
+    "risk.orders_per_s_max": "1000",
+    "risk.cancels_per_s_max": "1000",
+    "risk.cancel_ratio_max": "1000000",
+}
+"""Limits of a venue's session, which parents that are alone do not meet."""
+Fill = tuple[int, int, int, bool]
+"""Venue time, price, lots, and whether as maker."""
+
+
+class Ran(NamedTuple):
+    """What became of the parents, in their order."""
+
+    instrument: Instrument
+    params: Params
+    fills: list[list[Fill]]
+    reports: list[ParentReport]
+
+
+class _Nowhere:
+    """A recorder that keeps nothing."""
+
+    def append(self, records: Sequence[AnyFact | Recorded]) -> int:
+        del records
+        return 0
+
+
+def param_text(values: Mapping[str, str]) -> str:
+    """The packaged baseline with other values for some of its parameters."""
+    content = msgspec.json.decode(BASELINE.read_bytes(), type=dict[str, object])
+    records = msgspec.convert(content["records"], list[dict[str, object]])
+    for record in records:
+        record["value"] = {**UNLIMITED, **values}.get(str(record["id"]), record["value"])
+    return msgspec.json.encode({**content, "records": records}).decode()
+
+
+def run_alone(
+    tape: Tape,
+    starts: Sequence[Start],
+    *,
+    lots: int,
+    deadline_s: float,
+    queue: str,
+    latency_ns: int,
+    feed_ns: int,
+    values: Mapping[str, str],
+) -> Ran:
+    """Run the parents until all have ended; the recording must go on for long enough."""
+    core = Core(policies={"maker_first": MakerFirst()}, schedules={"immediate": Immediate()}, decider=decide)
+    delay = Delay(median_ns=latency_ns)
+    settings = TapeSettings(queue=queue, entry=delay, response=delay, owners="parents")
+    venue = TapeVenue(open_market(tape, feed=Delay(median_ns=feed_ns)), settings)
+    world = World(core, start_ns=int(tape.group_venue_ns[0]), recorder=_Nowhere(), horizons_ns=())
+    world.open(epoch=1, version="test", sets={"t": parse(param_text(values), where="t")}, default_set="t")
+    world.connect(venue)
+    (instrument,) = core.instruments.values()
+    world.dispatcher.feed(venue.name, instrument.symbol)
+    for start in starts:
+        order = ParentOrder(
+            parent_id=ParentId(f"p{start.no}"),
+            symbol=instrument.symbol,
+            side=start.side,
+            quantity=instrument.quantity(lots),
+            account=AccountId(f"a{start.no}"),
+            deadline_s=deadline_s,
+            policy="maker_first",
+        )
+        world.scheduler.call_at(start.at_ns, partial(world.submit, order))
+    world.scheduler.run_until(int(tape.group_venue_ns[-1]) + round((deadline_s + 60) * NS))
+    fills: list[list[Fill]] = [[] for _ in starts]
+    for told in at_once(venue.fills_since(0)):
+        owned = CLIENT_IDS.decode(told.cl_ord_id)
+        assert owned is not None
+        fills[owned.parent_no - 1].append((told.venue_ns, told.last_ticks, told.last_lots, bool(told.is_maker)))
+    reports = [report(record_of(parent, core)) for parent in core.parents]
+    return Ran(instrument, core.resolved("t", instrument)[0], fills, reports)
