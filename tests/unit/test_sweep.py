@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from decimal import Decimal
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
 from benchmarks import synthetic
+from sor.cli.main import run
 from sor.errors import CallerError
 from sor.lab.replay import Drawn, Start
 from sor.lab.sweep import compiled as compiling
@@ -20,7 +23,7 @@ from sor.lab.sweep.grid import Grid, swept
 from sor.lab.sweep.kernel import BEYOND_BOOK, BEYOND_DEPTH, BEYOND_MINIMUM, BEYOND_SILENCE, DONE, Market
 from sor.lab.sweep.tables import market_of
 from sor.orders import Side
-from sor.tape import Tape, level_changes
+from sor.tape import Tape, level_changes, save_tape
 from sor.units import MS, NS
 from tests.fakes.alone import Fill, Ran, run_alone
 from tests.fakes.tape_script import Book, Print, tape_of
@@ -101,7 +104,7 @@ def test_a_parent_fills_as_behind_the_router() -> None:
     states: set[int] = set()
     for seed in range(4):
         tape = stretched(a_market(seed, 600), 7)
-        ran, found = both(
+        _, found = both(
             tape,
             starts_of(tape, 60, seed=seed, deadline_s=1.5),
             lots=3,
@@ -148,8 +151,12 @@ def test_what_the_lane_has_no_answer_for_is_named() -> None:
     )
     assert {BEYOND_BOOK, BEYOND_SILENCE, BEYOND_DEPTH} <= set(found.state.tolist())
 
-    events = [Book(1, {999: 4}, {1001: 4}, snapshot=True), Print(300, SELL, 999, 6), Book(3_000, {998: 1}, {})]
-    tape = tape_of([event._replace(at_ns=event.at_ns * MS) for event in events])
+    events: list[Book | Print] = [
+        Book(1, {999: 4}, {1001: 4}, snapshot=True),
+        Print(300, SELL, 999, 6),
+        Book(3_000, {998: 1}, {}),
+    ]
+    tape = stretched(events, 1)
     terms = lane.terms_of(
         run_alone(tape, (), lots=1, deadline_s=2.0, queue="risk_averse", latency_ns=0, feed_ns=0, values=CALM).params,
         msgspec.structs.replace(SMALL, min_qty_lots=2),
@@ -222,6 +229,23 @@ def test_without_the_compiler_it_says_what_to_install(monkeypatch: pytest.Monkey
     compiling.compiled.cache_clear()
     with pytest.raises(CallerError, match=r"Install sor\[sweep\]"):
         compiled()
+
+
+def test_the_command_says_what_a_replay_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(compiling, "compiled", lambda: INTERPRETED)
+    path = tmp_path / "made.tape"
+    save_tape(synthetic.tape(synthetic.events(12_000)), path, findings=(), source=(), importer="test")
+    terms = ["--parents", "40", "--deadline", "2s", "--qty", "0.02", "--json"]
+    assert run(["sweep", str(path), "--timeouts", "100ms,500ms", *terms]) == 0
+    (*others, own) = json.loads(capsys.readouterr().out)["found"]["settings"]
+    assert [one["timeout_s"] for one in others] == [0.1, 0.5]
+    assert own["own"]
+    assert run(["replay", str(path), "--policies", "maker_first", "--runs", str(tmp_path / "runs"), *terms]) == 0
+    (replayed,) = json.loads(capsys.readouterr().out)["policies"]
+    assert own["cost"]["mean"] == pytest.approx(replayed["cost_bps"]["mean"], abs=1e-9)
+    assert own["maker_share"] == pytest.approx(replayed["passive_share"])
 
 
 @pytest.mark.slow

@@ -144,7 +144,8 @@ class Filled(NamedTuple):
 class Place(NamedTuple):
     """Where an order stands in its queue, and how far along the recording it has been followed.
 
-    ahead, traded    as in `sor.models.queues`. shown: displayed at its price. change: the next one there.
+    ahead, traded    as in `sor.models.queues`. shown: displayed at its price.
+    change, last     the next one there, and where they end.
     group, trade     the next ones. ns, got: when it was filled last, `NEVER` if not by then, and how many lots.
     """
 
@@ -152,6 +153,7 @@ class Place(NamedTuple):
     traded: int
     shown: int
     change: int
+    last: int
     group: int
     trade: int
     ns: int
@@ -250,19 +252,21 @@ def tabled(
 def level_at(market: Market, side: int, ticks: int) -> int:
     """Number of a level, -1 for one that never was."""
     key = 2 * ticks + (1 if side > 0 else 0)
+    near = key - market.level_key[0]
+    if 0 <= near < len(market.level_key) and market.level_key[near] == key:
+        return int(near)  # every price between the extremes occurs, as is usual
     at = past(market.level_key, key, 0) - 1
     return at if at >= 0 and market.level_key[at] == key else -1
 
 
 def change_at(market: Market, level: int, group: int) -> int:
     """The first change of a level that is after `group`."""
-    low, high = market.level_first[level], market.level_first[level + 1]
-    while low < high:
-        middle = (low + high) >> 1
-        if market.change_group[middle] <= group:
-            low = middle + 1
-        else:
-            high = middle
+    low = market.level_first[level]
+    left = market.level_first[level + 1] - low
+    while left > 0:  # without a branch that nobody could predict
+        half = (left + 1) >> 1
+        low += half * (market.change_group[low + half - 1] <= group)
+        left -= half
     return int(low)
 
 
@@ -270,10 +274,10 @@ def joined(market: Market, side: int, ticks: int, group: int, trade: int) -> Pla
     """The place of an order that arrives after `group` and after the first `trade` trades: behind all displayed."""
     level = level_at(market, side, ticks)
     if level < 0:
-        return Place(0.0, 0, 0, -1, group + 1, trade, NEVER, 0)
+        return Place(0.0, 0, 0, 0, 0, group + 1, trade, NEVER, 0)
     change = change_at(market, level, group)
     shown = market.change_lots[change - 1] if change > market.level_first[level] else 0
-    return Place(float(shown), 0, shown, change, group + 1, trade, NEVER, 0)
+    return Place(float(shown), 0, shown, change, market.level_first[level + 1], group + 1, trade, NEVER, 0)
 
 
 def moved(ahead: float, traded: int, before: int, now: int, shared: int) -> float:
@@ -297,25 +301,23 @@ def followed(market: Market, side: int, ticks: int, left: int, place: Place, unt
     """The place of an order after its next fill, or after everything up to `until_ns`."""
     groups, trades = len(market.group_ns), len(market.trade_ns)
     signed = side * ticks
-    level = level_at(market, side, ticks)
-    last = market.level_first[level + 1] if level >= 0 else -1
-    ahead, traded, shown, change = place.ahead, place.traded, place.shown, place.change
+    ahead, traded, shown, change, last = place.ahead, place.traded, place.shown, place.change, place.last
     group, trade = place.group, place.trade
-    next_change = market.change_group[change] if 0 <= change < last else NEVER
+    next_change = market.change_group[change] if change < last else NEVER
     trade_ns = market.trade_ns[trade] if trade < trades else NEVER
     while group < groups or trade < trades:
         group_ns = market.group_ns[group] if group < groups else NEVER
         # The trades that met the book before this group, then the group.
         while trade_ns <= group_ns and trade < trades:
             if trade_ns > until_ns:
-                return Place(ahead, traded, shown, change, group, trade, NEVER, 0)
+                return Place(ahead, traded, shown, change, last, group, trade, NEVER, 0)
             at_ns = trade_ns
             met = side * market.trade_ticks[trade] if market.trade_side[trade] == -side else NEVER
             size = market.trade_lots[trade]
             trade += 1
             trade_ns = market.trade_ns[trade] if trade < trades else NEVER
             if met < signed:
-                return Place(ahead, traded, shown, change, group, trade, at_ns, left)
+                return Place(ahead, traded, shown, change, last, group, trade, at_ns, left)
             if met == signed:
                 traded += size
                 ahead -= size
@@ -323,9 +325,9 @@ def followed(market: Market, side: int, ticks: int, left: int, place: Place, unt
                 if over > 0:
                     ahead = 0.0
                     got = min(size, over, left)
-                    return Place(ahead, traded, shown, change, group, trade, at_ns, got)
+                    return Place(ahead, traded, shown, change, last, group, trade, at_ns, got)
         if group_ns > until_ns or group >= groups:
-            return Place(ahead, traded, shown, change, group, trade, NEVER, 0)
+            return Place(ahead, traded, shown, change, last, group, trade, NEVER, 0)
         if next_change == group:
             size = market.change_lots[change]
             ahead = moved(ahead, traded, shown, size, shared)
@@ -336,8 +338,8 @@ def followed(market: Market, side: int, ticks: int, left: int, place: Place, unt
         opposite = ask if side > 0 else -bid
         group += 1
         if opposite <= signed and bid < ask:
-            return Place(ahead, traded, shown, change, group, trade, group_ns, left)
-    return Place(ahead, traded, shown, change, group, trade, NEVER, 0)
+            return Place(ahead, traded, shown, change, last, group, trade, group_ns, left)
+    return Place(ahead, traded, shown, change, last, group, trade, NEVER, 0)
 
 
 def wide(market: Market, group: int, spread_max: float) -> bool:

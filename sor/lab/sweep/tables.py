@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 
 from sor.errors import CallerError
 from sor.lab.sweep.compiled import Kernel
-from sor.lab.sweep.kernel import Ints, Market
+from sor.lab.sweep.kernel import Bytes, Ints, Market
 from sor.tape import Tape
 
+Column = TypeVar("Column", Ints, Bytes)
 _NARROW = 1 << 22
 """Prices no further apart than this, in ticks, are found in a table instead of being searched for."""
 
@@ -25,8 +28,8 @@ def market_of(tape: Tape, kernel: Kernel, *, group_local_ns: Ints, trade_local_n
     prices, place = _places(tape.level_ticks)
     first, change_group, change_lots = kernel.tabled(
         _plain(tape.group_first),
-        np.array(tape.group_snapshot),
-        np.array(tape.level_side),
+        _plain(tape.group_snapshot),
+        _plain(tape.level_side),
         place,
         _plain(tape.level_lots),
         prices,
@@ -42,7 +45,7 @@ def market_of(tape: Tape, kernel: Kernel, *, group_local_ns: Ints, trade_local_n
         trust=trust,
         trade_ns=_plain(tape.trade_venue_ns),
         trade_local_ns=_plain(trade_local_ns),
-        trade_side=np.array(tape.trade_side),
+        trade_side=_plain(tape.trade_side),
         trade_ticks=_plain(tape.trade_ticks),
         trade_lots=_plain(tape.trade_lots),
         level_key=(2 * prices[:, None] + np.array([0, 1])).ravel(),
@@ -63,6 +66,8 @@ def _places(ticks: Ints) -> tuple[Ints, Ints]:
     return np.flatnonzero(occurs) + low, (np.cumsum(occurs) - 1)[ticks - low]
 
 
-def _plain(column: Ints) -> Ints:
-    """In memory and in one piece: a mapped column is of another type to the compiler."""
-    return np.array(column, dtype=np.int64, order="C")
+def _plain(column: Column) -> Column:
+    """The column as the compiler expects it: in memory, in one piece, and not the view of a file."""
+    if type(column) is np.ndarray and column.flags.writeable and column.flags.c_contiguous:
+        return column
+    return np.array(column, order="C")
