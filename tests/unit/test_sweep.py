@@ -237,7 +237,7 @@ def test_the_command_says_what_a_replay_says(
     monkeypatch.setattr(compiling, "compiled", lambda: INTERPRETED)
     path = tmp_path / "made.tape"
     save_tape(synthetic.tape(synthetic.events(12_000)), path, findings=(), source=(), importer="test")
-    terms = ["--parents", "40", "--deadline", "2s", "--qty", "0.02", "--json"]
+    terms = ["--parents", "15", "--deadline", "2s", "--qty", "0.02", "--json"]
     assert run(["sweep", str(path), "--timeouts", "100ms,500ms", *terms]) == 0
     (*others, own) = json.loads(capsys.readouterr().out)["found"]["settings"]
     assert [one["timeout_s"] for one in others] == [0.1, 0.5]

@@ -50,8 +50,8 @@ def compiled() -> Kernel:
         raise CallerError(
             "sweeps are compiled by numba, which is not installed; nothing was replayed. Install sor[sweep]"
         ) from error
-    # The parts that run parents make no arrays. Told so, numba leaves out the counting of references to fourteen of them
-    # around every call, which takes two thirds of the time.
+    # The parts that run parents make no arrays. Told so, numba leaves out counting the references to fourteen of them
+    # around every call, which would take two thirds of the time.
     for part in _PARTS:
         register_jitable(_nrt=False)(part)
     return Kernel(njit(cache=True)(kernel.tabled), njit(cache=True, _nrt=False)(kernel.run))
