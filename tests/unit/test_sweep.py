@@ -32,7 +32,7 @@ from tests.unit.test_probes import SMALL, a_market
 
 FEED_NS = 5 * MS
 BUY, SELL = Side.BUY, Side.SELL
-CALM = {"placement.calm_spread_max": "40", "placement.calm_exit_ratio": "1.2", "placement.timeouts_max": "2"}
+CALM = {"placement.calm_spread_max": "31", "placement.calm_exit_ratio": "1.2", "placement.timeouts_max": "2"}
 """Spreads that the made-up books of a few ticks around 1000 keep to, most of the time."""
 
 
@@ -128,12 +128,59 @@ def test_partial_fills_long_crossings_and_refusals_are_the_same() -> None:
     tape = synthetic.tape(synthetic.events(12_000))
     starts = starts_of(tape, 80, seed=3, deadline_s=3.0)
     ran, found = both(
-        tape, starts, lots=150, deadline_s=3.0, queue="moderate", latency_ns=5 * MS, timeout_s=0.3, values={}
+        tape,
+        starts,
+        lots=150,
+        deadline_s=3.0,
+        queue="moderate",
+        latency_ns=5 * MS,
+        timeout_s=0.2,
+        values={"placement.timeouts_max": "4"},
     )
     assert (found.state == DONE).all()
     assert len(found.ns) > 2 * len(starts)
     assert sum(told.rejects for told in ran.reports) > 3
     assert found.timeouts.any()
+
+
+def test_a_spread_that_opens_ends_the_rest() -> None:
+    """At 600 ms the asks below 1010 go: known at 605, withdrawn at 610, known at 615, crossed at 620."""
+    events: list[Book | Print] = [
+        Book(1, {999: 4}, {1001: 4, 1010: 9}, snapshot=True),
+        Book(600, {}, {1001: 0}),
+        Book(9_000, {998: 1}, {}),
+    ]
+    _, found = both(
+        stretched(events, 1),
+        (Start(1, 100 * MS, BUY),),
+        lots=3,
+        deadline_s=2.0,
+        queue="risk_averse",
+        latency_ns=5 * MS,
+        timeout_s=1.0,
+        values={**CALM, "market.stale_ms_max": "10000"},
+    )
+    assert (found.state.tolist(), found.ns.tolist(), found.ticks.tolist()) == ([DONE], [620 * MS], [1010])
+
+
+def test_what_is_refused_is_tried_again_later_and_a_timeout_makes_it_soon_again() -> None:
+    """An ask at 1000 stands in the way of the orders that arrive at 105 and 445 ms; those of 315 and 655 ms rest."""
+    events: list[Book | Print] = [Book(1, {999: 4}, {1001: 4}, snapshot=True)]
+    for at in (104, 444):
+        events += [Book(at, {}, {1000: 1}), Book(at + 2, {}, {1000: 0})]
+    events += [Print(700, SELL, 999, 2), Book(9_000, {998: 1}, {})]
+    ran, found = both(
+        stretched(events, 1),
+        (Start(1, 100 * MS, BUY),),
+        lots=3,
+        deadline_s=4.0,
+        queue="risk_averse",
+        latency_ns=5 * MS,
+        timeout_s=0.12,
+        values={**CALM, "market.stale_ms_max": "10000"},
+    )
+    assert (ran.reports[0].rejects, found.timeouts.tolist()) == (2, [1])
+    assert (found.state.tolist(), found.ns.tolist(), found.ticks.tolist()) == ([DONE], [700 * MS], [1000])
 
 
 def test_what_the_lane_has_no_answer_for_is_named() -> None:

@@ -54,8 +54,8 @@ BEYOND: Mapping[int, str] = MappingProxyType(
 """Why a parent is for the production engine."""
 FEED_NS = 5 * MS
 """Delay of market data, as a tape's venue has it unless told otherwise."""
-_ROOM = 4
-"""Fills a parent that there is room for to begin with."""
+_ROOM = 4, 1 << 16
+"""Fills that there is room for to begin with: of a parent, and at least."""
 
 
 class Fills(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -134,7 +134,7 @@ def asked_of(starts: Sequence[Start], lots: int) -> Asked:
 def replayed(kernel: Kernel, market: Market, terms: Terms, asked: Asked) -> Fills:
     """What these parents do on this recording, each as if it were alone."""
     count = len(asked.side)
-    room = max(_ROOM * count, 1 << 10)
+    room = max(_ROOM[0] * count, _ROOM[1])
     while True:
         filled = Filled(
             parent=np.zeros(room, np.int64),
