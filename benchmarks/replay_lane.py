@@ -11,15 +11,17 @@ task by one thing: the router amends an order where the venue can, instead of wi
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from functools import cache
 from math import inf
 from multiprocessing import get_context
 from pathlib import Path
 from time import process_time_ns
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks import maker
 from benchmarks.agree_hftbacktest import events_of
@@ -31,11 +33,14 @@ from sor.lab.sweep.compiled import compiled
 from sor.lab.sweep.kernel import Asked, Ints, Terms
 from sor.lab.sweep.lane import replayed
 from sor.lab.sweep.tables import market_of
-from sor.tape import Tape
+from sor.tape import Tape, open_tape, save_tape
 from sor.units import MS, NS
 
+Rows: TypeAlias = NDArray[np.void]
 PEER = "hftbacktest 2.4.4"
 DELAY_NS = MS
+WARMING = 1_000
+"""Events of the run that only compiles."""
 END = 2
 """What the peer's wait answers when a feed has come."""
 TASK = Terms(
@@ -83,9 +88,9 @@ def recording(count: int) -> Tape:
     return tape(events(count))
 
 
-def lane(count: int) -> tuple[Quoted, float]:
+def lane(recorded: Tape) -> tuple[Quoted, float]:
     """The compiled lane; returns what it did and seconds of processor time, from columns to fills."""
-    recorded, kernel = recording(count), compiled()
+    kernel = compiled()
     begun_ns = process_time_ns()
     market = market_of(
         recorded,
@@ -99,16 +104,16 @@ def lane(count: int) -> tuple[Quoted, float]:
     return Quoted(int(fills.orders[0]), fills.ns, fills.ticks), taken_s
 
 
-def peer(count: int) -> tuple[Quoted, float]:
+def peer(rows: Rows) -> tuple[Quoted, float]:
     """The peer, its depth a vector over the prices that occur; seconds of the strategy's loop alone."""
     from hftbacktest import BacktestAsset, ROIVectorMarketDepthBacktest
 
-    rows = _rows(count)  # the engine keeps only its address
-    asset = BacktestAsset().data(rows).linear_asset(1.0).constant_order_latency(DELAY_NS, DELAY_NS)
+    asset = BacktestAsset().data(rows)  # it keeps only their address
+    asset = asset.linear_asset(1.0).constant_order_latency(DELAY_NS, DELAY_NS)
     asset = asset.power_prob_queue_model(2.0).no_partial_fill_exchange().trading_value_fee_model(0.0, 0.0)
     asset = asset.tick_size(1.0).lot_size(1.0).roi_lb(float(rows["px"].min())).roi_ub(float(rows["px"].max()))
     engine = ROIVectorMarketDepthBacktest([asset])
-    ns, ticks = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    ns, ticks = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
     strategy = _strategy()
     begun_ns = process_time_ns()
     wakes, orders, fills = strategy(engine, int(rows["local_ts"][-3]), ns, ticks)
@@ -117,18 +122,17 @@ def peer(count: int) -> tuple[Quoted, float]:
     return Quoted(orders, ns[:fills], ticks[:fills], wakes), taken_s
 
 
-def scan(count: int) -> tuple[Quoted, float]:
-    """The floor: one compiled pass over the same rows that keeps a book of sizes and its best bid, and no order."""
-    rows, loop = _rows(count), _scan()
+def scan(rows: Rows) -> float:
+    """The floor: one compiled pass over the rows that keeps the bids and the best of them, and no order; seconds."""
+    loop = _scan()
     low = int(rows["px"].min())
     begun_ns = process_time_ns()
-    moves = loop(rows["ev"], rows["px"], rows["qty"], low, int(rows["px"].max()) - low + 1)
-    taken_s = (process_time_ns() - begun_ns) / NS
-    return Quoted(moves, np.zeros(0, np.int64), np.zeros(0, np.int64)), taken_s
+    loop(rows["ev"], rows["px"], rows["qty"], low, int(rows["px"].max()) - low + 1)
+    return (process_time_ns() - begun_ns) / NS
 
 
 @cache
-def _rows(count: int) -> np.ndarray:  # type: ignore[type-arg]  # a record type that only the peer names
+def _rows(count: int) -> Rows:
     """The recording in the peer's form, and twice its last row again, later: the peer never tells of the last one."""
     made = events_of(recording(count))
     rows = np.concatenate((made, made[-1:], made[-1:]))
@@ -198,62 +202,69 @@ def _scan() -> Callable[..., int]:
     return compiled_scan
 
 
-ARMS: dict[str, Callable[[int], tuple[Quoted, float]]] = {"lane": lane, "peer": peer, "scan": scan}
+def memory(arm: str, count: int) -> str:
+    """What an arm takes at most, input and all, read from files by a process of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "recording"
+        if arm == "lane":
+            save_tape(recording(count), path, findings=(), source=(), importer="benchmark")
+        else:
+            path = path.with_suffix(".npy")
+            np.save(path, _rows(count))
+        with get_context("spawn").Pool(1) as pool:
+            grown = pool.apply(_grown, (arm, path))
+    return "an unknown amount of memory" if grown is None else f"{grown:.0f} MB"
 
 
-def _grown(arm: str, count: int) -> float | None:
-    """Megabytes that an arm's second run in this process takes at most, its input being there; None where unknown."""
-    ARMS[arm](1_000)  # compiles
-    if arm == "lane":
-        recording(count)
-    else:
-        _rows(count)
-    status = Path("/proc/self/status")
+def _grown(arm: str, path: Path) -> float | None:
+    """Megabytes by which the peak of this process grows in one run of an arm; None where the system does not say."""
+    _run_once(arm, None)  # compiles
     try:
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew from what is held now
-        before = _peak_kb(status)
-        ARMS[arm](count)
-        return (_peak_kb(status) - before) / 1024
+        before = _peak_kb()
+        _run_once(arm, path)
+        return (_peak_kb() - before) / 1024
     except OSError:
         return None
 
 
-def _peak_kb(status: Path) -> int:
-    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+def _run_once(arm: str, path: Path | None) -> None:
+    if arm == "lane":
+        lane(recording(WARMING) if path is None else open_tape(path))
+    else:
+        peer(_rows(WARMING) if path is None else np.load(path))
 
 
-def memory(arm: str, count: int) -> str:
-    """What an arm needs beyond its input, measured in a process of its own."""
-    with get_context("spawn").Pool(1) as pool:
-        grown = pool.apply(_grown, (arm, count))
-    return "an unknown amount of memory" if grown is None else f"{grown:.0f} MB"
+def _peak_kb() -> int:
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 def rows(*, count: int, router_events: int, rounds: int, progress: Callable[[str], None]) -> list[Row]:
     """Both goals, and the lane beside the floor."""
     made = len(_rows(count)) - 2
     compiled()  # before anything else: the row without it is named as not measured
-    truth, _ = peer(count)
+    truth, _ = peer(_rows(count))
     instants = len(np.unique(_rows(count)["local_ts"][:-2]))
 
-    def run(arm: Callable[[int], tuple[Quoted, float]], *, orders: bool) -> Sequence[float]:
-        did, taken_s = arm(count)
-        if orders and not did.same(truth):
-            raise WrongWork(f"{did.orders} orders and {len(did.ns)} fills, not {truth.orders} and {len(truth.ns)}")
-        return [made / taken_s]
+    def ours() -> Sequence[float]:
+        return [made / _checked(lane(recording(count)), truth)]
+
+    def theirs() -> Sequence[float]:
+        return [made / _checked(peer(_rows(count)), truth)]
 
     checked = (
         f"{made} rows, {truth.wakes} wake-ups of the peer at {instants} instants; both sent {truth.orders} orders and "
-        f"had {len(truth.ns)} fills, each at the same nanosecond and price, in every round; beyond its input ours "
-        f"takes {memory('lane', count)} and the peer {memory('peer', count)}"
+        f"had {len(truth.ns)} fills, each at the same nanosecond and price, in every round; with its input ours takes "
+        f"{memory('lane', count)} and the peer {memory('peer', count)}"
     )
     lane_row = measured(
         name="g7",
         what="the compiled lane on the task, from the recording's columns to the fills",
         baseline=f"{PEER}, wait_next_feed, its own numba strategy: the loop alone",
         unit="rows/s",
-        ours=lambda: run(lane, orders=True),
-        theirs=lambda: run(peer, orders=True),
+        ours=ours,
+        theirs=theirs,
         rounds=rounds,
         checked=checked,
         progress=progress,
@@ -264,8 +275,8 @@ def rows(*, count: int, router_events: int, rounds: int, progress: Callable[[str
         what="the same",
         baseline="one numba pass over the same rows that keeps the bids and the best of them, and no order",
         unit="rows/s",
-        ours=lambda: run(lane, orders=True),
-        theirs=lambda: run(scan, orders=False),
+        ours=ours,
+        theirs=lambda: [made / scan(_rows(count))],
         rounds=rounds,
         checked="as above",
         progress=progress,
@@ -273,9 +284,17 @@ def rows(*, count: int, router_events: int, rounds: int, progress: Callable[[str
     return [lane_row, floor_row, _router_row(router_events, rounds=rounds, progress=progress)]
 
 
+def _checked(did: tuple[Quoted, float], truth: Quoted) -> float:
+    """The seconds of a run that did what the peer did first. Raises `WrongWork` for another."""
+    quoted, taken_s = did
+    if not quoted.same(truth):
+        raise WrongWork(f"{quoted.orders} orders and {len(quoted.ns)} fills, not {truth.orders} and {len(truth.ns)}")
+    return taken_s
+
+
 def _router_row(count: int, *, rounds: int, progress: Callable[[str], None]) -> Row:
     made = len(_rows(count)) - 2
-    truth, _ = peer(count)
+    truth, _ = peer(_rows(count))
     seen: list[Made] = []
 
     def ours() -> Sequence[float]:
@@ -286,10 +305,7 @@ def _router_row(count: int, *, rounds: int, progress: Callable[[str], None]) -> 
         return [events_per_s * made / len(events(count))]
 
     def theirs() -> Sequence[float]:
-        did, taken_s = peer(count)
-        if not did.same(truth):
-            raise WrongWork("the peer did not do the same in every round")
-        return [made / taken_s]
+        return [made / _checked(peer(_rows(count)), truth)]
 
     row = measured(
         name="g8",
