@@ -102,14 +102,14 @@ def test_a_parent_fills_as_behind_the_router() -> None:
     answered = timeouts = 0
     maker: list[int] = []
     states: set[int] = set()
-    for seed in range(4):
+    for seed in range(3):
         tape = stretched(a_market(seed, 600), 7)
         _, found = both(
             tape,
             starts_of(tape, 60, seed=seed, deadline_s=1.5),
             lots=3,
             deadline_s=1.5,
-            queue="moderate" if seed < 2 else "risk_averse",
+            queue="moderate" if seed < 1 else "risk_averse",
             latency_ns=7 * MS if seed % 2 else 2_345_678,
             timeout_s=0.12,
             values=CALM,
@@ -118,15 +118,15 @@ def test_a_parent_fills_as_behind_the_router() -> None:
         maker += found.maker.tolist()
         states |= set(found.state.tolist())
         timeouts += int(found.timeouts.sum())
-    assert answered > 100
+    assert answered > 90
     assert BEYOND_BOOK in states
     assert 10 < sum(maker) < len(maker) - 10
     assert timeouts > 10
 
 
 def test_partial_fills_long_crossings_and_refusals_are_the_same() -> None:
-    tape = synthetic.tape(synthetic.events(12_000))
-    starts = starts_of(tape, 80, seed=3, deadline_s=3.0)
+    tape = synthetic.tape(synthetic.events(10_000))
+    starts = starts_of(tape, 60, seed=3, deadline_s=3.0)
     ran, found = both(
         tape,
         starts,
