@@ -15,6 +15,7 @@ import pytest
 from benchmarks import synthetic
 from sor.cli.main import run
 from sor.errors import CallerError
+from sor.ids import VenueName
 from sor.lab.replay import Drawn, Start
 from sor.lab.sweep import compiled as compiling
 from sor.lab.sweep import lane
@@ -23,6 +24,8 @@ from sor.lab.sweep.grid import Grid, swept
 from sor.lab.sweep.kernel import BEYOND_BOOK, BEYOND_DEPTH, BEYOND_MINIMUM, BEYOND_SILENCE, DONE, Market
 from sor.lab.sweep.tables import market_of
 from sor.orders import Side
+from sor.params import Params, ParamStore
+from sor.regime import Regime
 from sor.tape import Tape, level_changes, save_tape
 from sor.units import MS, NS
 from tests.fakes.alone import Fill, Ran, run_alone
@@ -31,6 +34,7 @@ from tests.fakes.tape_script import market_of as indexed
 from tests.unit.test_probes import SMALL, a_market
 
 FEED_NS = 5 * MS
+NOW_NS = 1_795_000_000 * NS
 BUY, SELL = Side.BUY, Side.SELL
 CALM = {"placement.calm_spread_max": "31", "placement.calm_exit_ratio": "1.2", "placement.timeouts_max": "2"}
 """Spreads that the made-up books of a few ticks around 1000 keep to, most of the time."""
@@ -251,6 +255,9 @@ def test_a_grid_counts_the_same_parents_under_every_timeout() -> None:
     assert short.against_own.mean == pytest.approx(short.cost.mean - own.cost.mean)
     assert own.against_own is None
 
+    small = msgspec.structs.replace(ran.instrument, max_qty_lots=2)
+    with pytest.raises(CallerError, match="above the largest order"):
+        swept(INTERPRETED, tables_of(tape), grid, drawn, instrument=small, params=ran.params)
     tight = msgspec.structs.replace(ran.instrument, multiplier=Decimal(10_000_000_000))
     with pytest.raises(CallerError, match=r"above risk\.order_notional_max"):
         swept(INTERPRETED, tables_of(tape), grid, drawn, instrument=tight, params=ran.params)
@@ -269,6 +276,28 @@ def test_what_the_lane_does_not_have_is_refused(values: dict[str, str], queue: s
     ran = run_alone(tape, (), lots=1, deadline_s=2.0, queue="risk_averse", latency_ns=0, feed_ns=0, values=values)
     with pytest.raises(CallerError, match=said):
         lane.terms_of(ran.params, ran.instrument, deadline_s=2.0, latency_ns=0, queue=queue, timeout_s=1.0)
+
+
+def test_a_set_that_is_fitted_or_differs_by_regime_is_refused_and_so_are_slow_answers() -> None:
+    baseline = ParamStore().get("baseline", now_ns=NOW_NS).resolve(SMALL.venue, SMALL.symbol, now_ns=NOW_NS)
+    fitted = ParamStore().get("synthetic", now_ns=NOW_NS)
+    fitted_here = fitted.resolve(VenueName("simulated"), SMALL.symbol, now_ns=NOW_NS)
+    other = {name: baseline[name] for name in baseline if name != "remainder.rule"}
+    busy = Params(set_id="busy", digest="", values={**other, "placement.collar_bps": 3.0})
+    by_regime = Params(
+        set_id="by_regime",
+        digest="",
+        values=other,
+        choices={"remainder.rule": "carry"},
+        within={Regime.BUSY: busy},
+    )
+    for params, latency_ns, said in (
+        (fitted_here, 5 * MS, "is fitted"),
+        (by_regime, 5 * MS, "market regimes"),
+        (baseline, 500 * MS, "recovery.ack_timeout_ms"),
+    ):
+        with pytest.raises(CallerError, match=said):
+            lane.terms_of(params, SMALL, deadline_s=9.0, latency_ns=latency_ns, queue="moderate", timeout_s=1.0)
 
 
 def test_without_the_compiler_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,6 +124,11 @@ def swept(
 
 def _refuse_split(instrument: Instrument, params: Params, market: Market, lots: int) -> None:
     """Raise `CallerError` where the risk gate would split or deny an order: the lane sends one."""
+    if instrument.max_qty_lots and lots > instrument.max_qty_lots:
+        raise CallerError(
+            f"a parent of {instrument.quantity(lots)} is above the largest order of {instrument.symbol}; nothing was "
+            "replayed. Give a smaller quantity, or use sor replay"
+        )
     known = market.trust == 1
     most = instrument.notional(lots, int(market.ask[known].max())) if known.any() else 0
     for name in _CAPS:

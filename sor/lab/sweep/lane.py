@@ -36,7 +36,9 @@ from sor.lab.sweep.kernel import (
     Market,
     Terms,
 )
+from sor.models.forecast import FORECAST_NEEDS
 from sor.params import Params
+from sor.regime import Regime
 from sor.units import BPS, MS, RATE_E8, to_ns
 
 QUEUES = ("risk_averse", "moderate")
@@ -52,6 +54,20 @@ BEYOND: Mapping[int, str] = MappingProxyType(
     }
 )
 """Why a parent is for the production engine."""
+_READ = (
+    "deadline.margin_ms",
+    "market.stale_ms_max",
+    "placement.calm_exit_ratio",
+    "placement.calm_spread_max",
+    "placement.collar_bps",
+    "placement.refusals_max",
+    "placement.timeout_s_max",
+    "placement.timeouts_max",
+    "recovery.ack_timeout_ms",
+    "recovery.retry_first_ms",
+    "recovery.retry_ms_max",
+)
+"""Parameters that the lane reads."""
 FEED_NS = 5 * MS
 """Delay of market data, as a tape's venue has it unless told otherwise."""
 _ROOM = 4, 1 << 16
@@ -91,6 +107,12 @@ def terms_of(
         unfit = "an excursion budget (placement.excursion_bps)"
     elif params.choice("remainder.rule") != "carry":
         unfit = f"remainder.rule {params.choice('remainder.rule')!r}; it has 'carry'"
+    elif params.ranges or not params.missing(FORECAST_NEEDS):
+        unfit = f"the alarms that watch a fit, and {params.set_id} is fitted"
+    elif any(params.within(regime)[name] != params[name] for regime in Regime for name in _READ):
+        unfit = f"values of market regimes, and {params.set_id} has some that it reads"
+    elif 2 * latency_ns >= params["recovery.ack_timeout_ms"] * MS:
+        unfit = "answers that take as long as recovery.ack_timeout_ms"
     spread_max = params["placement.calm_spread_max"]
     spread_exit = spread_max * params["placement.calm_exit_ratio"]
     if not unfit and spread_exit > SPREAD_BPS_MAX:
