@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from sor.adapter import AccountState, Ledgered, MoneyCause, MoneyEntry, VenueAdapter
 from sor.dispatch import Dispatcher
-from sor.events import AnyFact, Reading, WalletKnown, WalletMoved
+from sor.events import Reading, WalletKnown, WalletMoved
 from sor.ids import VenueName
 from sor.router import Core
 from sor.settings import Settings
@@ -85,9 +85,9 @@ class BalanceReconciler:
             self._firsts[venue] = stated
         elif stated.asked_ns - first.asked_ns >= BASE_STILL_NS:
             del self._firsts[venue]
-            self._post(
+            self._dispatcher.record(
                 WalletKnown(
-                    now_ns=self._now(),
+                    now_ns=self._dispatcher.now_ns(),
                     venue=venue,
                     account=self._settings.account,
                     asset=asset,
@@ -116,9 +116,9 @@ class BalanceReconciler:
         *,
         venue_ns: int = 0,
     ) -> None:
-        self._post(
+        self._dispatcher.record(
             WalletMoved(
-                now_ns=self._now(),
+                now_ns=self._dispatcher.now_ns(),
                 venue=venue,
                 account=self._settings.account,
                 cause=cause,
@@ -128,11 +128,3 @@ class BalanceReconciler:
                 venue_ns=venue_ns,
             )
         )
-
-    def _post(self, fact: AnyFact) -> None:
-        if self._dispatcher.fault is not None:
-            raise self._dispatcher.fault
-        self._dispatcher.post(fact)
-
-    def _now(self) -> int:
-        return self._dispatcher.scheduler.now_ns()

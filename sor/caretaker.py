@@ -184,7 +184,7 @@ class Caretaker:
         armed = True
         await anyio.sleep(every_s)
         while self._dispatcher.fault is None:
-            began_ns = self._now()
+            began_ns = self._dispatcher.now_ns()
             rests = self._rests(adapter.name)
             waits_s = every_s
             if rests or armed:
@@ -199,7 +199,7 @@ class Caretaker:
                         text = f"the dead-man's switch was not renewed, and is asked again: {error}"
                         self._alarm(Alarm(0, adapter.name, text, halts=False))
             if armed:
-                await anyio.sleep(max(0.0, waits_s - (self._now() - began_ns) / NS))
+                await anyio.sleep(max(0.0, waits_s - (self._dispatcher.now_ns() - began_ns) / NS))
             elif not self._rests(adapter.name):
                 disarmed = self._disarmed[adapter.name] = anyio.Event()
                 with anyio.move_on_after(every_s):
@@ -231,7 +231,7 @@ class Caretaker:
 
         Returns    whether it could be read; where it could not, reduce-only parents wait.
         """
-        asked_ns = self._now()
+        asked_ns = self._dispatcher.now_ns()
         books = await read_books(adapter, orders=False)
         if books.account is None:
             return False
@@ -288,7 +288,7 @@ class Caretaker:
         """Go on reading the account after fills, as `sor.refresh` says when."""
         refresh = self._refreshes[adapter.name]
         while self._dispatcher.fault is None:
-            now_ns, next_ns = self._now(), refresh.next_ns()
+            now_ns, next_ns = self._dispatcher.now_ns(), refresh.next_ns()
             if next_ns is not None and next_ns <= now_ns:
                 await self._refresh(adapter, refresh)
                 continue
@@ -297,7 +297,7 @@ class Caretaker:
                 await poke.wait()
 
     async def _refresh(self, adapter: VenueAdapter, refresh: Refresh) -> None:
-        asked_ns = self._now()
+        asked_ns = self._dispatcher.now_ns()
         symbols = refresh.begin(asked_ns)
         books = await read_books(adapter, orders=self._listener is not None)
         if self._dispatcher.fault is not None:
@@ -305,13 +305,15 @@ class Caretaker:
         if self._listener is not None:
             self._listener(adapter.name, books)
         if books.account is None:
-            if not refresh.failed(self._now()):
+            if not refresh.failed(self._dispatcher.now_ns()):
                 text = f"the account could not be read after fills, and is not tried again: {books.failures[0]}"
                 self._alarm(Alarm(0, adapter.name, text, halts=False))
             return
         await self._take_positions(adapter, books.account, asked_ns)
         again = {symbol: self._reconciler.again_ns(adapter.name, symbol, asked_ns) for symbol in symbols}
-        refresh.done(self._now(), later={symbol: at_ns for symbol, at_ns in again.items() if at_ns is not None})
+        refresh.done(
+            self._dispatcher.now_ns(), later={symbol: at_ns for symbol, at_ns in again.items() if at_ns is not None}
+        )
 
     # --- leverage -----------------------------------------------------------------------------------------------
 
@@ -369,9 +371,6 @@ class Caretaker:
             )
             self._alarm(Alarm(0, adapter.name, text, halts=False))
         return done.in_force
-
-    def _now(self) -> int:
-        return self._dispatcher.scheduler.now_ns()
 
 
 def all_of(found: Sequence[Reconciled]) -> Reconciled:

@@ -163,6 +163,16 @@ class Dispatcher:
         if not self._running:
             self._drain()
 
+    def record(self, fact: AnyFact) -> None:
+        """As `post`, for whoever goes on only if it counts. Raises the `JournalFault` that has stopped the router."""
+        if self.fault is not None:
+            raise self.fault
+        self.post(fact)
+
+    def now_ns(self) -> int:
+        """The router's clock, wall nanoseconds."""
+        return self.scheduler.now_ns()
+
     def sink(self, adapter: VenueAdapter) -> VenueSink:
         """Where `adapter` puts what it learns. Its market data, and that it is up, wait until it is `connected`."""
         self.venues[adapter.name] = adapter

@@ -22,7 +22,6 @@ from sor.child import Child, Life, Pending
 from sor.dispatch import Dispatcher
 from sor.errors import CallerError, InDoubt, NotSent, SorError, VenueFault
 from sor.events import (
-    AnyFact,
     Contradicted,
     FlowCause,
     ForeignTrade,
@@ -121,7 +120,7 @@ class Reconciler:
                     what they are.
         Raises      `NotSent` or `InDoubt` when the venue cannot be asked, `CallerError` for what is refused.
         """
-        asked_ns = self._now()
+        asked_ns = self._dispatcher.now_ns()
         codec = adapter.capabilities.client_ids
         desk = self._core.desk
         open_before = [child for child in self._open_children(adapter.name) if wanted in (None, child.order.symbol)]
@@ -150,9 +149,9 @@ class Reconciler:
         if starting and neighbours and self._settings.neighbours is Neighbours.REFUSE:
             raise CallerError(_refusal(adapter.name, neighbours))
         for order in strays:
-            self._post(
+            self._dispatcher.record(
                 StrayFound(
-                    now_ns=self._now(),
+                    now_ns=self._dispatcher.now_ns(),
                     venue=adapter.name,
                     symbol=order.symbol,
                     cl_ord_id=order.cl_ord_id,
@@ -164,7 +163,11 @@ class Reconciler:
             )
         for epoch, ids in neighbours.items():
             if (adapter.name, epoch) not in self._core.foreign.neighbours:
-                self._post(NeighbourFound(now_ns=self._now(), venue=adapter.name, epoch=epoch, cl_ord_ids=tuple(ids)))
+                self._dispatcher.record(
+                    NeighbourFound(
+                        now_ns=self._dispatcher.now_ns(), venue=adapter.name, epoch=epoch, cl_ord_ids=tuple(ids)
+                    )
+                )
         lag_ns = adapter.capabilities.lookup_lag_ns
         self._doubt(live, listed, sent_by_ns=asked_ns - lag_ns)
         return Reconciled(
@@ -197,7 +200,7 @@ class Reconciler:
         if not adapter.capabilities.fills_lookup:
             return
         venue = adapter.name
-        asked_ns = self._now()
+        asked_ns = self._dispatcher.now_ns()
         since_ns = self._since_ns.get(venue, self._start_ns)
         next_ns = asked_ns - FILLS_BACK_NS
         ours: dict[ClOrdId, int] = {}
@@ -337,9 +340,9 @@ class Reconciler:
     # --- facts ----------------------------------------------------------------------------------------------------
 
     def _base(self, venue: VenueName, symbol: Symbol, side: PositionSide, lots: int) -> None:
-        self._post(
+        self._dispatcher.record(
             PositionKnown(
-                now_ns=self._now(),
+                now_ns=self._dispatcher.now_ns(),
                 venue=venue,
                 account=self._settings.account,
                 symbol=symbol,
@@ -358,9 +361,9 @@ class Reconciler:
         lots: int,
         trades: tuple[ForeignTrade, ...] = (),
     ) -> None:
-        self._post(
+        self._dispatcher.record(
             PositionMoved(
-                now_ns=self._now(),
+                now_ns=self._dispatcher.now_ns(),
                 venue=venue,
                 account=self._settings.account,
                 symbol=symbol,
@@ -376,12 +379,9 @@ class Reconciler:
         """Have an order looked up, unless it is being looked up for such a reason already."""
         cl_ord_id = child.order.cl_ord_id
         if cl_ord_id not in self._core.foreign.suspects:
-            self._post(Contradicted(now_ns=self._now(), cl_ord_id=cl_ord_id, by=by, text=text))
-
-    def _post(self, fact: AnyFact) -> None:
-        if self._dispatcher.fault is not None:
-            raise self._dispatcher.fault
-        self._dispatcher.post(fact)
+            self._dispatcher.record(
+                Contradicted(now_ns=self._dispatcher.now_ns(), cl_ord_id=cl_ord_id, by=by, text=text)
+            )
 
     # --- what is known --------------------------------------------------------------------------------------------
 
@@ -391,9 +391,6 @@ class Reconciler:
 
     def _book(self, venue: VenueName, symbol: Symbol) -> OwnBook | None:
         return self._core.desk.books.get((venue, self._settings.account, symbol))
-
-    def _now(self) -> int:
-        return self._dispatcher.scheduler.now_ns()
 
 
 def _trade(fill: AccountFill) -> ForeignTrade:

@@ -78,7 +78,8 @@ def test_a_fill_beyond_the_old_quantity_says_that_the_amend_is_in_force(filled: 
     assert (child.qty_lots, child.price_ticks, child.over_lots) == (80, 9_998, over)
     assert child.pending is not Pending.AMEND
     assert child.no_amend
-    assert child.status is (OrdStatus.FILLED if filled >= 80 else child.status)
+    # What is left goes: its policy wants another price, and it may not be asked to amend again.
+    assert child.status is (OrdStatus.FILLED if filled >= 80 else OrdStatus.PENDING_CANCEL)
     assert any(isinstance(wish, Alarm) for wish in wishes) is (over > 0)
     # Its own answer comes late, and says nothing new.
     bench.report(child, ExecType.REPLACED, order_lots=80, price_ticks=9_998)
