@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 
 import click
 
-from sor.cli.terms import arguments, decimal, seconds
+from sor.cli.terms import BadValue, arguments, decimal, seconds
 
 if TYPE_CHECKING:
+    from sor.lab.own_impact import Scenario
     from sor.lab.replay import Plan
 
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -25,6 +26,8 @@ class PlanTerms(TypedDict):
     queue: str
     latency: str
     excursion_bps: str | None
+    together: bool
+    impact: str | None
     schedule: str
     schedule_args: tuple[str, ...]
     param_set: str
@@ -48,12 +51,22 @@ _OPTIONS = (
         "--latency",
         default="5ms",
         show_default=True,
-        help="Delay each way: 5ms, or 5ms~0.4 for log-normal with its sigma.",
+        help="Delay each way: 5ms, 5ms~0.4 for log-normal with its sigma, or @FILE of measured ones, one a line.",
     ),
     click.option(
         "--excursion-bps",
         metavar="BPS",
         help="Adverse move from arrival that each parent's waiting may cost at most; default: none.",
+    ),
+    click.option(
+        "--together",
+        is_flag=True,
+        help="One account for all parents of a policy, where they meet; else each is alone on the market.",
+    ),
+    click.option(
+        "--impact",
+        metavar="Y~HALF-LIFE",
+        help="A scenario beside the result: own takes moved the market. 1~30s: the square-root law, half gone in 30 s.",
     ),
     click.option("--schedule", default="immediate", show_default=True, help="How a parent is spread over its time."),
     click.option("--schedule-arg", "schedule_args", multiple=True, metavar="NAME=NUMBER", help="Such as slices=5."),
@@ -91,7 +104,19 @@ def plan_of(policies: tuple[str, ...], **terms: Unpack[PlanTerms]) -> Plan:
         queue=terms["queue"],
         latency=terms["latency"],
         excursion_bps=None if excursion_bps is None else float(decimal(excursion_bps, what="--excursion-bps")),
+        together=terms["together"],
+        impact=None if terms["impact"] is None else _scenario(terms["impact"]),
         schedule=terms["schedule"],
         schedule_args=arguments(terms["schedule_args"]),
         param_set=terms["param_set"],
     )
+
+
+def _scenario(text: str) -> Scenario:
+    """`1~30s`. Raises `BadValue` for anything else."""
+    from sor.lab.own_impact import Scenario
+
+    coefficient, tilde, half_life = text.partition("~")
+    if not tilde:
+        raise BadValue(f"--impact {text!r}: write it like 1~30s, coefficient and half-life; nothing was done")
+    return Scenario(float(decimal(coefficient, what="--impact")), seconds(half_life))

@@ -17,7 +17,7 @@ Titled = tuple[str, Table]
 
 def comparison_tables(comparison: Comparison) -> list[Titled]:
     """What each policy cost, where that comes from, and how the market moved after its fills; 80 columns wide."""
-    return [_costs(comparison), _sources(comparison), *_markouts(comparison)]
+    return [_costs(comparison), _sources(comparison), *_markouts(comparison), *_impacted(comparison)]
 
 
 def _costs(comparison: Comparison) -> Titled:
@@ -29,7 +29,7 @@ def _costs(comparison: Comparison) -> Titled:
             str(summed.parents),
             f"{summed.filled_share:.1%}",
             bps(None if cost is None else cost.mean),
-            "-" if cost is None or cost.low is None or cost.high is None else f"{cost.low:+.3f}..{cost.high:+.3f}",
+            "-" if cost is None else _ends(cost.low, cost.high),
             bps(outcome.cost_p95),
             "-" if summed.passive_share is None else f"{summed.passive_share:.1%}",
             str(summed.orders),
@@ -82,6 +82,34 @@ def _markouts(comparison: Comparison) -> list[Titled]:
                     *(bps(lines[each].lots_bps) if each in lines else "-" for each in horizons),
                 )
     return [("Where the mid went after fills, bps: positive helps us", table)] if table.row_count else []
+
+
+def _impacted(comparison: Comparison) -> list[Titled]:
+    """The same trades under the plan's scenario of own impact, if it has one."""
+    scenario = comparison.plan.impact
+    if scenario is None:
+        return []
+    table = _table(("on top", "mean", "95 % interval", "against the first", "95 % interval"))
+    for outcome, found in zip(comparison.outcomes, comparison.impacted, strict=True):
+        cost, gap = found.cost, found.against_first
+        before = None if outcome.cost is None else outcome.cost.mean
+        table.add_row(
+            outcome.policy,
+            bps(None if cost is None or before is None else cost.mean - before),
+            bps(None if cost is None else cost.mean),
+            "-" if cost is None else _ends(cost.low, cost.high),
+            bps(None if gap is None else gap.mean),
+            "-" if gap is None else _ends(gap.low, gap.high),
+        )
+    title = (
+        f"A scenario, not a measurement: the same trades if own takes moved the market, {scenario.coefficient:g} x the "
+        f"square-root law, half gone in {scenario.half_life_s:g} s"
+    )
+    return [(title, table)]
+
+
+def _ends(low: float | None, high: float | None) -> str:
+    return "-" if low is None or high is None else f"{low:+.3f}..{high:+.3f}"
 
 
 def _table(columns: tuple[str, ...]) -> Table:
@@ -165,9 +193,10 @@ def setting_line(comparison: Comparison) -> str:
     schedule = " ".join([plan.schedule, *(f"{name}={value:g}" for name, value in plan.schedule_args.items())])
     longest = f"{drawn.horizons_ns[-1] / NS:g} s" if drawn.horizons_ns else "none"
     excursion = "" if plan.excursion_bps is None else f"excursion budget {plan.excursion_bps:g} bps, "
+    together = "all on one account, " if plan.together else ""
     return (
         f"{instrument.symbol} on {instrument.venue}, {ground.name}, {seconds:.0f} s; {plan.parents} parents of "
-        f"{amount(instrument, drawn.quantity)}{share}, deadline {plan.deadline_s:g} s, {excursion}seed {plan.seed}, "
-        f"queue {plan.queue}, delay {plan.latency} each way, schedule {schedule}, "
+        f"{amount(instrument, drawn.quantity)}{share}, {together}deadline {plan.deadline_s:g} s, {excursion}"
+        f"seed {plan.seed}, queue {plan.queue}, delay {plan.latency} each way, schedule {schedule}, "
         f"param-set {plan.param_set}, longest markout {longest}."
     )

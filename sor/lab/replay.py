@@ -1,8 +1,9 @@
 """Replay: the same parents on a recording, once per policy, judged by the venue's books and priced by TCA.
 
 Every parent trades on an account of its own, so parents do not meet each other: what is compared is how a policy
-places one order, not how many orders share a market. Starts and sides are drawn once and are the same for every
-policy. Own orders move nothing on the recording; docs/replay.md states the bias.
+places one order, not how many orders share a market; `Plan.together` puts them on one. Starts and sides are drawn once
+and are the same for every policy. Own orders move nothing on the recording; docs/replay.md states the bias, and
+`Plan.impact` asks what it may be worth.
 
 Same tape, arguments and version: same bytes.
 """
@@ -34,7 +35,8 @@ from sor.ids import EPOCH_BOUND, AccountId, ClOrdId, ParentId
 from sor.instruments import Instrument
 from sor.intake import admit
 from sor.journal import Environment, Journal
-from sor.lab.bootstrap import Difference, Floats, Interval, block_of, difference, interval
+from sor.lab.bootstrap import Difference, Floats, Interval, Ints, block_of, difference, interval
+from sor.lab.own_impact import Flow, Scenario, flow_of, paid_on_top_bps
 from sor.lab.workers import in_processes
 from sor.orders import ParentOrder, Side
 from sor.param_file import parse
@@ -59,6 +61,8 @@ QUANTITY_SHARE = Decimal("0.1")
 DEADLINE_S_MIN = 0.001
 SEED_MAX = 2**53
 """As of every number that must read the same in every program that reads JSON."""
+TOGETHER = "together"
+"""The account of parents that share one."""
 PUT_TRIES = 8
 PROBE_LOOKS = 100
 PROBE_NS = 60 * NS
@@ -73,6 +77,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     quantity    None: `QUANTITY_SHARE` of the median touch size, rounded down to the step.
     latency     each way: `5ms`, or `20ms~0.3` for log-normal with its sigma.
     excursion_bps    of each parent: the adverse move that waiting may cost at most; None for none.
+    together    all parents of a policy on one account, where they queue behind, block and net each other.
+    impact      a scenario to price the same trades under as well; None for none.
     """
 
     policies: tuple[str, ...]
@@ -83,6 +89,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     queue: str = "risk_averse"
     latency: str = "5ms"
     excursion_bps: float | None = None
+    together: bool = False
+    impact: Scenario | None = None
     schedule: str = "immediate"
     schedule_args: dict[str, float] = msgspec.field(default_factory=dict)
     param_set: str = "baseline"
@@ -125,6 +133,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
 
     name, digest     of the market; both go into the name of the run.
     first_ns, end_ns     where it begins and ends. ready_ns: from when on features have enough data behind them.
+    flow                 what an impact is measured in there; None where nobody asked.
     """
 
     name: str
@@ -133,6 +142,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     first_ns: int
     ready_ns: int
     end_ns: int
+    flow: Flow | None = None
 
 
 class Drawn(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +154,10 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """One arm's run. `policy` is its label; fitted_elsewhere: scopes of its set's fit, where none holds here."""
+    """One arm's run. `policy` is its label; fitted_elsewhere: scopes of its set's fit, where none holds here.
+
+    impact_bps    (P,) what each parent would have paid more under the plan's scenario; None where there is none.
+    """
 
     policy: str
     param_set: str
@@ -156,16 +169,23 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     cost_p95: float | None
     verdict: Verdict
     journal: Path
+    impact_bps: tuple[float, ...] | None = None
 
     @property
     def costs_bps(self) -> Floats:
         """(P,) cost of each parent against its arrival mid, NaN where it is not known."""
-        costs = [nan if one.arrival_cost_bps is None else one.arrival_cost_bps for one in self.reports]
-        return np.array(costs, np.float64)
+        return costs_of(self.reports)
+
+
+class Impacted(msgspec.Struct, frozen=True, kw_only=True):
+    """One arm's cost under the plan's scenario of own impact, and against the first arm's under the same."""
+
+    cost: Interval | None
+    against_first: Difference | None
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """All policies of a plan, and each against the first."""
+    """All policies of a plan, and each against the first; `impacted` once more under its scenario, if it has one."""
 
     ground: Ground
     plan: Plan
@@ -173,6 +193,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     instrument: Instrument
     outcomes: tuple[Outcome, ...]
     differences: tuple[Difference | None, ...]
+    impacted: tuple[Impacted, ...] = ()
 
 
 def tape_ground(tape: Tape, path: Path, plan: Plan) -> Ground:
@@ -188,15 +209,28 @@ def tape_ground(tape: Tape, path: Path, plan: Plan) -> Ground:
         "entry": plan.latency,
         "response": plan.latency,
         "seed": str(plan.seed),
-        "owners": "parents",
+        "owners": "one" if plan.together else "parents",
     }
+    if plan.impact is not None:
+        plan.impact.check()
     return Ground(
-        name=tape.name, digest=tape.digest, options=options, first_ns=first, ready_ns=first + warm_up, end_ns=end
+        name=tape.name,
+        digest=tape.digest,
+        options=options,
+        first_ns=first,
+        ready_ns=first + warm_up,
+        end_ns=end,
+        flow=None if plan.impact is None else flow_of(tape),
     )
 
 
 def synthetic_ground(plan: Plan, *, start_ns: int, spacing_s: float) -> Ground:
-    """A seeded zero-intelligence market long enough for the plan's parents at one every `spacing_s` on average."""
+    """A seeded zero-intelligence market long enough for the plan's parents at one every `spacing_s` on average.
+
+    One account trades there with a crowd that reacts. Raises `CallerError` for a plan with a scenario of own impact.
+    """
+    if plan.impact is not None:
+        raise CallerError("this market reacts to own orders by itself; nothing was replayed. Leave the impact out")
     horizon_ns = to_ns(plan.parents * spacing_s)
     ready_ns = start_ns + WARM_UP_NS
     end_ns = ready_ns + horizon_ns + to_ns(plan.deadline_s) + SYNTHETIC_MARKOUT_NS
@@ -356,7 +390,11 @@ class Replayer:
             drawn=self.drawn,
             instrument=self.instrument,
             outcomes=outcomes,
-            differences=tuple(self._difference(outcomes[0], other) for other in outcomes),
+            differences=tuple(
+                None if outcomes[0] is other else self._difference(other.costs_bps, outcomes[0].costs_bps)
+                for other in outcomes
+            ),
+            impacted=tuple(self._impacted(outcomes[0], other) for other in outcomes) if self.ground.flow else (),
         )
 
     def _probe(self) -> tuple[Instrument, int, Core]:
@@ -428,7 +466,7 @@ class Replayer:
             symbol=self.instrument.symbol,
             side=start.side,
             quantity=self.drawn.quantity,
-            account=AccountId(parent_id),
+            account=AccountId(TOGETHER if plan.together else parent_id),
             deadline_s=plan.deadline_s,
             mae_budget_bps=plan.excursion_bps,
             # msgspec leaves a default out of the journal if it is the very same object, which a string read from a
@@ -440,13 +478,15 @@ class Replayer:
         )
 
     def _outcome(self, arm: Arm, core: Core, books: tuple[VenueOrder, ...], home: Path) -> Outcome:
-        reports = tuple(report(record_of(parent, core)) for parent in core.parents)
-        costs = [(i, one.arrival_cost_bps) for i, one in enumerate(reports) if one.arrival_cost_bps is not None]
-        starts = np.array([start.at_ns for start in self.drawn.starts], dtype=np.int64)
-        block = block_of(starts, deadline_ns=to_ns(self.plan.deadline_s))
-        values = np.array([cost for _, cost in costs], dtype=np.float64)
-        kept = np.array([i for i, _ in costs], dtype=np.int64)
+        plan = self.plan
+        records = tuple(record_of(parent, core) for parent in core.parents)
+        reports = tuple(report(record) for record in records)
+        costs = costs_of(reports)
+        known = np.isfinite(costs)
         params, _ = core.resolved(arm.param_set, self.instrument)
+        impact: Floats | None = None
+        if plan.impact is not None and self.ground.flow is not None:
+            impact = paid_on_top_bps(records, plan.impact, self.ground.flow, together=plan.together)
         return Outcome(
             policy=arm.label,
             param_set=params.set_id,
@@ -454,32 +494,35 @@ class Replayer:
             params_digest=params.digest,
             reports=reports,
             summary=summary(reports),
-            cost=interval(values, block[kept], self._rng(2)) if costs else None,
-            cost_p95=float(np.quantile(values, 0.95)) if costs else None,
+            cost=self._interval(costs),
+            cost_p95=float(np.quantile(costs[known], 0.95)) if known.any() else None,
             verdict=verdict_of(tuple(core.parents), books),
             journal=home,
+            impact_bps=None if impact is None else tuple(impact.tolist()),
         )
 
-    def _difference(self, first: Outcome, other: Outcome) -> Difference | None:
-        """Another policy's cost minus the first's, over the parents that both could be costed for."""
-        if first is other:
-            return None
-        starts = np.array([start.at_ns for start in self.drawn.starts], dtype=np.int64)
-        block = block_of(starts, deadline_ns=to_ns(self.plan.deadline_s))
-        pairs = [
-            (i, one.arrival_cost_bps, two.arrival_cost_bps)
-            for i, (one, two) in enumerate(zip(other.reports, first.reports, strict=True))
-            if one.arrival_cost_bps is not None and two.arrival_cost_bps is not None
-        ]
-        if not pairs:
-            return None
-        kept = np.array([i for i, _, _ in pairs], dtype=np.int64)
-        return difference(
-            ours=np.array([one for _, one, _ in pairs], dtype=np.float64),
-            theirs=np.array([two for _, _, two in pairs], dtype=np.float64),
-            block=block[kept],
-            rng=self._rng(3),
+    def _impacted(self, first: Outcome, other: Outcome) -> Impacted:
+        """What an arm came to under the scenario of the plan."""
+        ours, theirs = impacted_bps(other), impacted_bps(first)
+        return Impacted(
+            cost=self._interval(ours), against_first=None if first is other else self._difference(ours, theirs)
         )
+
+    def _interval(self, costs: Floats) -> Interval | None:
+        """Of the costs that are known."""
+        known = np.isfinite(costs)
+        return interval(costs[known], self._block()[known], self._rng(2)) if known.any() else None
+
+    def _difference(self, ours: Floats, theirs: Floats) -> Difference | None:
+        """One policy's cost minus another's, over the parents that both could be costed for."""
+        both = np.isfinite(ours) & np.isfinite(theirs)
+        if not both.any():
+            return None
+        return difference(ours=ours[both], theirs=theirs[both], block=self._block()[both], rng=self._rng(3))
+
+    def _block(self) -> Ints:
+        starts = np.array([start.at_ns for start in self.drawn.starts], dtype=np.int64)
+        return block_of(starts, deadline_ns=to_ns(self.plan.deadline_s))
 
     def _rng(self, stream: int) -> np.random.Generator:
         return np.random.default_rng([self.plan.seed, stream])
@@ -557,6 +600,17 @@ def verdict_of(parents: Sequence[Parent], books: tuple[VenueOrder, ...]) -> Verd
     )
 
 
+def costs_of(reports: Sequence[ParentReport]) -> Floats:
+    """(P,) cost of each parent against its arrival mid, NaN where it is not known."""
+    return np.array([nan if one.arrival_cost_bps is None else one.arrival_cost_bps for one in reports], np.float64)
+
+
+def impacted_bps(outcome: Outcome) -> Floats:
+    """(P,) the same with what the plan's scenario adds. The outcome has one."""
+    assert outcome.impact_bps is not None
+    return outcome.costs_bps + np.array(outcome.impact_bps, np.float64)
+
+
 def document(comparison: Comparison) -> dict[str, object]:
     """The `--json` document that programs rely on."""
     plan, drawn = comparison.plan, comparison.drawn
@@ -568,12 +622,29 @@ def document(comparison: Comparison) -> dict[str, object]:
         "quantity": str(drawn.quantity),
         "deadline_s": plan.deadline_s,
         "excursion_bps": plan.excursion_bps,
+        "together": plan.together,
+        "impact": _impact_document(comparison),
         "schedule": plan.schedule,
         "schedule_args": plan.schedule_args,
         "param_set": plan.param_set,
         "horizons_s": [horizon / NS for horizon in drawn.horizons_ns],
         "policies": [
             outcome_document(one, diff) for one, diff in zip(comparison.outcomes, comparison.differences, strict=True)
+        ],
+    }
+
+
+def _impact_document(comparison: Comparison) -> dict[str, object] | None:
+    """The plan's scenario and what each arm came to under it, in the order of the arms; None where there is none."""
+    plan, flow = comparison.plan, comparison.ground.flow
+    if plan.impact is None or flow is None:
+        return None
+    return {
+        **msgspec.to_builtins(plan.impact),
+        **msgspec.to_builtins(flow),
+        "policies": [
+            {"policy": outcome.policy, **msgspec.to_builtins(one)}
+            for outcome, one in zip(comparison.outcomes, comparison.impacted, strict=True)
         ],
     }
 

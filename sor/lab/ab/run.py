@@ -11,7 +11,16 @@ import numpy as np
 from sor.errors import CallerError
 from sor.lab.ab.guards import Guard
 from sor.lab.ab.paired import ALPHA, TAIL, Findings, Paired, findings
-from sor.lab.replay import Comparison, Ground, Plan, Replayer, outcome_document, run_all, tape_ground
+from sor.lab.replay import (
+    Comparison,
+    Ground,
+    Plan,
+    Replayer,
+    impacted_bps,
+    outcome_document,
+    run_all,
+    tape_ground,
+)
 from sor.params import ParamSet
 from sor.tape import Tape
 from sor.units import to_ns
@@ -75,7 +84,7 @@ def run_ab(
         seed=plan.seed,
         effect_bps=effect_bps,
         margin_bps=margin_bps,
-        guards=[_books(pairs)],
+        guards=[_books(pairs), *([] if plan.impact is None else [_impact(pairs)])],
     )
     return Ab(plan=plan, a=tuple(a for a, _ in pairs), b=tuple(b for _, b in pairs), found=found)
 
@@ -149,6 +158,16 @@ def _books(pairs: Sequence[tuple[Comparison, Comparison]]) -> Guard:
     details = [detail for outcome in outcomes for detail in outcome.verdict.details]
     says = details[0] if details else "the venue's books agree with every fill"
     return Guard(name="books", holds=not details, says=says)
+
+
+def _impact(pairs: Sequence[tuple[Comparison, Comparison]]) -> Guard:
+    """Whether the difference lies on the same side if own takes had moved the market, as the plan's scenario has it."""
+    as_recorded, moved = (
+        np.nanmean(np.concatenate([costs(a.outcomes[0]) - costs(b.outcomes[0]) for a, b in pairs]))
+        for costs in (lambda outcome: outcome.costs_bps, impacted_bps)
+    )
+    says = f"if own takes had moved the market the difference would be {moved:+.3f} bps"
+    return Guard(name="impact", holds=bool(as_recorded * moved > 0.0), says=says)
 
 
 def _number(value: float) -> float | None:
