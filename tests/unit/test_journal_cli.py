@@ -146,6 +146,8 @@ def test_show_as_json_lines(path: Path) -> None:
             "default_set": "baseline",
             "same_accounts": False,
             "last_ns": 0,
+            "retire_ns": 0,
+            "forget_ns": 0,
         },
     }
     assert lines[16]["time_ns"] == T0 + 11  # a wish has the time of its fact

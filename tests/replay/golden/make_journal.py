@@ -94,6 +94,7 @@ from sor.policy import Alternative, Decision, Rest, Take
 from sor.reasons import Denial, EndReason, TimeoutBound
 from sor.revisit import Revisit, Trigger
 from sor.snapshot import Cause
+from sor.units import NS
 
 FOLDER = Path(__file__).parent
 JOURNAL = FOLDER / "journal-1"
@@ -300,7 +301,14 @@ TURNS: list[list[Record]] = [
     [SessionStarted(now_ns=T0, epoch=EPOCH, version="0.1.0", default_set="baseline")],
     [
         SessionStarted(
-            now_ns=T0, epoch=EPOCH, version="0.1.0", default_set="baseline", same_accounts=True, last_ns=T0 - 9
+            now_ns=T0,
+            epoch=EPOCH,
+            version="0.1.0",
+            default_set="baseline",
+            same_accounts=True,
+            last_ns=T0 - 9,
+            retire_ns=900 * NS,
+            forget_ns=691_200 * NS,
         ),
         InstrumentAdopted(
             now_ns=T0,
