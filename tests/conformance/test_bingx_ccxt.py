@@ -10,13 +10,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fakes.bingx_server import Served, serving
+from tests.fakes.patience import PATIENCE_S
 from venues.bingx.environments import EMULATOR_HEDGE_KEY, EMULATOR_HEDGE_SECRET, EMULATOR_KEY, EMULATOR_SECRET
 
 ccxt = pytest.importorskip("ccxt", reason="the public client is not installed: pip install sor[peers]")
 pro = pytest.importorskip("ccxt.pro", reason="the public client is not installed: pip install sor[peers]")
 
 BTC = "BTC/USDT:USDT"
-WAIT_S = 10.0
+WAIT_S = PATIENCE_S
 
 
 @pytest.fixture(scope="module")

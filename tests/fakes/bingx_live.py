@@ -19,6 +19,7 @@ import anyio.lowlevel
 from sor.adapter import VenueOrder
 from sor.clock import LoopScheduler
 from tests.fakes.bingx_rig import PLACE
+from tests.fakes.patience import PATIENCE_S
 from venues.bingx.emulator.audit import audit
 from venues.bingx.emulator.emulator import BingxEmulator, EmulatorSettings
 from venues.bingx.emulator.market import start_quiet, start_synthetic
@@ -34,7 +35,6 @@ ACCOUNTS = (
     AccountSettings(name="one-way", api_key=KEY, secret=SECRET),
     AccountSettings(name="hedge", api_key=HEDGE_KEY, secret=HEDGE_SECRET, hedge=True),
 )
-_WAIT_S = 10.0
 
 
 class LiveVenue:
@@ -86,12 +86,12 @@ class LiveVenue:
     def leave(self) -> None:
         """Every connection ends, and the port refuses."""
         self.inside(lambda _: self.go())
-        assert self._down.wait(_WAIT_S)
+        assert self._down.wait(PATIENCE_S)
 
     def come_back(self) -> None:
         """On the same port, with the same books."""
         self.inside(lambda _: self._wanted.set())
-        assert self._up.wait(_WAIT_S)
+        assert self._up.wait(PATIENCE_S)
 
     def books(self, account: str = "one-way") -> tuple[VenueOrder, ...]:
         """Every order that was ever accepted, once nothing in the books contradicts itself."""
@@ -155,7 +155,7 @@ class LiveVenue:
 
     def wait(self) -> None:
         """Until it is up."""
-        assert self._up.wait(_WAIT_S)
+        assert self._up.wait(PATIENCE_S)
 
     def _started(self, port: int) -> None:
         self.port = port
@@ -179,11 +179,11 @@ def live_venue(*, seed: str = "") -> Iterator[LiveVenue]:
 
     thread = threading.Thread(target=lambda: anyio.run(serve), daemon=True)
     thread.start()
-    venue = made.get(timeout=_WAIT_S)
+    venue = made.get(timeout=PATIENCE_S)
     venue.wait()
     try:
         yield venue
     finally:
         venue.end()
-        thread.join(_WAIT_S)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()

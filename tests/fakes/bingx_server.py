@@ -9,12 +9,11 @@ from contextlib import contextmanager
 import anyio
 
 from sor.clock import LoopScheduler
+from tests.fakes.patience import PATIENCE_S
 from venues.bingx.emulator.emulator import BingxEmulator, EmulatorSettings
 from venues.bingx.emulator.market import start_quiet, start_synthetic
 from venues.emulation.link_tcp import serve_tcp
 from venues.emulation.server import Server
-
-_WAIT_S = 10.0
 
 
 class Served:
@@ -71,11 +70,11 @@ def serving(settings: EmulatorSettings | None = None, *, seed: str = "") -> Iter
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    assert served.up.wait(_WAIT_S)
+    assert served.up.wait(PATIENCE_S)
     assert served.port, "the emulator did not start"
     try:
         yield served
     finally:
         anyio.from_thread.run_sync(stop[0].cancel, token=token[0])
-        thread.join(_WAIT_S)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()

@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager, suppress
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
+
+from tests.fakes.patience import until
 
 
 class Connection:
@@ -65,20 +68,29 @@ class Connection:
 
 
 Script = Callable[[Connection], Awaitable[None]]
+TURNS = 5
+"""Of the loop, after which it has looked at every socket and called who reads from it."""
 
 
 class ByteServer:
-    """Its port, the requests it read, and how many connections it accepted."""
+    """Its port, the requests it read, and how many connections it accepted and was done with."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.requests: list[bytes] = []
         self.connections = 0
+        self.ended = 0
 
     @property
     def url(self) -> str:
         """Base address for a transport."""
         return f"http://127.0.0.1:{self.port}"
+
+    async def parted(self, connections: int) -> None:
+        """Come back when so many connections have ended and the client, on this loop, has been told."""
+        await until(lambda: self.ended >= connections)
+        for _ in range(TURNS):
+            await anyio.lowlevel.checkpoint()
 
 
 @asynccontextmanager
@@ -94,6 +106,7 @@ async def serving(*scripts: Script) -> AsyncIterator[ByteServer]:
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
                 async with stream:
                     await script(Connection(stream, server.requests))
+            server.ended += 1
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(listener.serve, handle)
@@ -101,10 +114,3 @@ async def serving(*scripts: Script) -> AsyncIterator[ByteServer]:
                 yield server
             finally:
                 tasks.cancel_scope.cancel()
-
-
-async def until(done: Callable[[], bool]) -> None:
-    """Come back when `done` holds; fail when it takes seconds."""
-    with anyio.fail_after(5):
-        while not done():  # noqa: ASYNC110 -- what is waited for is another program's progress
-            await anyio.sleep(0.001)

@@ -8,6 +8,7 @@ import anyio
 
 from sor.sim.world import VirtualScheduler
 from sor.units import MS, NS
+from tests.fakes.patience import PATIENCE_S, until
 from tests.fakes.tiny_emulator import TinyApp, tcp_bench
 from venues.emulation.memory import MemoryNet
 from venues.emulation.server import Limits, Server
@@ -132,8 +133,11 @@ def over_memory(first: Sequence[str], steps: Sequence[Step]) -> Talk:
     return Talk(bench.app, came, client.end)
 
 
-async def over_tcp(first: Sequence[str], steps: Sequence[Step]) -> Talk:
-    """The same over TCP."""
+async def over_tcp(first: Sequence[str], steps: Sequence[Step], *, end_due: str, closed_due: int) -> Talk:
+    """The same over TCP.
+
+    end_due, closed_due    how it has to end, and of how many ends the app has to be told in all: for that it is waited.
+    """
     async with tcp_bench() as bench:
         for fault in first:
             assert bench.server.faults.switch(fault)
@@ -147,12 +151,12 @@ async def over_tcp(first: Sequence[str], steps: Sequence[Step]) -> Talk:
                         assert bench.server.faults.switch(action)
                     else:
                         await stream.send(action)
-                    with anyio.fail_after(5):
+                    with anyio.fail_after(PATIENCE_S):
                         while len(got) < len(due):
                             got += await stream.receive()
                     if at == len(steps) - 1:
-                        # Long enough for what should not come; what should come is there in microseconds.
-                        with anyio.move_on_after(0.05):
+                        # What should come is waited for; this long for what should not.
+                        with anyio.move_on_after(0.05 if end_due == OPEN else PATIENCE_S):
                             while True:
                                 got += await stream.receive()
                 except anyio.EndOfStream:
@@ -160,6 +164,5 @@ async def over_tcp(first: Sequence[str], steps: Sequence[Step]) -> Talk:
                 except anyio.BrokenResourceError:
                     end = RESET
                 came.append(got)
-        with anyio.move_on_after(0.05 if end == OPEN else 0):
-            await anyio.sleep_forever()
+        await until(lambda: len(bench.app.closed) >= closed_due)
         return Talk(bench.app, came, end)

@@ -13,6 +13,7 @@ from sor.emulation import FaultHelp, Serving
 from sor.errors import CallerError
 from sor.ids import VenueName
 from sor.units import MS
+from tests.fakes.patience import PATIENCE_S
 from venues.emulation.app import Answer, HttpReply, HttpRequest, ServerSocket
 from venues.emulation.faults import ByteFaults
 from venues.emulation.link_tcp import serve_tcp
@@ -164,7 +165,7 @@ async def tcp_bench(limits: Limits | None = None) -> AsyncIterator[Bench]:
             await serve_tcp(server, port=0, started=started)
 
         tasks.start_soon(serve)
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE_S):
             await up.wait()
         try:
             yield Bench(server, app, ports[0])

@@ -34,6 +34,7 @@ from sor.sim.world import VirtualScheduler, World
 from sor.units import NS
 from tests.fakes.bingx_rig import BTC, PLACE, Rig
 from tests.fakes.bingx_server import serving
+from tests.fakes.patience import PATIENCE_S, until
 from venues.bingx.adapter import BingxVenue, open_venue
 from venues.bingx.emulator.audit import audit
 from venues.bingx.emulator.contracts import DEFAULTS, Contract, Rules
@@ -446,7 +447,7 @@ async def test_a_router_over_tcp_routes_by_cross_and_by_maker_first(tmp_path: Pa
         )
         venue = open_venue(options)
         assert isinstance(venue, BingxVenue)
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE_S):
             async with Router(settings, venues=[venue]) as router:
                 crossed = await router.submit(
                     ParentOrder(
@@ -482,8 +483,6 @@ async def test_a_router_over_tcp_routes_by_cross_and_by_maker_first(tmp_path: Pa
                         limit=Decimal("59990.0"),
                     )
                 )
-                with anyio.fail_after(5):
-                    while not resting.parent.open_children:  # noqa: ASYNC110 - what is waited for is the venue
-                        await anyio.sleep(0.01)
+                await until(lambda: bool(resting.parent.open_children))
             assert resting.status is ParentStatus.CANCELED  # leaving leaves nothing behind
         assert verify(tmp_path / "j").faults == ()

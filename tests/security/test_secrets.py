@@ -23,6 +23,7 @@ from sor.errors import SorError
 from sor.ids import ParentId
 from sor.orders import ParentOrder, Side
 from tests.fakes.bingx_live import HEDGE_KEY, HEDGE_SECRET, KEY, SECRET, LiveVenue, live_venue
+from tests.fakes.patience import PATIENCE_S
 from venues.bingx.adapter import BingxVenue, open_venue
 from venues.plumbing.keys import Secret
 
@@ -132,7 +133,7 @@ async def test_nothing_that_a_run_leaves_or_holds_shows_a_key(
     caplog.set_level("DEBUG")
     venue = venue_of(live, tmp_path)
     said: list[str] = []
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_S):
         async with Router(Settings(journal=tmp_path / "j", positions_s=0.2), venues=[venue]) as router:
             handle = await router.submit(order("filled"))
             await handle.result()
@@ -166,7 +167,7 @@ async def test_no_error_of_a_start_shows_a_key_even_with_its_locals(
         venue = venue_of(live, folder, wrong=not gone)
         if gone:
             live.leave()
-        with anyio.fail_after(30), pytest.raises(SorError) as caught:
+        with anyio.fail_after(PATIENCE_S), pytest.raises(SorError) as caught:
             async with Router(Settings(journal=folder / "j"), venues=[venue]):
                 pytest.fail("it came up")
         said.append(traced(caught.value))

@@ -18,6 +18,7 @@ from sor.sim.world import VirtualScheduler
 from sor.tape import save_tape
 from sor.units import MS, NS
 from tests.fakes.bingx_face import START_NS, Face, Json, Reply
+from tests.fakes.patience import PATIENCE_S
 from tests.fakes.raw_client import Recorder
 from tests.fakes.tapes import Group, tape_of
 from venues.bingx.emulator.emulator import BingxEmulator, open_emulator
@@ -216,7 +217,7 @@ async def with_served(emulator: Emulator, use: Callable[[Serving], None]) -> Non
     async def serve() -> None:
         await emulator.serve(port=0, scheduler=scheduler, started=started)
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(scheduler.run)
             tasks.start_soon(serve)
@@ -238,7 +239,7 @@ async def test_the_entry_point_serves_what_the_options_say() -> None:
         emulator.switch("-nonsense")
 
     def use(serving: Serving) -> None:
-        with httpx.Client(base_url=serving.addresses["rest"], timeout=10) as client:
+        with httpx.Client(base_url=serving.addresses["rest"], timeout=PATIENCE_S) as client:
             busy: Json = client.get("/openApi/swap/v2/server/time").json()
             assert busy["code"] == 109500
             emulator.switch("maintenance=count=1")
@@ -259,7 +260,7 @@ async def test_a_tape_is_played_in_a_contract_of_its_own_steps(tmp_path: Path) -
     emulator = open_emulator({"tape": str(tmp_path / "tape")})
 
     def use(serving: Serving) -> None:
-        with httpx.Client(base_url=serving.addresses["rest"], timeout=10) as client:
+        with httpx.Client(base_url=serving.addresses["rest"], timeout=PATIENCE_S) as client:
             rows = client.get("/openApi/swap/v2/quote/contracts").json()["data"]
             digits = rows[0]["pricePrecision"]
             book = client.get(f"/openApi/swap/v2/quote/depth?symbol={rows[0]['symbol']}&limit=5").json()["data"]

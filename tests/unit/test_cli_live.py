@@ -19,14 +19,13 @@ from sor.cli.venue import access_of
 from sor.errors import CallerError, JournalFault, NotSent
 from sor.journal import Environment
 from tests.fakes import acme
+from tests.fakes.patience import until
 
 
 async def pressed(number: int, heard: Callable[[], bool]) -> None:
     """Send this process a signal and wait until it has been heard."""
     os.kill(os.getpid(), number)
-    with anyio.fail_after(10):
-        while not heard():  # noqa: ASYNC110 - a signal tells nobody when it has been dealt with
-            await anyio.sleep(0.001)
+    await until(heard)
 
 
 def test_the_first_signal_stops_and_the_next_one_hurries(monkeypatch: pytest.MonkeyPatch) -> None:

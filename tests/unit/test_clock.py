@@ -8,6 +8,7 @@ import pytest
 
 from sor.clock import LoopScheduler
 from sor.units import NS
+from tests.fakes.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -41,6 +42,6 @@ async def test_what_fell_due_while_nobody_ran_is_done_at_once_and_in_order() -> 
     clock.call_at(now_ns + 20 * NS, lambda: done.append("keep warm"))
     passed[0] += 10_800 * NS  # the lid was closed
     clock.call_at(clock.now_ns(), clock.stop)
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE_S):
         await clock.run()
     assert done == ["keep warm", "deadline"]

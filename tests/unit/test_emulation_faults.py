@@ -163,11 +163,11 @@ def test_in_memory(case: Case) -> None:
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 async def test_over_tcp(case: Case, anyio_backend: str) -> None:
     first, steps, end, asked, told = case
-    talk = await over_tcp(first, steps)
     # Unlike in memory the client has left by now, which ends an open socket, unless that is half-open.
     left = (
         ["closed by the client"] if end == OPEN and steps[0][0] == UPGRADE and "half" not in f"{first}{steps}" else []
     )
+    talk = await over_tcp(first, steps, end_due=end, closed_due=len(told + left))
     assert talk.seen == ([due for _, due in steps], end, asked, told + left)
 
 

@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
@@ -35,6 +35,7 @@ from sor.orders import (
 )
 from sor.reasons import Denial
 from sor.units import NS
+from tests.fakes.patience import until
 from venues.simulated.adapter import SimulatedVenue, open_venue
 from venues.simulated.options import read
 
@@ -65,13 +66,6 @@ def live_orders(venue: VenueAdapter) -> list[int]:
     """What still rests in the venue's own books, in lots."""
     assert isinstance(venue, SimulatedVenue)
     return [one.leaves_lots for one in venue.audit() if one.leaves_lots]
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Let the router work until something holds."""
-    with anyio.fail_after(10):
-        while not holds():  # noqa: ASYNC110  # what is waited for is the venue's state, which tells nobody
-            await anyio.sleep(0.002)
 
 
 async def resting(router: Router, handle: ParentHandle) -> None:

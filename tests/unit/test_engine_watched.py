@@ -12,7 +12,8 @@ from sor.errors import CallerError, InDoubt
 from sor.ids import ParentId
 from sor.market import Trust
 from sor.orders import ParentStatus
-from tests.unit.test_engine import ladder, live_orders, order, resting, until
+from tests.fakes.patience import until
+from tests.unit.test_engine import ladder, live_orders, order, resting
 
 pytestmark = pytest.mark.anyio
 

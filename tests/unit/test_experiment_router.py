@@ -1,10 +1,8 @@
 """An experiment in a router: recorded with the parent, kept by a restart, stopped by its guards, asked for by files."""
 
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
-import anyio
 import msgspec
 import pytest
 
@@ -25,6 +23,7 @@ from sor.revisit import Revisit
 from sor.sim.world import World
 from sor.snapshot import View
 from tests.fakes.experiments import buy_or_sell, experiment_text, run_trial
+from tests.fakes.patience import until
 from tests.fakes.views import view
 from venues.simulated.adapter import open_venue
 
@@ -200,12 +199,6 @@ def test_an_arm_that_cannot_be_is_refused_at_the_start(tmp_path: Path, arm: tupl
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    with anyio.fail_after(10):
-        while not holds():  # noqa: ASYNC110  # what is waited for is a file
-            await anyio.sleep(0.002)
 
 
 @pytest.mark.anyio

@@ -29,8 +29,9 @@ from sor.revisit import Revisit
 from sor.router import Core
 from sor.snapshot import Contradiction, View
 from sor.units import MS, NS
+from tests.fakes.patience import until
 from tests.fakes.views import BASELINE, NOW_NS, VENUE, resting, view
-from tests.unit.test_engine import ladder, order, until
+from tests.unit.test_engine import ladder, order
 
 FITTED = ParamStore().get("synthetic", now_ns=NOW_NS).resolve(VenueName("simulated"), Symbol("BTCUSDT"), now_ns=NOW_NS)
 """What it has been fitted for."""

@@ -37,6 +37,7 @@ from sor.orders import (
 from sor.settings import Settings
 from sor.units import MS
 from tests.fakes.bench import param_text
+from tests.fakes.patience import until
 from venues.simulated.adapter import SimulatedVenue
 from venues.simulated.options import read
 
@@ -173,7 +174,7 @@ async def test_f2_the_estimate_stands_at_once_and_beside_what_is_settled_later(t
         assert (receipt.fee_source, receipt.fee) == (FeeSource.ESTIMATED_TAKER, Decimal("15.000075"))
         handle = router.handle(ParentId("one"))
         (early,) = handle.fills
-        await anyio.sleep(0.05)
+        await until(lambda: handle.fills[0].fee_source is not FeeSource.ESTIMATED_TAKER)
         (late,) = handle.fills
         assert (early.fee_source, late.fee_source) == (FeeSource.ESTIMATED_TAKER, FeeSource.REST_SETTLED)
         assert late == msgspec.structs.replace(
@@ -209,9 +210,7 @@ async def test_f3_and_favourable_when_negative_for_makers_of_both_sides(tmp_path
 
 
 async def until_new(handle: ParentHandle) -> None:
-    with anyio.fail_after(10):
-        while not any(child.status is OrdStatus.NEW for child in handle.parent.open_children):  # noqa: ASYNC110
-            await anyio.sleep(0.002)
+    await until(lambda: any(child.status is OrdStatus.NEW for child in handle.parent.open_children))
 
 
 # --- refusals -----------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
-import anyio
 import pytest
 
 from sor.adapter import OpenOrder
@@ -20,7 +19,8 @@ from sor.kill import marked
 from sor.orders import Side
 from sor.settings import Settings
 from tests.fakes.bench import BTC
-from tests.unit.test_engine import ladder, order, resting, until
+from tests.fakes.patience import until
+from tests.unit.test_engine import ladder, order, resting
 
 pytestmark = pytest.mark.anyio
 HALT = SwitchAsked(mode=TradingMode.HALTED, reason="drill")
@@ -76,8 +76,7 @@ async def test_where_no_router_runs_the_next_one_heeds_it_before_it_connects(tmp
 async def test_a_file_that_cannot_be_read_halts(tmp_path: Path) -> None:
     async with Router(Settings(journal=tmp_path / "j", switch_poll_s=0.01), venues=[ladder()]) as router:
         (tmp_path / "j" / SWITCH_NAME).write_text("{")
-        with anyio.fail_after(5):
-            await until(lambda: router.core.mode is TradingMode.HALTED)
+        await until(lambda: router.core.mode is TradingMode.HALTED)
         assert "cannot be read" in router.core.mode_reason
 
 

@@ -13,7 +13,8 @@ from sor.events import HaltLifted
 from sor.journal import Environment, Journal, turns
 from sor.journal.wanted import LiftAsked, ask_router
 from sor.settings import Settings
-from tests.unit.test_engine import ladder, order, until
+from tests.fakes.patience import until
+from tests.unit.test_engine import ladder, order
 from venues.simulated.adapter import SimulatedVenue
 
 pytestmark = pytest.mark.anyio

@@ -7,8 +7,9 @@ import pytest
 
 from sor.adapter import Reach
 from sor.errors import CallerError, NotSent
-from tests.fakes.byte_server import Connection, serving, until
+from tests.fakes.byte_server import Connection, serving
 from tests.fakes.loop import Backend, LoopClock, backend
+from tests.fakes.patience import until
 from tests.fakes.sockets import Ear, Raw
 from tests.fakes.ws import ServerSocket, frame
 from venues.bingx.adapter import open_venue

@@ -10,8 +10,9 @@ import anyio.abc
 import pytest
 
 from sor.errors import CallerError, NotSent
-from tests.fakes.byte_server import ByteServer, Connection, Script, serving, until
+from tests.fakes.byte_server import ByteServer, Connection, Script, serving
 from tests.fakes.loop import Backend, LoopClock, backend
+from tests.fakes.patience import until
 from tests.fakes.sockets import Ear, Raw
 from tests.fakes.ws import BINARY, CLOSE, CONT, PING, PONG, TEXT, ServerSocket, accept, frame
 from venues.plumbing.backoff import Backoff
@@ -240,10 +241,11 @@ async def test_a_handshake_that_hangs_is_given_up(links: Links) -> None:
         await connection.request()
         await connection.request()
 
-    quick = SocketRules(connect_ns=20_000_000, backoff=RULES.backoff)
+    quick = SocketRules(connect_ns=100_000_000, backoff=RULES.backoff)
     async with driven(links, hangs, patient, rules=quick) as rig:
         await until(lambda: "up" in rig.ear.told)
-        assert rig.ear.told == ["connecting took too long", "up"]
+        *before, up = rig.ear.told
+        assert (set(before), up) == ({"connecting took too long"}, "up")  # a slow machine may not get up at once
 
 
 async def test_a_venue_that_does_not_read_is_a_lost_connection(links: Links) -> None:

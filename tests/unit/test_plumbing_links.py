@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from sor.orders import ExecutionReport
 from sor.sim.world import VirtualScheduler
 from tests.fakes.bingx_rig import BTC, Ear
 from tests.fakes.bingx_server import serving
+from tests.fakes.patience import PATIENCE_S, until
 from venues.bingx.adapter import BingxVenue, open_venue
 from venues.bingx.options import read
 from venues.plumbing.frames import Address
@@ -36,13 +37,6 @@ LOST = "the links ended of themselves: AssertionError; they are opened again"
 def ignore(told: object) -> None:
     """Nobody listens."""
     del told
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds that another task sees to."""
-    with anyio.fail_after(10):
-        while not holds():  # noqa: ASYNC110 - what is waited for is another task, or another program
-            await anyio.sleep(0.002)
 
 
 class Rooms:
@@ -95,8 +89,9 @@ async def test_a_block_is_entered_here_and_left_inside_another_scope() -> None:
 async def test_a_cancelled_caller_does_not_take_the_block_with_it() -> None:
     rooms = Rooms()
     host = Host(rooms.block, lost=ignore, back=ignore)
-    with anyio.move_on_after(0.02):
+    with anyio.CancelScope() as scope:
         await host.open()
+        scope.cancel()
         await anyio.sleep_forever()
     assert rooms.told == ["in"]
     await host.close()
@@ -149,14 +144,14 @@ async def test_a_block_that_ends_again_and_again_stays_closed(monkeypatch: pytes
 
 
 async def test_a_block_that_waits_to_be_entered_again_can_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("venues.plumbing.link_host.AGAIN_S", 60.0)
+    monkeypatch.setattr("venues.plumbing.link_host.AGAIN_S", 10 * PATIENCE_S)
     rooms = Rooms()
     lost: list[str] = []
     host = Host(rooms.block, lost=lost.append, back=ignore)
     await host.open()
     rooms.poison.set()
     await until(lambda: bool(lost))
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE_S):
         await host.close()
     assert rooms.told == ["in", "out"]
 
@@ -241,14 +236,13 @@ async def test_an_adapter_over_tcp_connects_trades_and_leaves(tmp_path: Path) ->
         scheduler = LoopScheduler()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(scheduler.run)
-            with anyio.fail_after(10):
+            with anyio.fail_after(PATIENCE_S):
                 for _ in range(2):
                     await venue.connect(ear, scheduler)
                     assert (await venue.account()).asset == "USDT"
                     venue.subscribe(BTC)
                     ear.markets.clear()
-                    while not ear.markets:  # noqa: ASYNC110 - what is waited for is another program's progress
-                        await anyio.sleep(0.005)
+                    await until(lambda: bool(ear.markets))
                     await venue.disconnect()
                     await anyio.sleep(0.5)  # the mode may be read twice a second
             scheduler.stop()
@@ -261,7 +255,7 @@ async def test_an_adapter_that_finds_nobody_is_not_sent() -> None:
     scheduler = LoopScheduler()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(scheduler.run)
-        with anyio.fail_after(20), pytest.raises(NotSent, match="nothing was sent"):
+        with anyio.fail_after(PATIENCE_S), pytest.raises(NotSent, match="nothing was sent"):
             await venue.connect(Ear(), scheduler)
         scheduler.stop()
         tasks.cancel_scope.cancel()

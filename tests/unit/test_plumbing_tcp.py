@@ -9,8 +9,9 @@ import anyio
 import httpcore
 import pytest
 
-from tests.fakes.byte_server import Connection, serving, until
+from tests.fakes.byte_server import Connection, serving
 from tests.fakes.loop import Backend, backend
+from tests.fakes.patience import until
 from venues.plumbing.bytestream import ByteStream
 from venues.plumbing.link_httpx import Line
 from venues.plumbing.link_tcp import TcpNet, TcpStream

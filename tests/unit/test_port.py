@@ -1,6 +1,6 @@
 """The execution port, and what the engine does besides parents: leverage and the dead-man's switch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from sor.journal import Journal, Record
 from sor.orders import Action, Intent, ParentStatus, PositionSide
 from sor.port import CancelVerdict, ExecutionPort, Source
 from sor.units import MS
+from tests.fakes.patience import until
 from venues.simulated.adapter import SimulatedVenue
 from venues.simulated.options import read
 
@@ -136,13 +137,6 @@ async def test_leverage_is_set_before_entering_and_never_on_the_way_out(tmp_path
         with pytest.raises(CallerError, match="nothing was sent"):
             await router.submit_intent(intent("odd", leverage=Decimal(1_000)))
         assert [parent.parent_id for parent in router.parents()] == ["in", "out"]
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Let the router work until something holds."""
-    with anyio.fail_after(10):
-        while not holds():  # noqa: ASYNC110  # the background tells nobody
-            await anyio.sleep(0.002)
 
 
 async def test_b5_the_account_follows_fills_in_the_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

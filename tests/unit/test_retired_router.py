@@ -17,6 +17,7 @@ from sor.experiment.reading import folded
 from sor.ids import ParentId, Symbol
 from sor.orders import Action, ExecutionReceipt, Intent, ParentOrder, ParentStatus, PositionSide, Side
 from sor.settings import Settings
+from tests.fakes.patience import until
 from tests.fakes.shared_account import Account
 from venues.simulated.adapter import SimulatedVenue
 from venues.simulated.options import read
@@ -68,9 +69,8 @@ async def test_who_asks_again_is_answered_as_before(tmp_path: Path) -> None:
     async with Router(settings, venues=[ladder]) as router:
         first = await router.submit_intent(intent)
         handle = router.handle(P1)
-        await anyio.sleep(0.01)
         await (await router.submit(other)).ended()
-        assert [*router.core.parents.retired] == [1]
+        await until(lambda: [*router.core.parents.retired][:1] == [1])
         assert handle.report.filled_lots == 500
         again = await router.submit_intent(intent)
         assert _untimed(again) == _untimed(first)
