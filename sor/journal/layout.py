@@ -3,6 +3,7 @@
 LOCK            who writes (sor.journal.lock)
 journal.json    what this journal is; never written again. The first segment's chain begins with its bytes
 000001.seg ...  the turns (sor.journal.segment)
+SYNCED          where each turn is synced: how far (sor.journal.mark)
 index.sqlite    made from the segments and made anew at will (sor.journal.index); no part of the record
 """
 
@@ -19,6 +20,7 @@ from sor.errors import CallerError, JournalFault
 from sor.files import read_small
 from sor.ids import EPOCH_BOUND
 from sor.journal.lock import LOCK_NAME
+from sor.journal.mark import MARK_NAME
 from sor.journal.segment import FORMAT, HEADER_SIZE, WHAT_TO_DO, chain_of
 
 META_NAME = "journal.json"
@@ -110,7 +112,7 @@ def check_free(directory: Path) -> None:
         return
     if not directory.is_dir():
         raise CallerError(f"{directory} is not a directory; nothing was changed. Name a new one for the journal")
-    rest = {LOCK_NAME, f"{META_NAME}.new", segment_name(1)}
+    rest = {LOCK_NAME, MARK_NAME, f"{META_NAME}.new", segment_name(1)}
     strange = sorted(entry.name for entry in os.scandir(directory) if entry.name not in rest)
     if META_NAME in strange:
         raise CallerError(f"there is a journal at {directory} already; nothing was changed. Open it, or name a new one")

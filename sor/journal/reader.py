@@ -13,8 +13,9 @@ import msgspec
 
 from sor.errors import CallerError, JournalFault
 from sor.journal.layout import Meta, read_meta, segment_paths
+from sor.journal.mark import read_mark
 from sor.journal.records import Record, decode, fingerprint
-from sor.journal.segment import HEADER_SIZE, Frames, Header, damage, read_header
+from sor.journal.segment import HEADER_SIZE, Frames, Header, damage, has_holes, read_header
 
 
 class Turn(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -58,7 +59,7 @@ class Scan:
     turn_no    of the last turn that checked. chain: its chain value. torn: bytes of a torn tail.
     """
 
-    __slots__ = ("_previous", "chain", "directory", "meta", "paths", "torn", "turn_no")
+    __slots__ = ("_mark", "_previous", "chain", "directory", "meta", "paths", "torn", "turn_no")
 
     def __init__(self, directory: Path, meta: Meta, paths: list[Path]) -> None:
         self.directory = directory
@@ -68,6 +69,7 @@ class Scan:
         self.chain = meta.chain
         self.torn = 0
         self._previous = 0
+        self._mark = read_mark(directory)
         if not paths:
             raise JournalFault(f"{directory} has no segment, so turns are missing. Put the segments back from a copy")
 
@@ -78,7 +80,8 @@ class Scan:
         Raises `JournalFault` when the header does not follow the segment before, or names another journal.
         """
         is_last = path == self.paths[-1]
-        if is_last and len(self.paths) > 1 and (len(content) < HEADER_SIZE or not any(content)):
+        synced = self._synced(path) if is_last else None
+        if is_last and _is_begun(content, lossy=synced == 0) and len(self.paths) > 1:
             self.torn = len(content)
             return None
         header = read_header(content, path)
@@ -92,7 +95,15 @@ class Scan:
             raise damage(path, 0, "the segment does not follow from what is before it")
         self._previous = header.number
         self.chain = header.chain
-        return header, Frames(content, header, path, is_last=is_last)
+        return header, Frames(content, header, path, is_last=is_last, synced=synced)
+
+    def _synced(self, path: Path) -> int | None:
+        """Up to which byte a segment is known to have been synced; None where that proves nothing of what follows."""
+        mark = self._mark
+        number = int(path.stem)
+        if mark is None or mark.number > number:
+            return None
+        return mark.end if mark.number == number else 0
 
     def check(self) -> tuple[Header, Frames] | None:
         """Check everything without decoding; returns the last segment, None when its header is torn."""
@@ -125,6 +136,13 @@ class Scan:
             offset = frames.offset
         self.chain = frames.chain
         self.torn = frames.torn
+
+
+def _is_begun(content: bytes, *, lossy: bool) -> bool:
+    """Whether a segment was only begun. lossy: nothing of it was synced, and the power took of it what it liked."""
+    if len(content) < HEADER_SIZE or not any(content):
+        return True
+    return lossy and not any(content[:HEADER_SIZE]) and has_holes(content, 0)
 
 
 def decode_body(body: bytes, path: Path, offset: int, header: Header) -> list[Record]:

@@ -16,8 +16,11 @@ flipped bit in a length could pass for a tail that was not written to its end, a
 
 Torn or corrupt. A tail of the last segment is **torn** when it is shorter than its header says (the process was killed
 in mid-write), or nothing but zeros from the end of a whole frame on (the machine lost power after the file had grown
-and before its data were written). Torn bytes were never acknowledged, so opening cuts them off. Everything else that
-does not check is **corrupt**, also a last frame with all its bytes: it may have been acted upon, so a person decides.
+and before its data were written). Where each turn is synced before it is acknowledged, so is a last frame with *holes*,
+blocks of zeros that the power left where pages were not written, if nothing stands behind it and no sync is known to
+have reached it (sor.journal.mark; decision 0102). Torn bytes were never acknowledged, so opening cuts them off.
+Everything else that does not check is **corrupt**, also any other last frame with all its bytes: it may have been acted
+upon, so a person decides.
 
 What the chain does not promise: who can write the whole directory can make another history that verifies, or leave
 turns off at its end. Both show only against a chain value that is kept elsewhere.
@@ -41,7 +44,10 @@ MAGIC = b"sor jrnl"
 MAX_BODY = 1 << 26
 """Longest body of a frame in bytes. A turn that needs more is a runaway, not a turn."""
 COMPLEMENT = 0xFFFFFFFF
+_COMPLEMENT_BYTES = COMPLEMENT.to_bytes(4, "little")
 CHAIN_SIZE = 16
+BLOCK = 512
+"""What a disk writes whole or not at all, in bytes; pages are some of these."""
 
 _HEADER = struct.Struct("<8sHHIQQ16s16s")
 HEADER_SIZE = _HEADER.size + 4
@@ -109,17 +115,20 @@ def read_header(content: bytes, path: Path) -> Header:
 class Frames:
     """The frames of one segment, checked one after the other; iterate once.
 
+    synced     up to which byte the segment is known to have been synced, where no turn was acknowledged before it was;
+               None where that is not known.
     offset     of the next frame: behind the last one that checked.
     chain      of the last frame that checked, of the header before the first.
     torn       bytes of a torn tail, known when the iteration has ended.
     """
 
-    __slots__ = ("_content", "_is_last", "_path", "chain", "offset", "torn")
+    __slots__ = ("_content", "_is_last", "_path", "_synced", "chain", "offset", "torn")
 
-    def __init__(self, content: bytes, header: Header, path: Path, *, is_last: bool) -> None:
+    def __init__(self, content: bytes, header: Header, path: Path, *, is_last: bool, synced: int | None = None) -> None:
         self._content = content
         self._path = path
         self._is_last = is_last
+        self._synced = synced
         self.offset = HEADER_SIZE
         self.chain = header.chain
         self.torn = 0
@@ -139,7 +148,7 @@ class Frames:
                 return self._tear(size - start)
             length, complement, chain = unpack(content, start)
             if length ^ complement != COMPLEMENT or length > MAX_BODY:
-                if content.count(0, start) == size - start:
+                if content.count(0, start) == size - start or (self._unsynced and has_holes(content, start)):
                     return self._tear(size - start)
                 raise damage(self._path, start, "the head of a frame is damaged")
             end = at + length
@@ -147,16 +156,49 @@ class Frames:
                 return self._tear(size - start)
             body = content[at:end]
             if chain_of(self.chain, body) != chain:
+                if end == size and self._unsynced and _has_hole(content, start):
+                    return self._tear(size - start)
                 raise damage(self._path, start, "a turn does not match its chain value")
             self.chain = chain
             self.offset = end
             yield body
         return None
 
+    @property
+    def _unsynced(self) -> bool:
+        """Whether the next frame may be one that the power took before its sync had returned."""
+        return self._synced is not None and self.offset >= self._synced
+
     def _tear(self, length: int) -> None:
         if not self._is_last:
             raise damage(self._path, self.offset, "the segment ends in the middle of a turn, and another one follows")
         self.torn = length
+
+
+def has_holes(content: bytes, start: int) -> bool:
+    """Whether what begins at `start`, and does not say how long it is, may be one frame with holes, and nothing else.
+
+    Anything in it that may be the head of a frame stands for one, of which the sync of the one before is the premise.
+    """
+    size = len(content) - start - 4  # each four bytes beside the four behind them
+    if size > 0:
+        ones, others = (int.from_bytes(content[at : at + size], "little") for at in (start, start + 4))
+        sums = (ones ^ others).to_bytes(size, "little")
+        at = sums.find(_COMPLEMENT_BYTES)
+        while at >= 0:
+            if int.from_bytes(content[start + at : start + at + 4], "little") <= MAX_BODY:
+                return False
+            at = sums.find(_COMPLEMENT_BYTES, at + 1)
+    return _has_hole(content, start)
+
+
+def _has_hole(content: bytes, start: int) -> bool:
+    """Whether a block, or what of it lies behind `start`, is nothing but zeros."""
+    for block in range(start - start % BLOCK, len(content), BLOCK):
+        part = content[max(block, start) : block + BLOCK]
+        if part.count(0) == len(part):
+            return True
+    return False
 
 
 def damage(path: Path, offset: int, what: str) -> JournalFault:

@@ -28,6 +28,7 @@ from sor.journal.layout import (
     write_durably,
 )
 from sor.journal.lock import take_lock
+from sor.journal.mark import MARK_NAME, Mark
 from sor.journal.reader import Scan
 from sor.journal.records import Record, encode, fingerprint
 from sor.journal.segment import (
@@ -77,6 +78,7 @@ class Journal:
         "_fd",
         "_limit",
         "_lock_fd",
+        "_mark",
         "_meta",
         "_number",
         "_segment_bytes",
@@ -107,11 +109,13 @@ class Journal:
         self._number = 0
         self._synced_number = 1
         self._end = 0
+        self._mark: Mark | None = None
         self._limit = 0
         self._turn = 0
         self._chain = meta.chain
         self.torn_tail_bytes = 0
-        """Bytes of an unfinished turn that opening cut off; it was never acknowledged."""
+        """Bytes of an unfinished turn that opening cut off; as far as this journal's durability reaches, it was never
+        acknowledged."""
 
     @classmethod
     def create(
@@ -148,6 +152,7 @@ class Journal:
                 (path / segment_name(1)).unlink(missing_ok=True)
                 journal._begin_segment()
                 journal.sync()
+                journal._open_mark()
                 # Last and in one step: a directory without it is no journal yet.
                 write_durably(path / f"{META_NAME}.new", meta.encode())
                 os.replace(path / f"{META_NAME}.new", path / META_NAME)
@@ -250,6 +255,8 @@ class Journal:
             if written == len(frame):
                 self._chain = chain
                 self._end += written
+                if self._mark is not None:
+                    self._mark.reached(self._number, self._end)
                 self._turn += 1
                 return self._turn
         except OSError as exc:
@@ -287,6 +294,8 @@ class Journal:
                 self.sync()
         finally:
             self._limit = -1
+            if self._mark is not None:
+                self._mark.close()
             os.close(self._fd)
             os.close(self._lock_fd)
             self._fd = self._lock_fd = -1
@@ -318,6 +327,19 @@ class Journal:
             raise JournalFault(f"journal {self._directory} cannot be opened for writing: {exc.strerror}") from exc
         # What is done from here on rests on turns that the writer before may not have synced.
         self.sync()
+        try:
+            self._open_mark()
+        except OSError as exc:
+            raise JournalFault(f"journal {self._directory} cannot be opened for writing: {exc.strerror}") from exc
+
+    def _open_mark(self) -> None:
+        """From here on each turn is synced and the note says so, or there is none, also after power loss."""
+        if self._synced:
+            self._mark = Mark(self._directory)
+            self._mark.reached(self._number, self._end)
+        elif (self._directory / MARK_NAME).exists():
+            (self._directory / MARK_NAME).unlink()
+            sync_directory(self._directory)
 
     def _make_room(self, size: int) -> None:
         """Begin the next segment for a body of `size` bytes; where no turn can be taken any more, say why."""
