@@ -57,7 +57,7 @@ from sor.handle import ParentHandle
 from sor.ids import EPOCH_BOUND, ClOrdId, ParentId, VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.intake import Foresight, admit, as_recorded, check_amend, check_size, listed, parent_of, preview
-from sor.journal import Journal, Record, turns
+from sor.journal import Durability, Journal, Record, turns
 from sor.journal.switch import SwitchAsked, switch_asked, take_switch
 from sor.journal.wanted import LiftAsked, asked_in, refuse_wanted, take_wanted, wanted
 from sor.kill import marked
@@ -211,6 +211,12 @@ class Router:
         if behind_s > CLOCK_BEHIND_S:
             text = f"the clock is {behind_s:.0f} s behind the journal; time goes on from where the journal ends"
             self._alarm(text)
+        if journal.torn_tail_bytes:
+            sure = "" if settings.durability is Durability.SYNCED else "unless the power failed, "
+            self._alarm(
+                f"{journal.torn_tail_bytes} bytes of a turn that was not recorded whole were cut off the journal's "
+                f"end; {sure}nothing of it was acted upon"
+            )
         dispatcher = self._dispatcher = Dispatcher(
             self.core,
             scheduler=scheduler,

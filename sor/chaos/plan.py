@@ -26,6 +26,8 @@ FAULTS_S = 20.0
 """For how long there are faults, for each kill; more than enough, as they end with the last one."""
 LOTS = (3, 30, 300, 3_000)
 DEADLINES_S = (2.0, 4.0, 7.0)
+HOLES_BITS = 12
+"""Of as many blocks it is drawn whether they come back; a turn is seldom longer."""
 
 
 class Moment(StrEnum):
@@ -79,10 +81,12 @@ class Loss(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Where the power fails with a kill: what becomes of the bytes that were not synced.
 
     keeps    how much of them is there, 0 to 1. zeros: the file has grown and its data never came, so it ends in zeros.
+    blocks   all of them are, but for blocks of zeros: those whose bits are set here; 0 for none.
     """
 
     keeps: float
     zeros: bool
+    blocks: int = 0
 
 
 class Gust(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -166,7 +170,8 @@ def _kill(rng: Random) -> Kill:
 def _losses(rng: Random, kills: int) -> Iterator[Loss]:
     for _ in range(kills):
         keeps = rng.choice((0.0, 1.0, rng.random(), rng.random(), rng.random()))
-        yield Loss(keeps=keeps, zeros=rng.random() < 0.3)
+        zeros, holes, blocks = rng.random() < 0.3, rng.random() < 0.5, rng.randrange(1, 1 << HOLES_BITS)
+        yield Loss(keeps=keeps, zeros=zeros, blocks=blocks if holes else 0)
 
 
 def _seeded(rng: Random, fault: str) -> str:

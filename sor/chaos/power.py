@@ -1,8 +1,11 @@
-"""Power loss, with real processes: what a killed one had not synced is on the disk, or not, or as zeros.
+"""Power loss, with real processes: what a killed one had not synced is on the disk, or not, or as zeros, or in pieces.
 
 The kernel goes on after a `kill -9` and keeps all that was written; without power only what was synced is sure. So a
 process notes how far each sync of its reached, and when it has been killed what is behind that may go. What a file
 system promises of names is believed: files stay where they are, and what was renamed stays renamed.
+
+Seldom does a kill strike between a write and the end of its sync; where it did not, the turn that would have been
+written next stands for the one that it missed.
 """
 
 from __future__ import annotations
@@ -14,7 +17,9 @@ from typing import Final, Protocol
 import msgspec
 
 from sor.chaos.plan import Loss
-from sor.journal.layout import segment_paths
+from sor.journal.layout import META_NAME, segment_paths
+from sor.journal.mark import read_mark
+from sor.sim.disk import punch, unfinished
 
 NOTES_NAME: Final = "synced"
 
@@ -47,7 +52,7 @@ def note_syncs(notes: Path) -> None:
 
 
 def lose_power(journal: Path, notes: Path, loss: Loss) -> int:
-    """Take from a journal whose process is dead what the power may have taken; bytes that are gone."""
+    """Take from a journal whose process is dead what the power may have taken; bytes that are gone or zeros."""
     synced: dict[int, int] = {}
     if notes.exists():
         for line in notes.read_bytes().splitlines(keepends=True):
@@ -61,9 +66,18 @@ def lose_power(journal: Path, notes: Path, loss: Loss) -> int:
         open_bytes = about.st_size - safe
         if open_bytes <= 0:
             continue
+        if loss.blocks:
+            lost += punch(path, safe, loss.blocks)
+            continue
         kept = round(loss.keeps * open_bytes)
         os.truncate(path, safe if loss.zeros else safe + kept)
         if loss.zeros:
             os.truncate(path, safe + kept)  # a hole reads as zeros
         lost += open_bytes if loss.zeros else open_bytes - kept
+    if not lost and loss.blocks and (journal / META_NAME).exists() and read_mark(journal) is not None:
+        path = segment_paths(journal)[-1]
+        size = path.stat().st_size
+        with path.open("ab") as segment:
+            segment.write(unfinished(loss.blocks))
+        lost += punch(path, size, loss.blocks)
     return lost

@@ -49,7 +49,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     planned   kills that were planned; weather, bans, power_loss: what was to go wrong beside them.
     kills     by moment. lives: processes that were started. gave_up: those that could not come up, and said so.
     faults    how often each one struck. folder: journal, what was said, the books and both logs.
-    cuts      how often the journal was shorter after the power had gone; cut_bytes: by so much in all.
+    cuts      how often the power took something of the journal; cut_bytes: so much in all, gone or zeros.
     """
 
     seed: int

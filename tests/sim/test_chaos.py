@@ -20,6 +20,9 @@ from sor.chaos.plan import POLICIES, Moment, draw
 from sor.chaos.power import lose_power
 from sor.chaos.supervisor import Served, run, until_served
 from sor.errors import CallerError
+from sor.events import Woke
+from sor.journal import Durability, Environment, Journal
+from sor.journal.segment import BLOCK
 from sor.orders import Side
 from sor.plugins import Plugins
 from sor.sim.storm import Findings
@@ -33,6 +36,8 @@ SOR = (sys.executable, "-c", "from sor.cli.main import main; main()")
 KILLS = 5
 RUNS = (("--seed", "1"), ("--seed", "2", "--account", "hedge", "--bans", "--power-loss"))
 """As CI runs it, together ten kills: on both position modes, and the second with all that can be asked for."""
+OPEN = 1_500
+"""Bytes that were not synced."""
 SLOW_S = 5.0
 """For a machine that has something else to do, and for the venue, which takes orders away in batches."""
 MUTANT_SEEDS = (3, 4, 5)
@@ -221,24 +226,45 @@ def test_an_account_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_the_power_takes_what_was_not_synced_and_nothing_else(tmp_path: Path) -> None:
-    """Whole turns that were synced stay, byte by byte; of the rest a part may stay, or be zeros."""
+    """Whole turns that were synced stay, byte by byte; of the rest a part may stay, or be zeros, or have holes."""
     (tmp_path / "000001.seg").write_bytes(b"a" * 100)
-    (tmp_path / "000002.seg").write_bytes(b"b" * 60 + b"c" * 40)
+    (tmp_path / "000002.seg").write_bytes(b"b" * 60 + b"c" * OPEN)
     notes = tmp_path / "synced"
     inodes = [(tmp_path / name).stat().st_ino for name in ("000001.seg", "000002.seg")]
     notes.write_text(f"[{inodes[0]},100]\n[{inodes[1]},20]\n[{inodes[1]},60]\n[{inodes[1]},9", "utf-8")
     ends = Counter[str]()
     for loss in draw(seed=1, kills=100, weather=()).losses:
-        (tmp_path / "000002.seg").write_bytes(b"b" * 60 + b"c" * 40)
+        (tmp_path / "000002.seg").write_bytes(b"b" * 60 + b"c" * OPEN)
         lost = lose_power(tmp_path, notes, loss)
         assert (tmp_path / "000001.seg").read_bytes() == b"a" * 100
         left = (tmp_path / "000002.seg").read_bytes()
         assert left.startswith(b"b" * 60)
         rest = left[60:]
-        assert rest in (b"c" * len(rest), bytes(len(rest))), rest
-        assert lost == 40 - rest.count(b"c")
-        ends["nothing" if not rest else "zeros" if 0 in rest else "all" if len(rest) == 40 else "part"] += 1
-    assert set(ends) == {"nothing", "zeros", "part", "all"}, ends
+        blocks = [left[max(60, at) : at + BLOCK] for at in range(0, len(left), BLOCK)]
+        assert all(block in (b"c" * len(block), bytes(len(block))) for block in blocks), rest
+        assert lost == OPEN - rest.count(b"c")
+        kinds = {block[0] for block in blocks if block}
+        ends["all" if rest == b"c" * OPEN else "holes" if len(kinds) > 1 else f"{sorted(kinds)}"] += 1
+    assert set(ends) == {"[]", "[0]", "[99]", "all", "holes"}, ends
+
+
+def test_a_turn_that_the_kill_did_not_strike_is_torn_by_the_power(tmp_path: Path) -> None:
+    """Seldom is anything unsynced when a process dies; then there is a turn more, with holes, and it is cut."""
+    path = tmp_path / "journal"
+    with Journal.create(path, epoch=7, environment=Environment.DEMO, durability=Durability.SYNCED) as journal:
+        journal.append([Woke(now_ns=1, parent_no=1, market=False)])
+    segment = path / "000001.seg"
+    size = segment.stat().st_size
+    notes = tmp_path / "synced"
+    notes.write_text(f"[{segment.stat().st_ino},{size}]\n", "utf-8")
+    torn = 0
+    for loss in draw(seed=1, kills=60, weather=()).losses:
+        assert bool(lose_power(path, notes, loss)) is bool(loss.blocks)
+        with Journal.open(path, durability=Durability.SYNCED) as journal:
+            assert journal.last_turn == 1
+            torn += journal.torn_tail_bytes > 0
+        assert segment.stat().st_size == size
+    assert torn > 20
 
 
 @pytest.mark.parametrize(("kind", "code"), [("unsafe", 3), ("stuck", 4), ("crashed", 5)])

@@ -20,7 +20,7 @@ from sor.errors import CallerError, InDoubt, JournalFault, NotSent, VenueFault
 from sor.events import TradingMode, VenueUp
 from sor.handle import ParentHandle
 from sor.ids import AccountId, ParentId, Symbol, VenueName
-from sor.journal import Journal, Record, turns, verify
+from sor.journal import Durability, Journal, Record, turns, verify
 from sor.market import Trust
 from sor.orders import (
     Action,
@@ -438,6 +438,25 @@ async def test_handles_of_what_has_ended_are_let_go(tmp_path: Path, monkeypatch:
         ]
         assert router.handle(ParentId("0")) is held
         assert {handle.status for handle in router.parents()} == {ParentStatus.FILLED}
+
+
+@pytest.mark.parametrize(
+    ("durability", "sure"), [(Durability.SYNCED, ""), (Durability.KERNEL, "unless the power failed, ")]
+)
+async def test_what_was_cut_off_the_journal_is_said(tmp_path: Path, durability: Durability, sure: str) -> None:
+    settings = Settings(journal=tmp_path / "j", durability=durability)
+    async with Router(settings, venues=[ladder()]):
+        pass
+    with (tmp_path / "j" / "000001.seg").open("ab") as segment:
+        segment.write(bytes(5))
+    async with Router(settings, venues=[ladder()]) as router:
+        (alarm,) = router.alarms()
+    assert alarm.text == (
+        "5 bytes of a turn that was not recorded whole were cut off the journal's end; "
+        f"{sure}nothing of it was acted upon"
+    )
+    async with Router(settings, venues=[ladder()]) as router:
+        assert not router.alarms()
 
 
 async def test_time_never_goes_back_behind_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

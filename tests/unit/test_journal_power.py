@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -12,6 +13,7 @@ from sor.events import ParamsAdopted
 from sor.journal import Durability, Environment, Journal, Record, turns, verify
 from sor.journal.mark import MARK_NAME, Mark, Synced, read_mark
 from sor.journal.segment import BLOCK, FRAME_HEAD, HEADER_SIZE
+from sor.sim.disk import Disk
 
 LONG = 3 * BLOCK
 """Of a text: a turn of four or five blocks."""
@@ -169,3 +171,19 @@ def test_a_synced_segment_does_not(tmp_path: Path) -> None:
     mark.reached(3, HEADER_SIZE + 1)
     mark.close()
     assert refused(path)
+
+
+def test_storms_leave_such_tails(tmp_path: Path) -> None:
+    """The disk of the simulator: what was synced stays, and holes are among what may follow it."""
+    path = made(tmp_path / "j")
+    size = last(path).stat().st_size
+    disk, torn = Disk(Random(1)), 0
+    for _ in range(40):
+        with last(path).open("rb") as segment:
+            disk.sync(segment.fileno())
+        disk.lose_power(path)
+        tail = last(path).read_bytes()[size:]
+        torn += len(tail) > BLOCK and 0 < tail.count(0) < len(tail) and not tail.startswith(bytes(FRAME_HEAD))
+        with Journal.open(path, durability=Durability.SYNCED) as journal:
+            assert (journal.last_turn, journal.torn_tail_bytes) == (3, len(tail))
+    assert torn > 3
