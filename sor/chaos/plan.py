@@ -170,7 +170,7 @@ def _kill(rng: Random) -> Kill:
 def _losses(rng: Random, kills: int) -> Iterator[Loss]:
     for _ in range(kills):
         keeps = rng.choice((0.0, 1.0, rng.random(), rng.random(), rng.random()))
-        zeros, holes, blocks = rng.random() < 0.3, rng.random() < 0.5, rng.randrange(1, 1 << HOLES_BITS)
+        zeros, holes, blocks = rng.random() < 0.3, rng.random() < 0.4, rng.randrange(1, 1 << HOLES_BITS)
         yield Loss(keeps=keeps, zeros=zeros, blocks=blocks if holes else 0)
 
 
