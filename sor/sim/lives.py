@@ -66,6 +66,8 @@ LEAVING_S_MAX = 120.0
 FIRST_SET = "baseline"
 CORE_RETIRE_NS = NS // 100
 """So soon that the storm still rages when parents are retired, and what is late finds them so."""
+CORE_FORGET_NS = NS
+"""As soon as nothing that this venue has to say of an order can still be on its way."""
 UNWINDING_MAX = 100
 """How many times a dead process's coroutine may try to go on waiting while it is taken down."""
 
@@ -81,10 +83,10 @@ def _first_set() -> ParamSet:
     return ParamStore().get(FIRST_SET, now_ns=START_NS)
 
 
-def folded(turns: Iterator[Turn]) -> Core:
-    """The state that a journal gives."""
+def folded(turns: Iterator[Turn], *, keep: bool = False) -> Core:
+    """The state that a journal gives. keep: with all parents, whatever of them the router has forgotten."""
     plugins = installed()
-    core = fold(turns, policies=plugins.policies, schedules=plugins.schedules, decisions=RecordedDecisions())
+    core = fold(turns, policies=plugins.policies, schedules=plugins.schedules, decisions=RecordedDecisions(), keep=keep)
     core.decider = decide
     return core
 
@@ -250,12 +252,17 @@ class CoreLife:
 
     def start(self) -> SorError | None:
         """Connect, and let the parents go on; a venue of plain calls always lets us."""
-        first = not self.core.parents
+        first = not self.core.parents.given
         now_ns, params, post = self.time.now_ns(), _first_set(), self.dispatcher.post
         sink = self.dispatcher.sink(self.venue)  # before anything else, for parents that want to look at once
         post(
             SessionStarted(
-                now_ns=now_ns, epoch=EPOCH, version="simulated", default_set=FIRST_SET, retire_ns=CORE_RETIRE_NS
+                now_ns=now_ns,
+                epoch=EPOCH,
+                version="simulated",
+                default_set=FIRST_SET,
+                retire_ns=CORE_RETIRE_NS,
+                forget_ns=CORE_FORGET_NS,
             )
         )
         post(ParamsAdopted(now_ns=now_ns, name=FIRST_SET, digest=params.digest, text=params.text))

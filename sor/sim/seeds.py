@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from sor.errors import CallerError
+from sor.parents import Parents
 from sor.plugins import Plugins
 from sor.rig import OpenRig
 from sor.sim.storm import PLANS, Findings, Level, Storm
@@ -132,12 +133,14 @@ def outcome(plan: Season, seed: int, *, folder: Path, open_rig: OpenRig | None =
     """One seed, to its judgement; whatever it raises is what it came to. `open_rig`: another one than the plan's."""
     storm: Storm | None = None
     findings = Findings()
+    parents: Parents | None = None
     try:
         storm = Storm(
             level=plan.level, seed=seed, open_rig=open_rig or _rig(plan.rig), folder=folder, wanted=plan.faults
         )
         storm.run()
         findings = storm.findings()
+        parents = storm.whole().parents
     except Exception as error:  # noqa: BLE001 - a broken invariant is what is looked for, and the seed is what shows it
         where = traceback.extract_tb(error.__traceback__)[-1]
         findings = Findings(crashed=[f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"])
@@ -148,10 +151,11 @@ def outcome(plan: Season, seed: int, *, folder: Path, open_rig: OpenRig | None =
         return Outcome(
             seed=seed, parents=0, orders=0, fills=0, virtual_s=0.0, armed=(), struck={}, findings=findings, digest=""
         )
+    parents = parents or storm.parents
     return Outcome(
         seed=seed,
-        parents=len(storm.parents),
-        orders=sum(len(parent.children) for parent in storm.parents),
+        parents=len(parents),
+        orders=sum(len(parent.children) for parent in parents),
         fills=sum(len(order.fills) for order in storm.rig.books().orders),
         virtual_s=storm.virtual_s,
         armed=tuple(fault.label for fault in storm.faults),

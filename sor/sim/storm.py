@@ -154,6 +154,7 @@ class Storm:
         self._haggled: ParentId | None = None
         self.unfounded: list[str] = []
         self.died: Counter[str] = Counter()
+        self._whole: tuple[int, Core] | None = None
         self.calm_ns = 0
         for fault in self.faults:
             if fault.at_s is None:
@@ -274,7 +275,7 @@ class Storm:
             position_side = PositionSide.LONG if (side is Side.BUY) is not closes else PositionSide.SHORT
         limit = Decimal(self.rig.touch_ticks() + near_ticks) * instrument.tick_size
         order = ParentOrder(
-            parent_id=ParentId(f"p{len(self.parents) + 1}"),
+            parent_id=ParentId(f"p{self.parents.given + 1}"),
             symbol=self.rig.symbol,
             side=side,
             quantity=instrument.quantity(lots),
@@ -294,9 +295,9 @@ class Storm:
         self.deadlines_ns[order.parent_id] = now_ns + round(deadline_s * NS)
 
     def _meddle(self, meddling: Meddling) -> None:
-        if not self.parents:
-            return
-        parent = self.parents[int(meddling.which * len(self.parents))]
+        parent = self.parents.get(1 + int(meddling.which * self.parents.given))
+        if parent is None:
+            return  # there is none yet, or it is forgotten
         life, now_ns = self.life, self.clock.now_ns()
         match meddling.what:
             case 0:
@@ -316,12 +317,12 @@ class Storm:
                 life.keep("leverage", partial(self._set_leverage, Decimal(meddling.leverage)))
 
     def _begin_haggling(self) -> None:
-        before = len(self.parents)
+        before = self.parents.given
         self._ask(self._load.haggled)
-        self._haggled = self.parents[-1].id if len(self.parents) > before else None
+        self._haggled = self.parents[-1].id if self.parents.given > before else None
 
     def _haggle(self, haggle: Haggle) -> None:
-        parent = None if self._haggled is None else self.core.by_id[self._haggled]
+        parent = None if self._haggled is None else self.core.by_id.get(self._haggled)
         if parent is None or not parent.active:
             return
         limit = parent.instrument.price(self.rig.touch_ticks() + haggle.near_ticks)
@@ -363,11 +364,11 @@ class Storm:
 
     def verdict(self) -> Verdict:
         """What the oracle says of orders: R1, R2, R3."""
-        books = self.rig.books()
+        books, core = self.rig.books(), self.whole()
         return judge(
-            asked=asked_of(self.core, self.asked_lots),
-            claimed=claimed_of(self.core, fill_by_fill=books.fill_by_fill),
-            owners={child.order.cl_ord_id: parent.id for parent in self.parents for child in parent.children},
+            asked=asked_of(core, self.asked_lots),
+            claimed=claimed_of(core, fill_by_fill=books.fill_by_fill),
+            owners={child.order.cl_ord_id: parent.id for parent in core.parents for child in parent.children},
             books=_venue_orders(books),
         )
 
@@ -398,8 +399,21 @@ class Storm:
         digest.update(msgspec.json.encode([self.rig.books(), self.struck()], order="deterministic"))
         return digest.hexdigest()
 
+    def whole(self) -> Core:
+        """The router's state, and where it has forgotten parents, what its journal says of all of them.
+
+        What it still has is the same in both (`_replayed`).
+        """
+        if len(self.parents) == self.parents.given:
+            return self.core
+        turns = len(self.tape.turns)
+        if self._whole is None or self._whole[0] != turns:
+            self._whole = turns, folded(self.life.turns(), keep=True)
+        return self._whole[1]
+
     def _told(self) -> Told:
-        return told_of(self.core, venue=self.life.venue.name, symbol=self.rig.symbol, deadlines_ns=self.deadlines_ns)
+        core = self.whole()
+        return told_of(core, venue=self.life.venue.name, symbol=self.rig.symbol, deadlines_ns=self.deadlines_ns)
 
     def _still_open(self) -> list[str]:
         """What the account's book here has open though every parent is over."""
@@ -435,12 +449,14 @@ class Storm:
     def _replayed(self) -> list[str]:
         """The journal tells the same story."""
         again = folded(self.life.turns())
-        retired, others = ([*core.parents.retired] for core in (self.core, again))
-        if retired != others:
-            return [f"parents {retired} are retired, and by the journal {others}"]
+        known, others = ([[*core.parents.working], [*core.parents.retired]] for core in (self.core, again))
+        if known != others:
+            return [f"parents {known} are working and retired, and by the journal {others}"]
         return [
             f"{parent.id} is {parent.status}, {parent.ledger!r}, and by the journal {other.status}, {other.ledger!r}"
-            for parent, other in zip(self.parents, again.parents, strict=True)
+            for core in (again, self.whole())
+            for parent in self.parents
+            for other in (core.parents[parent.no - 1],)
             if (parent.status, repr(parent.ledger)) != (other.status, repr(other.ledger))
         ]
 

@@ -18,6 +18,7 @@ import pytest
 import sor.child
 import sor.desk
 import sor.packed
+import sor.parents
 import sor.records
 from sor.adapter import NewOrder, Reach, Request
 from sor.child import Child, Go, Happened, Life, Pending, Verdict
@@ -25,8 +26,10 @@ from sor.commands import Cancel, Place
 from sor.desk import Desk, Effect
 from sor.dispatch import Dispatcher, _Time
 from sor.engine import Router
+from sor.events import FlowCause
 from sor.experiment.assigned import Assigned
 from sor.fills import fills_of as true_fills
+from sor.foreign import Foreign
 from sor.handle import ParentHandle
 from sor.ids import ClOrdId, ParentId, VenueName
 from sor.instruments import Instrument
@@ -34,8 +37,9 @@ from sor.journal import Durability, Journal
 from sor.journal.layout import Meta
 from sor.limits import Limits
 from sor.orders import ExecType, ExecutionReport, Fill, Intent, ParentOrder, ParentStatus, Side
-from sor.packed import Packed, Packer
+from sor.packed import Packed, Packer, kept_whole
 from sor.parent import Parent, ParentLife
+from sor.parents import Parents
 from sor.reasons import EndReason
 from sor.router import Core
 from sor.sim.lives import CoreLife
@@ -438,10 +442,17 @@ def retire_in_doubt(patch: pytest.MonkeyPatch) -> None:
         if parent.life is not before and parent.open_children:
             heappush(self._over, (self.now_ns, parent.no))
 
-    def retire(self: Packer, parent: Parent, now_ns: int) -> Packed:
+    def give_up(parent: Parent) -> None:
         parent.life = ParentLife.DONE
         parent.open_children.clear()
+
+    def retire(self: Packer, parent: Parent, now_ns: int) -> Packed:
+        give_up(parent)
         return true_pack(self, parent, now_ns)
+
+    def retire_whole(parent: Parent, now_ns: int) -> Packed:
+        give_up(parent)
+        return kept_whole(parent, now_ns)
 
     def finish(self: Core, parent: Parent, now: int) -> None:
         self._over[:] = sorted(one for one in self._over if one[1] != parent.no)
@@ -452,6 +463,7 @@ def retire_in_doubt(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Core, "_is_over", is_over)
     patch.setattr(Core, "_stop", stop)
     patch.setattr(Packer, "pack", retire)
+    patch.setattr(sor.parents, "kept_whole", retire_whole)
 
 
 def retired_orders_forget_their_fills(patch: pytest.MonkeyPatch) -> None:
@@ -464,6 +476,47 @@ def retired_orders_forget_their_fills(patch: pytest.MonkeyPatch) -> None:
         return found
 
     patch.setattr(sor.packed, "_child", child)
+
+
+def forget_at_work(patch: pytest.MonkeyPatch) -> None:
+    """Parents are forgotten by when they were handed in, one whose orders still rest or are in doubt among them."""
+    original = Core._forget
+
+    def forget(self: Core, now: int) -> None:
+        original(self, now)
+        for parent in [one for one in self.parents.working.values() if not one.ended]:
+            if now - parent.accepted_ns >= self.forget_ns:
+                self.desk.retire(parent)
+                self.at_work.pop(parent.no, None)
+                del self.parents.working[parent.no]
+
+    patch.setattr(Core, "_forget", forget)
+
+
+def numbers_come_again(patch: pytest.MonkeyPatch) -> None:
+    """The next parent's number is counted from those that are remembered, so forgotten ones' order ids repeat (B9)."""
+    original = Parents.forget
+
+    def forget(self: Parents, no: int) -> None:
+        original(self, no)
+        self.given = max((*self.working, *self.retired), default=0)
+
+    patch.setattr(Parents, "forget", forget)
+
+
+def forgotten_orders_trade_again(patch: pytest.MonkeyPatch) -> None:
+    """A trade of an order that is forgotten is nobody's, so it moves the position, though it was counted long ago."""
+    original = Foreign.reported
+
+    def reported(self: Foreign, report: ExecutionReport) -> None:
+        original(self, report)
+        if report.exec_type is ExecType.TRADE:
+            for (venue, _, symbol), book in self._desk.books.items():
+                if (venue, symbol) == (report.venue, report.symbol):
+                    for side in book.positions:
+                        book.move(side, FlowCause.STRAY, report.last_lots)
+
+    patch.setattr(Foreign, "reported", reported)
 
 
 STACK_MUTATIONS: tuple[Plant, ...] = (turns_are_not_synced, callers_are_not_told)
@@ -500,4 +553,7 @@ MUTATIONS: tuple[Plant, ...] = (
     fill_at_the_limit,
     retire_in_doubt,
     retired_orders_forget_their_fills,
+    forget_at_work,
+    numbers_come_again,
+    forgotten_orders_trade_again,
 )
