@@ -78,13 +78,17 @@ class OrderMoney(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class AccountBooks(msgspec.Struct, frozen=True, kw_only=True):
-    """One account in the emulator's own books: every order ever accepted. `duplicate`: orders that came again."""
+    """One account in the emulator's own books: every order ever accepted. `duplicate`: orders that came again.
+
+    wallet    what it holds of the asset that it settles in, unrealised results left out; None where nobody says.
+    """
 
     name: str
     orders: tuple[VenueOrder, ...]
     money: dict[ClOrdId, OrderMoney]
     positions: tuple[Position, ...]
     duplicate: int
+    wallet: Decimal | None = None
 
 
 class EmulatorBooks(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +113,10 @@ class Battlefield(Protocol):
 
     @property
     def bans(self) -> tuple[str, ...]:
-        """Faults after which the venue's adapter keeps away for minutes, though they are over within seconds."""
+        """Faults after which the venue's adapter keeps away for minutes, though they are over within seconds.
+
+        Some may stand in one, with " + " between them: they strike together.
+        """
 
     @property
     def banned_s_max(self) -> float:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from sor.adapter import MoneyCause
+from sor.balances import SLACK
 from sor.chaos.plan import Plan
 from sor.chaos.worker import Line, Said
 from sor.child import Child
@@ -28,6 +30,7 @@ from sor.recovery import fold
 from sor.router import Core
 from sor.sim.oracle import Asked, Claimed, judge
 from sor.sim.storm import Findings
+from sor.wallets import Wallet
 
 FEE_STEP = Decimal("0.000001")
 """Venues state fees to so many decimals."""
@@ -37,12 +40,16 @@ _SETTLED = (FeeSource.WS_SETTLED, FeeSource.REST_SETTLED)
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):
-    """What there was to judge. `fees_open`: orders with fills whose fees the journal does not have in full."""
+    """What there was to judge. `fees_open`: orders with fills whose fees the journal does not have in full.
+
+    wallet    what the router has for the wallet, None where it never knew it.
+    """
 
     parents: int = 0
     orders: int = 0
     fills: int = 0
     fees_open: int = 0
+    wallet: Decimal | None = None
 
 
 def examine(
@@ -54,6 +61,7 @@ def examine(
     said: Sequence[Line],
     books: AccountBooks,
     broken: Sequence[str],
+    money: bool,
     findings: Findings,
 ) -> Count:
     """Add everything that is wrong to `findings`."""
@@ -81,13 +89,17 @@ def examine(
         order = theirs.get(name)
         filled_lots = 0 if order is None else order.filled_lots
         full = order is not None and filled_lots >= order.order_lots == child.qty_lots
-        money = books.money.get(name)
-        unsafe += [f"{name}: {text}" for text in _wrong(child, filled_lots, money, instrument, full=full)]
+        paid = books.money.get(name)
+        unsafe += [f"{name}: {text}" for text in _wrong(child, filled_lots, paid, instrument, full=full)]
     unsafe += _positions(core, books, venue=venue)
+    wallet = core.wallets.of(venue, AccountId("default")) if money else None
+    if wallet is not None:
+        unsafe += wallet_wrong(wallet, books)
     return Count(
         parents=len(core.parents),
         orders=len(books.orders),
         fills=sum(len(order.exec_ids) for order in books.orders),
+        wallet=None if wallet is None else wallet.expected,
         fees_open=sum(child.counted_lots > 0 and _fees(child) is None for child in children),
     )
 
@@ -192,3 +204,12 @@ def _positions(core: Core, books: AccountBooks, *, venue: VenueName) -> Iterator
         book = core.desk.books.get((venue, AccountId("default"), canonical_symbol(symbol)))
         if book is not None and book.positions.get(side, lots) != lots:
             yield f"position {side} of {symbol}: {lots} lots at the venue, {book.positions[side]} here"
+
+
+def wallet_wrong(wallet: Wallet, books: AccountBooks) -> Iterator[str]:
+    """What the wallet should hold by all changes of it that were read, each once, and what it does hold."""
+    if books.wallet is not None and abs(wallet.expected - books.wallet) > SLACK:
+        yield f"the wallet: {books.wallet} {wallet.asset} at the venue, {wallet.expected} here"
+    unexplained = wallet.flows.get(MoneyCause.UNEXPLAINED)
+    if unexplained:
+        yield f"the wallet: {unexplained} {wallet.asset} could not be explained, and nobody else trades here"

@@ -90,7 +90,7 @@ class Loss(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Gust(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A fault that is switched on `at_s` after the beginning."""
+    """A fault that is switched on `at_s` after the beginning, or some at once, with " + " between them."""
 
     at_s: float
     fault: str

@@ -27,7 +27,6 @@ from sor.emulation import Battlefield, Serving
 from sor.errors import CallerError, VenueFault
 from sor.plugins import Plugins
 from sor.sim.storm import Findings
-from sor.units import NS
 
 CALM_S_MAX = 90.0
 """Once it is calm everything must have ended within this: the longest deadline, doubt, and the longest back-offs. Where
@@ -88,6 +87,7 @@ def run(
     weather: bool = True,
     bans: bool = False,
     power_loss: bool = False,
+    money: bool = True,
     worker: Sequence[str] = WORKER,
     killed: Callable[[int], object] = lambda _: None,
 ) -> Outcome:
@@ -96,6 +96,7 @@ def run(
     account       of the emulator, by its name in the books; "" for the usual one.
     weather       whether faults come too, and `bans` among them.
     power_loss    each kill takes what the journal had not synced with it.
+    money         whether the wallet is judged: it has to be known before anything is traded, which takes some seconds.
 
     Raises `CallerError` when nobody can be killed against that venue, or the folder is there; `VenueFault` or `OSError`
     when the emulator ends or answers no more, and nothing can be judged.
@@ -127,8 +128,8 @@ def run(
                 venue=serving.venue,
                 options=dict(ground.options),
                 symbol=ground.symbol,
-                began_ns=time.time_ns(),
                 power_loss=power_loss,
+                money=money,
                 plan=plan,
             )
             (folder / "job.json").write_bytes(msgspec.json.encode(job))
@@ -158,6 +159,7 @@ def run(
         said=siege.said,
         books=theirs,
         broken=books.broken,
+        money=money,
         findings=siege.findings,
     )
     return Outcome(
@@ -208,6 +210,7 @@ class _Siege:
         self._spare: subprocess.Popen[bytes] | None = None
         self._log = Path(job.folder) / "worker.log"
         self._read = 0
+        self._began_s = 0.0
         self.findings = Findings()
         self.kills: Counter[str] = Counter()
         self.lives = 0
@@ -219,6 +222,10 @@ class _Siege:
         """All kills, then calm."""
         try:
             self._start()
+            until_s = time.monotonic() + (MOMENT_S_MAX if self._job.money else 0.0)
+            while not self._up() and time.monotonic() < until_s and self._lives():
+                time.sleep(0.01)  # its wallet is learned in peace
+            self._began_s = time.monotonic()
             for kill in self._job.plan.kills:
                 if not self._until(kill):
                     return
@@ -328,9 +335,9 @@ class _Siege:
 
     def _blow(self) -> None:
         """Switch the faults on that are due."""
-        now_s = (time.time_ns() - self._job.began_ns) / NS
+        now_s = time.monotonic() - self._began_s
         while self._gusts and self._gusts[-1].at_s <= now_s:
-            self._control.switch(self._gusts.pop().fault)
+            self._control.switch(*self._gusts.pop().fault.split(" + "))
 
     def _up(self) -> bool:
         self._listen()

@@ -19,6 +19,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -26,22 +27,28 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from sor.adapter import Situated, VenueAdapter
+from sor.adapter import Ledgered, Situated, VenueAdapter
+from sor.balances import SLACK
 from sor.chaos.plan import PARENTS_AFTER, PRICED, Ask, Change, Plan
 from sor.chaos.power import NOTES_NAME, note_syncs
 from sor.engine import Router, Settings
 from sor.errors import CallerError, InDoubt, NotSent, VenueFault
-from sor.ids import VenueName
+from sor.ids import AccountId, VenueName
 from sor.instruments import canonical_symbol
 from sor.journal import Durability, Environment
 from sor.market import MarketView, Trust
 from sor.orders import FeeSource, ParentOrder, PositionSide, Side
 from sor.plugins import Plugins
+from sor.wallets import Wallet
 
 EXIT_AGAIN = 75
 """It could not come up, as the venue could not be asked: whoever started it may try again."""
 FEES_S = 2.5
 """How long it waits for fees that are not settled yet, once everything has ended."""
+POSITIONS_S = 2.5
+"""How often positions and wallet are read: a wallet is known when it was stated twice, five seconds apart."""
+WALLETS = 40
+"""How often the venue may state another wallet, once everything has ended, before that is how it is."""
 POLL_S = 0.005
 MARKET_S = 5.0
 """How long a parent that needs a price waits for the market."""
@@ -74,17 +81,18 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What every life of a run is told.
 
-    folder        of the journal and of what is said. began_ns: when the plan began, by the machine's clock.
+    folder        of the journal and of what is said.
     options       of the venue's adapter.
     power_loss    what was not synced may be lost with a process.
+    money         nothing is traded before the wallet is known, and at the end there is time to read what changed it.
     """
 
     folder: str
     venue: VenueName
     options: dict[str, str]
     symbol: str
-    began_ns: int
     power_loss: bool
+    money: bool
     plan: Plan
 
     @property
@@ -130,7 +138,7 @@ class Worker:
             durability=Durability.SYNCED if job.power_loss else Durability.KERNEL,
             environment=Environment(adapter.environment) if isinstance(adapter, Situated) else Environment.SIMULATED,
             watch=(job.symbol,),
-            positions_s=5.0,
+            positions_s=POSITIONS_S,
             reconcile_s=7.0,
             params_poll_s=0.0,
         )
@@ -140,8 +148,10 @@ class Worker:
         except (NotSent, InDoubt, VenueFault) as error:  # the venue is not there, or not itself
             self.say(Said.FAILED, f"{type(error).__name__}: {error}")
             return EXIT_AGAIN
-        self.say(Said.UP)
         try:
+            if job.money:
+                await self._learn_wallet(router)
+            self.say(Said.UP)
             await self._trade(router)
         finally:
             await router.__aexit__(None, None, None)
@@ -176,7 +186,31 @@ class Worker:
         with anyio.move_on_after(FEES_S):
             while _fees_owed(router):  # noqa: ASYNC110 - nobody tells of a fee
                 await anyio.sleep(POLL_S)
+        if self._job.money:
+            await self._see_wallet(router)
         self._tell_alarms(router)
+
+    async def _learn_wallet(self, router: Router) -> None:
+        """Wait until it is known, where the venue lists what changes it: what is traded before is in it unseen."""
+        if isinstance(self._adapter, Ledgered):
+            while self._wallet(router) is None and not self._job.calm.exists():  # noqa: ASYNC110 - nobody tells of it
+                await anyio.sleep(POLL_S)
+
+    async def _see_wallet(self, router: Router) -> None:
+        """Wait until all that changed the wallet is known, or it should long have been."""
+        wallet = self._wallet(router)
+        stated = 0
+        while wallet is not None and stated < WALLETS:
+            with suppress(NotSent, InDoubt):  # it cannot be asked for as long as the venue shuts it out
+                account = await self._adapter.account()
+                if account.wallet is not None:
+                    stated += 1
+                    if abs(account.wallet - wallet.expected) <= SLACK:
+                        return
+            await anyio.sleep(POSITIONS_S / 5)
+
+    def _wallet(self, router: Router) -> Wallet | None:
+        return router.core.wallets.of(self._adapter.name, AccountId("default"))
 
     async def _submit(self, router: Router, ask: Ask) -> None:
         view = router.market(self._job.symbol)

@@ -137,6 +137,7 @@ def one_run(keep: Path, options: tuple[str, ...]) -> None:
     assert found["orders"] >= KILLS
     assert (found["power_loss"] is not None) is ("--power-loss" in options)
     assert found["faults"]
+    assert found["wallet"] is not None
     assert {"journal", "said", "books.json", "emulator.log", "worker.log"} <= {path.name for path in keep.iterdir()}
     notes = msgspec.json.decode((keep / "emulator.log").read_bytes(), type=Served).serving.notes
     secrets = [word.encode() for name, said in notes.items() if name.startswith("key,") for word in said.split(" / ")]
@@ -169,7 +170,9 @@ def test_a_broken_router_is_caught(tmp_path: Path) -> None:
         worker = (sys.executable, "-m", f"tests.fakes.{name}")
         for seed in MUTANT_SEEDS:
             folder = tmp_path / f"{name}-{seed}"
-            outcome = run(seed=seed, kills=3, folder=folder, weather=False, power_loss=power_loss, worker=worker)
+            outcome = run(
+                seed=seed, kills=3, folder=folder, weather=False, power_loss=power_loss, money=False, worker=worker
+            )
             said = (*outcome.findings.unsafe, *outcome.findings.crashed)
             if any(symptom in sentence for sentence in said for symptom in symptoms):
                 return ""
@@ -206,13 +209,13 @@ def test_what_may_be_asked_is_the_most_that_ever_was() -> None:
 
 def test_all_weather_can_be_had() -> None:
     """Each is a fault that the emulator knows, and over by itself."""
-    for fault in dict.fromkeys((*WEATHER, *BANS)):
+    for fault in dict.fromkeys(" + ".join((*WEATHER, *BANS)).split(" + ")):
         if ByteFaults().switch(fault):
             continue
         strike = read_fault(fault)
         assert strike.fault.name in fault
         at_once = fault.startswith(("drop-sockets", "expire-listen-keys")) or strike.whole("count") == 1
-        assert at_once or 0 < strike.whole("for_ms") <= 4_000, fault
+        assert at_once or 0 < strike.whole("for_ms") <= 6_000, fault
 
 
 def test_nobody_is_killed_where_somebody_else_has_been(tmp_path: Path) -> None:
@@ -265,7 +268,7 @@ def test_a_turn_that_the_kill_did_not_strike_is_torn_by_the_power(tmp_path: Path
             assert journal.last_turn == 1
             torn += journal.torn_tail_bytes > 0
         assert segment.stat().st_size == size
-    assert torn > 20
+    assert torn > 10
 
 
 @pytest.mark.parametrize(("kind", "code"), [("unsafe", 3), ("stuck", 4), ("crashed", 5)])

@@ -15,6 +15,7 @@ from venues.bingx.emulator.audit import AccountAudit, audit
 from venues.bingx.emulator.contracts import DEFAULTS
 from venues.bingx.emulator.events import ListenKeyExpired
 from venues.bingx.emulator.income import IncomeType
+from venues.bingx.emulator.money import money
 from venues.bingx.emulator.orders import FillRow, OrderRow, State
 from venues.bingx.emulator.refusals import Refusal
 from venues.bingx.emulator.settings import HEDGE, ONE_WAY, AccountSettings, Settings
@@ -234,6 +235,7 @@ def test_audit() -> None:
         },
         positions=(Position(symbol=Symbol("BTCUSDT"), qty_lots=1_500, position_side=BOTH),),
         balance=bench.exchange.desk.balance(bench.one_way),
+        wallet=money(bench.one_way.wallet_atoms),
         accepted=2,
         duplicate=1,
         refused=2,

@@ -6,6 +6,7 @@ It reads what the clearing wrote beside what the matching engine kept for itself
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 import msgspec
 
@@ -25,7 +26,7 @@ class AccountAudit(msgspec.Struct, frozen=True, kw_only=True):
     """One account: every order ever accepted with its fills, in the order of acceptance.
 
     An order's `exec_ids` are `<order id>:<lots filled with it>`: what the account stream tells a fill apart by.
-    money                           of each order, by client id.
+    money                           of each order, by client id. wallet: what all of its entries make.
     accepted, duplicate, refused    new orders by how they were answered; a duplicate counts as refused too.
     """
 
@@ -34,6 +35,7 @@ class AccountAudit(msgspec.Struct, frozen=True, kw_only=True):
     money: dict[ClOrdId, OrderMoney]
     positions: tuple[Position, ...]
     balance: BalanceRow
+    wallet: Decimal
     accepted: int
     duplicate: int
     refused: int
@@ -71,6 +73,7 @@ def _account(exchange: Exchange, account: TradingAccount) -> AccountAudit:
             if one.lots
         ),
         balance=exchange.desk.balance(account),
+        wallet=money(account.wallet_atoms),
         accepted=account.n_accepted,
         duplicate=account.n_duplicate,
         refused=account.n_refused,

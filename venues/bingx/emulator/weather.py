@@ -82,5 +82,7 @@ BANS: Final = (
     "rate-limited=code=109429,count=1,on=DELETE /openApi/swap/v2/trade/order,for_ms=4000",
     "rate-limited=code=429,p=0.3,for_ms=1500",
     "risk-control=count=2,for_ms=4000",
+    "banned=for_ms=6000 + drop-sockets=which=all",
+    "firewall=for_ms=6000 + drop-sockets=which=all",
 )
-"""BingX shuts out: the address, an endpoint, or the account from trading."""
+"""BingX shuts out: the address, an endpoint, or the account from trading; the last two from everything, sockets too."""
