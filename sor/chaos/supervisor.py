@@ -31,8 +31,10 @@ from sor.sim.storm import Findings
 CALM_S_MAX = 90.0
 """Once it is calm everything must have ended within this: the longest deadline, doubt, and the longest back-offs. Where
 the venue bans, for as long as its adapter keeps away on top: the last life may have met a ban just before."""
-MOMENT_S_MAX = 20.0
+MOMENT_S_MAX = 10.0
 """A process whose moment has not come within this is killed all the same: it may wait for a venue that is not there."""
+WALLET_S_MAX = 20.0
+"""Within this the first process knows its wallet, or another one learns it, in worse weather."""
 EMULATOR_S_MAX = 60.0
 STARTS_MAX = 20
 """How often a router may fail to come up once it is calm."""
@@ -222,7 +224,7 @@ class _Siege:
         """All kills, then calm."""
         try:
             self._start()
-            until_s = time.monotonic() + (MOMENT_S_MAX if self._job.money else 0.0)
+            until_s = time.monotonic() + (WALLET_S_MAX if self._job.money else 0.0)
             while not self._up() and time.monotonic() < until_s and self._lives():
                 time.sleep(0.01)  # its wallet is learned in peace
             self._began_s = time.monotonic()
