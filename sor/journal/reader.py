@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from sor.errors import CallerError, JournalFault
-from sor.journal.layout import Meta, read_meta, segment_paths
+from sor.journal.layout import Meta, read_meta, segment_name, segment_paths
 from sor.journal.mark import read_mark
 from sor.journal.records import Record, decode, fingerprint
 from sor.journal.segment import HEADER_SIZE, Frames, Header, damage, has_holes, read_header
@@ -82,6 +82,8 @@ class Scan:
         is_last = path == self.paths[-1]
         synced = self._synced(path) if is_last else None
         if is_last and _is_begun(content, lossy=synced == 0) and len(self.paths) > 1:
+            if synced:
+                raise damage(path, 0, "the segment was synced, and its header is gone")
             self.torn = len(content)
             return None
         header = read_header(content, path)
@@ -98,11 +100,15 @@ class Scan:
         return header, Frames(content, header, path, is_last=is_last, synced=synced)
 
     def _synced(self, path: Path) -> int | None:
-        """Up to which byte a segment is known to have been synced; None where that proves nothing of what follows."""
+        """Up to which byte the last segment is known to have been synced; None where no turn waits for its sync."""
         mark = self._mark
         number = int(path.stem)
-        if mark is None or mark.number > number:
+        if mark is None:
             return None
+        if mark.number > number:
+            if (self.directory / segment_name(mark.number)).exists():
+                return None  # begun since the segments were listed, so this is not the last one
+            raise damage(path, 0, f"segment {mark.number:06} was synced, and is missing after it")
         return mark.end if mark.number == number else 0
 
     def check(self) -> tuple[Header, Frames] | None:

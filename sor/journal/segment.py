@@ -19,8 +19,8 @@ in mid-write), or nothing but zeros from the end of a whole frame on (the machin
 and before its data were written). Where each turn is synced before it is acknowledged, so is a last frame with *holes*,
 blocks of zeros that the power left where pages were not written, if nothing stands behind it and no sync is known to
 have reached it (sor.journal.mark; decision 0102). Torn bytes were never acknowledged, so opening cuts them off.
-Everything else that does not check is **corrupt**, also any other last frame with all its bytes: it may have been acted
-upon, so a person decides.
+Everything else that does not check is **corrupt**, also any other last frame with all its bytes, and an end before what
+is known to have been synced: it may have been acted upon, so a person decides.
 
 What the chain does not promise: who can write the whole directory can make another history that verifies, or leave
 turns off at its end. Both show only against a chain value that is kept elsewhere.
@@ -162,7 +162,7 @@ class Frames:
             self.chain = chain
             self.offset = end
             yield body
-        return None
+        return self._check_synced()
 
     @property
     def _unsynced(self) -> bool:
@@ -172,7 +172,13 @@ class Frames:
     def _tear(self, length: int) -> None:
         if not self._is_last:
             raise damage(self._path, self.offset, "the segment ends in the middle of a turn, and another one follows")
+        self._check_synced()
         self.torn = length
+
+    def _check_synced(self) -> None:
+        """Raise `JournalFault` where turns end before what is known to have been synced."""
+        if self._synced is not None and self.offset < self._synced:
+            raise damage(self._path, self.offset, f"turns that were synced are missing, up to byte {self._synced}")
 
 
 def has_holes(content: bytes, start: int) -> bool:

@@ -11,7 +11,9 @@ import pytest
 from sor.errors import JournalFault
 from sor.events import ParamsAdopted
 from sor.journal import Durability, Environment, Journal, Record, turns, verify
+from sor.journal.layout import read_meta, segment_paths
 from sor.journal.mark import MARK_NAME, Mark, Synced, read_mark
+from sor.journal.reader import Scan
 from sor.journal.segment import BLOCK, FRAME_HEAD, HEADER_SIZE
 from sor.sim.disk import Disk
 
@@ -128,6 +130,33 @@ def test_a_last_turn_that_is_known_to_be_synced_is_not_cut(tmp_path: Path) -> No
     mark.close()
     hole(path, (start // BLOCK + 1) * BLOCK, (start // BLOCK + 2) * BLOCK)
     assert refused(path)
+
+
+def test_turns_that_are_known_to_be_synced_are_missed(tmp_path: Path) -> None:
+    """An end that comes too soon, as zeros, in a turn or between two, a header that is gone, and a whole segment."""
+    path = made(tmp_path / "j", segment_bytes=4 * BLOCK)
+    mark = Mark(path)
+    mark.reached(3, last(path).stat().st_size)
+    mark.close()
+    whole = last(path).read_bytes()
+    for left in (whole[:-1], whole[:HEADER_SIZE], whole[:HEADER_SIZE] + bytes(BLOCK), whole[:5], bytes(len(whole))):
+        last(path).write_bytes(left)
+        assert refused(path), len(left)
+    last(path).unlink()
+    assert refused(path)
+    with pytest.raises(JournalFault, match="segment 000003 was synced, and is missing after it"):
+        recorded(path)
+
+
+def test_a_reader_that_has_listed_the_segments_is_not_misled(tmp_path: Path) -> None:
+    """The writer has begun another one since."""
+    path = made(tmp_path / "j", segment_bytes=4 * BLOCK)
+    mark = Mark(path)
+    mark.reached(3, last(path).stat().st_size)
+    mark.close()
+    scan = Scan(path, read_meta(path), segment_paths(path)[:2])
+    scan.check()
+    assert scan.turn_no == 2
 
 
 def test_a_hole_is_damage_where_nothing_is_synced(tmp_path: Path) -> None:
