@@ -3,7 +3,8 @@
 After power loss the pages of a turn that was not synced are there in any choice, so it may have all of its bytes and a
 hole in the middle, as a damaged turn may. Under `Durability.SYNCED` the writer therefore notes after each sync how far
 it reached, in a file beside the segments. The note is handed to the kernel and no further: once it was lost with the
-power too, an older one stands there, which claims less. It never claims what was not synced.
+power too, an older one stands there, which claims less. It never claims what was not synced, so turns that it reaches
+and that are not there, or not whole, are missed.
 
 There is a note for as long as every turn is synced before it is acknowledged, and no longer: opening a journal under
 `Durability.KERNEL` removes it. Without one nothing is known, and a hole is damage.
