@@ -13,6 +13,7 @@ Market orders have a clock and a generator of their own, as in `market_zi`.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from math import log
 from random import Random
 
@@ -83,7 +84,7 @@ class QueueReactive:
         self._size_lots = max(params.size_lots, engine.instrument.min_lots_at(max(1, mid_ticks // 2)))
         self._limits = [self._curves.limit(size) for size in range(SIZE_MAX + 1)]
         self._cancels = [self._curves.cancel(size) for size in range(SIZE_MAX + 1)]
-        self._market_top = max(self._curves.market_per_s, self._curves.market(0))
+        self._market_top = self._curves.market(0)  # against an empty queue: against a longer one it only falls
         self._best_law, self._deep_law = (
             self._curves.stationary(best=best).cumsum().tolist() for best in (True, False)
         )
@@ -241,7 +242,7 @@ class QueueReactive:
     def _draw(self, side: Side, level: int, at_ns: int) -> None:
         """Give a level a size by its stationary law, with what others have there."""
         law = self._best_law if level == 1 else self._deep_law
-        price_ticks, draw = self._price(side, level), self._quiet_rng.random()
-        wanted = next((size for size, below in enumerate(law) if draw < below), len(law) - 1)
+        price_ticks = self._price(side, level)
+        wanted = min(bisect_right(law, self._quiet_rng.random()), len(law) - 1)
         for _ in range(wanted - self._size(side, price_ticks)):
             self._limit(side, price_ticks, at_ns)
