@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
 from sor import __version__
@@ -10,6 +11,8 @@ from sor.commands import Alarm, Amend, Cancel, Decided, Ended, Place, Query, Rec
 from sor.decide import Recorded as RecordedDecisions
 from sor.errors import ReplayDiverged
 from sor.events import AnyFact, SessionStarted
+from sor.journal import turns
+from sor.plugins import Plugins
 from sor.policy import Policy, Schedule
 from sor.router import Core
 
@@ -57,6 +60,21 @@ def fold(
                 "the venue and begin a new journal"
             )
     return core
+
+
+def folded(journal: Path) -> Core:
+    """The core as a journal leaves it, with the plug-ins that are installed, and every parent whole: for readers.
+
+    Raises       `CallerError` for no journal, `ReplayDiverged`, `JournalFault`.
+    """
+    plugins = Plugins.installed()
+    return fold(
+        (turn.records for turn in turns(journal)),
+        policies=plugins.policies,
+        schedules=plugins.schedules,
+        decisions=RecordedDecisions(),
+        keep=True,
+    )
 
 
 def _difference(no: int, produced: list[Recorded], expected: list[Recorded]) -> str:

@@ -141,11 +141,12 @@ def _live(
 ) -> None:
     """Compare what an experiment has done so far."""
     from sor.cli.ab_tables import report_explored, report_live
-    from sor.experiment.reading import folded, named
+    from sor.experiment.reading import named
     from sor.explore import PREFIX
     from sor.journal import turns
     from sor.lab.ab.explored import compare_explored, explored_document
     from sor.lab.ab.live import compare_live, live_document
+    from sor.recovery import folded
 
     core = folded(journal)
     if arms[0] is not None and arms[0].startswith(PREFIX):

@@ -40,10 +40,10 @@ def start(ctx: click.Context, file: Path, journal: Path, wait: str) -> None:
     """
     from sor.experiment.definition import parse_experiment
     from sor.experiment.keeper import check_start
-    from sor.experiment.reading import folded
     from sor.files import read_small
     from sor.journal.wanted import StartAsked
     from sor.param_file import FILE_BYTES_MAX
+    from sor.recovery import folded
 
     try:
         text = read_small(file, bytes_max=FILE_BYTES_MAX).decode()
@@ -71,7 +71,8 @@ def status(ctx: click.Context, name: str | None, journal: Path) -> None:
     Bounds hold at all times at once: looking often, and stopping when one likes what one sees, is fine.
     """
     from sor.cli.experiment_tables import show_status
-    from sor.experiment.reading import folded, named, statuses
+    from sor.experiment.reading import named, statuses
+    from sor.recovery import folded
 
     core = folded(journal)
     told = statuses(core)
@@ -101,8 +102,8 @@ def stop(ctx: click.Context, name: str, journal: Path, arm: str, reason: str, wa
     What has ended is not started again: an experiment that goes on later is another one, with another name.
     """
     from sor.experiment.keeper import check_stop
-    from sor.experiment.reading import folded
     from sor.journal.wanted import StopAsked
+    from sor.recovery import folded
 
     asked = StopAsked(experiment=name, arm=arm, reason=reason)
     check_stop(folded(journal), asked)
@@ -139,8 +140,8 @@ def promote(ctx: click.Context, name: str, arm: str, journal: Path, out: Path, f
     a guard is broken, the tail is worse, too few parents. A router that has the directory takes the set up by itself.
     """
     from sor.experiment.promotion import evidence_for, promoted
-    from sor.experiment.reading import folded
     from sor.param_publish import publish, set_name
+    from sor.recovery import folded
 
     set_id = set_name(out)
     core = folded(journal)

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from math import isfinite
-from pathlib import Path
 
 import msgspec
 
-from sor.decide import Recorded
 from sor.errors import CallerError
 from sor.experiment.bounds import MeanBounds, ShareTest
 from sor.experiment.keeper import watches_of
 from sor.experiment.running import Running
 from sor.experiment.watch import ALL, Watch
-from sor.journal import turns
-from sor.plugins import Plugins
-from sor.recovery import fold
 from sor.router import Core
 
 
@@ -82,18 +77,6 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     guards: tuple[GuardStatus, ...]
     own_terms: dict[str, int]
     late: int
-
-
-def folded(journal: Path) -> Core:
-    """The core as the journal leaves it. Raises `CallerError` for no journal, `ReplayDiverged`, `JournalFault`."""
-    plugins = Plugins.installed()
-    return fold(
-        (turn.records for turn in turns(journal)),
-        policies=plugins.policies,
-        schedules=plugins.schedules,
-        decisions=Recorded(),
-        keep=True,
-    )
 
 
 def named(core: Core, name: str | None) -> Running:

@@ -8,12 +8,12 @@ import pytest
 
 from sor.cli.main import run
 from sor.errors import CallerError
-from sor.experiment.reading import folded
 from sor.journal import turns
 from sor.lab.ab.explored import compare_explored, first_choices
 from sor.lab.ab.paired import Decision
 from sor.orders import ParentOrder
 from sor.params import parse
+from sor.recovery import folded
 from tests.fakes.bench import BASELINE
 from tests.fakes.experiments import buy_or_sell, experiment_text, run_trial
 

@@ -12,8 +12,8 @@ from sor.cli.main import run
 from sor.errors import CallerError
 from sor.events import ParamsAdopted
 from sor.experiment.promotion import evidence_for, promoted, rolled_back
-from sor.experiment.reading import folded
 from sor.params import ParamSet, ParamStore, parse
+from sor.recovery import folded
 from sor.router import Core
 from sor.sim.world import World
 from tests.fakes.bench import BASELINE

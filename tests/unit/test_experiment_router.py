@@ -12,13 +12,13 @@ from sor.engine import Router, Settings
 from sor.errors import CallerError
 from sor.events import ArmStopped, ExperimentAdopted, Shadowed, Submitted
 from sor.experiment.keeper import outcome_of, watches_of
-from sor.experiment.reading import folded
 from sor.experiment.shadow import shadowed
 from sor.journal import Record, turns
 from sor.journal.wanted import StartAsked, StopAsked, ask_router, refusal_of, wanted
 from sor.orders import ParentOrder
 from sor.params import Params
 from sor.policy import Decision
+from sor.recovery import folded
 from sor.revisit import Revisit
 from sor.sim.world import World
 from sor.snapshot import View

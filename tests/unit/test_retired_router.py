@@ -13,9 +13,9 @@ from sor.adapter import OrderRef
 from sor.engine import Router
 from sor.errors import CallerError
 from sor.events import Contradicted, PositionMoved, StrayFound
-from sor.experiment.reading import folded
 from sor.ids import ParentId, Symbol
 from sor.orders import Action, ExecutionReceipt, Intent, ParentOrder, ParentStatus, PositionSide, Side
+from sor.recovery import folded
 from sor.settings import Settings
 from tests.fakes.patience import until
 from tests.fakes.shared_account import Account
