@@ -1,5 +1,6 @@
 import json
 import re
+from datetime import timedelta, timezone
 from importlib import resources
 from pathlib import Path
 
@@ -257,6 +258,20 @@ def test_a_value_holds_from_its_first_moment_to_before_its_last() -> None:
     )
     times = [DAY_NS - 1, DAY_NS, 2 * DAY_NS - 1, 2 * DAY_NS, DAY_NS - 1]
     assert [found.resolve(ACME, BTC, now_ns=now)["acme.patience_s"] for now in times] == [1.0, 2.0, 2.0, 1.0, 1.0]
+
+
+def test_no_time_zone_of_another_library_stays_alive() -> None:
+    """Pydantic's own, alive when the interpreter ends, may end it with a segmentation fault."""
+    found = made(
+        record(**{**MEASURED, "window": ["2026-01-01T02:00:00+02:00", "2026-01-02T00:00:00Z"]}),
+        valid_from="1970-01-02T00:00:00Z",
+    )
+    (one,) = found.records
+    assert one.window is not None
+    assert found.valid_from is not None
+    moments = (*one.window, found.valid_from)
+    assert {type(moment.tzinfo) for moment in moments} == {timezone}
+    assert [moment.utcoffset() for moment in moments] == [timedelta(hours=2), timedelta(0), timedelta(0)]
 
 
 def test_an_expired_parameter_is_missing() -> None:
