@@ -38,8 +38,6 @@ from sor.lab.importers.recording import (
     RecordingFile,
     Steps,
     Terms,
-    TradeColumns,
-    byte_column,
     estimated_offset,
     forwards,
     int_column,
@@ -357,18 +355,10 @@ def _finished(reading: _Reading, instrument: Instrument, terms: Terms) -> Import
     ids, keep = np.unique(int_column(trades.trade_id), return_index=True)
     counts["duplicates"] += len(trades.trade_id) - len(ids)
     counts["trades_missing"] = sum(int(after) - int(before) - 1 for before, after in pairwise(ids))
-    trade_venue, trade_back = forwards(int_column(trades.venue_ns)[keep])
-    trade_recv, trade_raised = recv_times(int_column(trades.recv_ns)[keep] - offset, trade_venue)
+    kept, trade_back, trade_raised = trades.columns(keep, offset)
     counts["times_back"] = held.back + trade_back
     counts["ticker_times_held"] = held.bounded
     counts["recv_raised"] = group_raised + trade_raised
-    kept = TradeColumns(
-        trade_venue,
-        trade_recv,
-        byte_column(trades.side)[keep],
-        int_column(trades.ticks)[keep],
-        int_column(trades.lots)[keep],
-    )
     tape = columns.tape(instrument, kept, venue_ns=group_venue, recv_ns=group_recv)
     return Imported(
         tape=tape,

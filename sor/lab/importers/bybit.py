@@ -19,7 +19,7 @@ import msgspec
 from sor.ids import VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.lab.importers.recording import TIME_NS_MAX
-from sor.lab.importers.said import BookSaid, QuoteSaid, Said, TradeSaid
+from sor.lab.importers.said import BookSaid, OwnSnapshots, QuoteSaid, Said, TradeSaid
 from sor.units import MS
 
 _Id = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
@@ -93,7 +93,7 @@ _decode_ticker = msgspec.json.Decoder(_Ticker).decode
 _decode_trades = msgspec.json.Decoder(list[_Trade]).decode
 
 
-class Bybit:
+class Bybit(OwnSnapshots):
     """The dialect, with the tickers' fields as last said."""
 
     name = "bybit"

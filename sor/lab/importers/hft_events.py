@@ -29,10 +29,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sor.errors import CallerError
-from sor.ids import VenueName
-from sor.instruments import Instrument, canonical_symbol
+from sor.instruments import Instrument
 from sor.lab.both_sides import BothSides
-from sor.lab.importers.recording import STEPS_MAX, TIME_NS_MAX, Imported, Progress, RecordingFile, Terms
+from sor.lab.importers.recording import (
+    STEPS_MAX,
+    TIME_NS_MAX,
+    Imported,
+    Progress,
+    RecordingFile,
+    Terms,
+    stated_instrument,
+)
 from sor.lab.importers.spine import Reading, finished
 from sor.tape import IntColumn
 
@@ -163,18 +170,10 @@ def import_hftbacktest(files: Sequence[RecordingFile], terms: Terms, progress: P
 
 
 def _instrument(terms: Terms) -> Instrument:
+    unknown = "the files name no instrument"
     if terms.venue is None or terms.symbol is None or terms.tick is None or terms.lot is None:
-        raise CallerError(
-            "the files name no instrument; nothing was written. State its --venue, --symbol, --tick and --lot"
-        )
-    plain = Instrument(
-        symbol=canonical_symbol(terms.symbol),
-        venue=VenueName(terms.venue),
-        tick_size=terms.tick,
-        lot_size=terms.lot,
-        inverse=terms.contract is not None,
-    )
-    return terms.applied_to(plain)
+        raise CallerError(f"{unknown}; nothing was written. State its --venue, --symbol, --tick and --lot")
+    return stated_instrument(terms.symbol, terms.venue, terms, unknown=unknown)
 
 
 def _load(file: RecordingFile) -> _Events:

@@ -19,9 +19,7 @@ import msgspec
 
 from sor.ids import VenueName
 from sor.instruments import Instrument, canonical_symbol
-from sor.lab.importers.recording import TIME_NS_MAX
-from sor.lab.importers.said import BookSaid, QuoteSaid, Said, TradeSaid
-from sor.units import MS
+from sor.lab.importers.said import BookSaid, OwnSnapshots, QuoteSaid, Said, TradeSaid, millis_ns
 
 _SIDES = {"buy": 1, "sell": -1}
 _NO_CHECKSUM = 0
@@ -88,7 +86,7 @@ _decode_trades = msgspec.json.Decoder(list[_Trade]).decode
 _decode_tickers = msgspec.json.Decoder(list[_Ticker]).decode
 
 
-class Okx:
+class Okx(OwnSnapshots):
     """The dialect."""
 
     name = "okx"
@@ -141,7 +139,7 @@ class Okx:
 
 
 def _book(message: _Message, book: _Book) -> BookSaid:
-    at = _ns(book.ts)
+    at = millis_ns(book.ts)
     return BookSaid(
         symbol=message.arg.inst_id,
         snapshot=message.action == "snapshot",
@@ -156,7 +154,7 @@ def _book(message: _Message, book: _Book) -> BookSaid:
 
 
 def _trade(trade: _Trade) -> TradeSaid:
-    at = _ns(trade.ts)
+    at = millis_ns(trade.ts)
     return TradeSaid(
         symbol=trade.inst_id,
         trade_id=trade.trade_id,
@@ -175,13 +173,5 @@ def _quote(ticker: _Ticker) -> QuoteSaid:
         bid_qty=ticker.bid_sz,
         ask=ticker.ask_px,
         ask_qty=ticker.ask_sz,
-        venue_ns=_ns(ticker.ts),
+        venue_ns=millis_ns(ticker.ts),
     )
-
-
-def _ns(millis: str) -> int:
-    """Milliseconds in text as ns. Raises `ValueError` for what is no time."""
-    at = int(millis) * MS
-    if not 0 < at < TIME_NS_MAX:
-        raise ValueError(millis)
-    return at

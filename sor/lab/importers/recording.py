@@ -23,7 +23,8 @@ import msgspec
 import numpy as np
 
 from sor.errors import CallerError
-from sor.instruments import Instrument
+from sor.ids import VenueName
+from sor.instruments import Instrument, canonical_symbol
 from sor.tape import ByteColumn, Finding, IntColumn, SourceFile, Tape
 from sor.units import BPS, NS, RATE_E8
 
@@ -105,6 +106,23 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             maker_fee_e8=known.maker_fee_e8 if self.maker_bps is None else int(self.maker_bps * E8_PER_BPS),
             taker_fee_e8=known.taker_fee_e8 if self.taker_bps is None else int(self.taker_bps * E8_PER_BPS),
         )
+
+
+def stated_instrument(symbol: str, venue: str, terms: Terms, *, unknown: str) -> Instrument:
+    """An instrument of which nothing is known but what is stated; inverse where a contract's size is.
+
+    Raises `CallerError` where a step is not stated: first `unknown`, which says what is not known.
+    """
+    if terms.tick is None or terms.lot is None:
+        raise CallerError(f"{unknown}; nothing was written. State its --tick and --lot as the exchange lists them")
+    plain = Instrument(
+        symbol=canonical_symbol(symbol),
+        venue=VenueName(venue),
+        tick_size=terms.tick,
+        lot_size=terms.lot,
+        inverse=terms.contract is not None,
+    )
+    return terms.applied_to(plain)
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):

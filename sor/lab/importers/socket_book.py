@@ -2,6 +2,9 @@
 
 Chain       A change fits where its `prev_seq` is the last `seq`. One told twice is left out; any other lost the book,
             and so does a checksum that is not that of our levels. Nothing is known then until the next snapshot.
+Beside      Where the snapshot is a REST answer, changes are held until it comes: those that it has already are left
+            out, the first that reaches over it fits, and from there on the chain holds. An answer to a book that is
+            known is not used.
 Quotes      A best quote that is newer than the book (by the venue's own order of both, not by arrival) shows what the
             next change will bring: its two levels stand, and better ones are hidden. It is laid over the book and not
             put into it, as a change lists only what differs from the change before: what came back to its old size in
@@ -12,13 +15,15 @@ Groups      Levels that do not look different are left out.
 from __future__ import annotations
 
 import zlib
-from collections import Counter
+from collections import Counter, deque
 from heapq import nlargest, nsmallest
 
 from sor.lab.importers.recording import BookColumns, Steps
 from sor.lab.importers.said import BookSaid, Pairs, QuoteSaid
 
 _CHECKED_LEVELS = 25
+_HELD_MAX = 10_000
+"""Changes that are held for a snapshot; of more the oldest are left out. At Gate's ten a second: 17 minutes."""
 _Place = tuple[int, int]
 """(side, ticks)"""
 
@@ -35,25 +40,35 @@ class SocketBook:
         self._texts: dict[_Place, tuple[str, str]] = {}  # as they came, which is what checksums are made of
         self._over: dict[_Place, int] = {}  # what is shown instead of `_book`
         self._live = False
+        self._joins = False  # the snapshot came beside the stream, and no change has followed it yet
+        self._held: deque[tuple[BookSaid, int]] = deque(maxlen=_HELD_MAX)
         self._last = (-1, -1)
         self._order = -1
 
     def take(self, said: BookSaid, *, recv_ns: int) -> None:
         """A snapshot or a change, in the order of arrival."""
         if said.snapshot:
+            if said.beside and self._live:
+                self._counts["snapshots_unused"] += 1
+                return
             self._counts["snapshots"] += 1
             self._begin(said)
         elif not self._live:
-            self._counts["unplaced"] += 1
+            self._hold(said, recv_ns)
             return
-        elif said.prev_seq >= 0 and said.prev_seq != self._last[1]:
+        elif self._joins and said.seq <= self._last[1]:
+            self._counts["too_old"] += 1
+            return
+        elif not self._follows(said):
             if (said.prev_seq, said.seq) == self._last:
                 self._counts["duplicates"] += 1
             else:
                 self._counts["gaps"] += 1
                 self.lose(venue_ns=said.venue_ns, recv_ns=recv_ns)
+                self._hold(said, recv_ns)
             return
         else:
+            self._joins = False
             self._counts["changes"] += 1
             self._change(said)
         self._last, self._order = (said.prev_seq, said.seq), said.order
@@ -63,6 +78,28 @@ class SocketBook:
             self.lose(venue_ns=said.venue_ns, recv_ns=recv_ns)
             return
         self._columns.close(venue_ns=said.venue_ns, recv_ns=recv_ns, snapshot=said.snapshot)
+        if said.snapshot:
+            self._release(said, recv_ns)
+
+    def _follows(self, said: BookSaid) -> bool:
+        last = self._last[1]
+        return said.prev_seq < 0 or said.prev_seq == last or (self._joins and said.prev_seq < last)
+
+    def _hold(self, said: BookSaid, recv_ns: int) -> None:
+        """A change without a book, which a snapshot from beside the stream may still be of."""
+        self._counts["unplaced"] += 1
+        if said.prev_seq >= 0:
+            self._held.append((said, recv_ns))
+
+    def _release(self, snapshot: BookSaid, recv_ns: int) -> None:
+        """Take what was held after its snapshot; it is known since the snapshot is."""
+        held = list(self._held)
+        self._held.clear()
+        self._joins = snapshot.beside
+        if snapshot.beside:
+            self._counts["unplaced"] -= len(held)
+            for change, at_ns in held:
+                self.take(change, recv_ns=max(at_ns, recv_ns))
 
     def quote(self, said: QuoteSaid, *, recv_ns: int) -> None:
         """The best of both sides; used where it is known to be newer than the book."""

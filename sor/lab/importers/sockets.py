@@ -5,14 +5,16 @@ own history files are its messages and nothing else.
 
 Instrument  As the recorded answers list it; where they do not, its steps must be stated. One tape is of one instrument:
             of a recording of several --symbol says which.
-Begin       At the first snapshot of its book. Trades from before that are left out: nothing says what book they met,
-            and upon subscription venues repeat old ones.
+Begin       At the first snapshot of its book, be it a message or an answer. Trades from before that are left out:
+            nothing says what book they met, and upon subscription venues repeat old ones.
+Answers     Are taken where their receive times put them: recorders may write them first, whenever they came.
 Lost        By the venue's own rules (`sor.lab.importers.socket_book`), and where its connection was opened anew.
 Files       Read in the order of their first receive times, as one recording.
 """
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
@@ -20,17 +22,32 @@ from typing import NamedTuple
 import msgspec
 
 from sor.errors import CallerError
-from sor.ids import VenueName
 from sor.instruments import Instrument, canonical_symbol
+from sor.lab.importers.bitget import Bitget
 from sor.lab.importers.bybit import Bybit
+from sor.lab.importers.gate import Gate
 from sor.lab.importers.okx import Okx
 from sor.lab.importers.recorded_line import RecordedLine, decode_line, exchange_of, recv_ns
-from sor.lab.importers.recording import Imported, Progress, RecordingFile, Steps, Terms, take_lines
+from sor.lab.importers.recording import (
+    TIME_NS_MAX,
+    Imported,
+    Progress,
+    RecordingFile,
+    Steps,
+    Terms,
+    stated_instrument,
+    take_lines,
+)
 from sor.lab.importers.said import BookSaid, Dialect, Said, TradeSaid
 from sor.lab.importers.socket_book import SocketBook
 from sor.lab.importers.spine import Reading, finished
 
-DIALECTS: Mapping[str, Callable[[], Dialect]] = {"BYBIT": Bybit, "OKX": Okx}
+DIALECTS: Mapping[str, Callable[[], Dialect]] = {
+    "BITGET": Bitget,
+    "BYBIT": Bybit,
+    "GATEIO_FUTURES": Gate,
+    "OKX": Okx,
+}
 """By how the recorder names the venue's connections."""
 _IDS_MAX = 100_000
 """Trade ids that are remembered."""
@@ -43,6 +60,10 @@ class _Market(NamedTuple):
 
     venue: str
     symbol: str
+
+    def stated(self, terms: Terms) -> Instrument:
+        """Its instrument where no answer lists it."""
+        return stated_instrument(self.symbol, self.venue, terms, unknown=f"the recording does not list {self.symbol}")
 
 
 class _Connections:
@@ -74,22 +95,34 @@ class _Reading(Reading):
         self._book = SocketBook(self.columns, self.counts, ticks=self._ticks, lots=self._lots)
         self._conn = ""  # that brought the book
         self._ids: dict[str, None] = {}
+        self._answers: list[tuple[int, BookSaid]] = []  # that were received after the messages until now
 
     def take(self, text: bytes) -> None:
         """A line of a recorder. Raises `ValueError` or `msgspec.DecodeError` when it is malformed."""
         line = decode_line(text)
         if line.t == "connect":
             self._connections.opened(line)
-            if self._conn and line.conn == self._conn:
+            if line.conn == self._conn and self.columns.venue_ns:
                 self.counts["reconnects"] += 1
                 self._book.lose(venue_ns=self.columns.venue_ns[-1], recv_ns=recv_ns(line))
+        elif line.t == "http" and self._dialect.venue(line.url) == self._market.venue:
+            for book in self._dialect.answered(line.url, line.data):
+                if book.symbol == self._market.symbol:
+                    insort(self._answers, (recv_ns(line), book), key=lambda one: one[0])
         elif line.t == "recv" and self._connections.venue(line.conn) == self._market.venue:
             at_ns = recv_ns(line)
+            self.take_answers(at_ns)
             for said in self._dialect.said(line.data.encode()):
                 if said.symbol == self._market.symbol:
                     if isinstance(said, BookSaid):
                         self._conn = line.conn
                     self._take(said, at_ns)
+
+    def take_answers(self, until_ns: int = TIME_NS_MAX) -> None:
+        """Books of the REST interface that were received by then."""
+        while self._answers and self._answers[0][0] <= until_ns:
+            at_ns, said = self._answers.pop(0)
+            self._take(said, at_ns)
 
     def take_bare(self, text: bytes) -> None:
         """A line that is the venue's message itself."""
@@ -111,7 +144,7 @@ class _Reading(Reading):
         self.counts["trades"] += 1
         columns = self.columns.venue_ns
         ticks, lots = self._ticks[said.price], self._lots[said.qty]
-        if said.trade_id in self._ids:
+        if said.trade_id and said.trade_id in self._ids:
             self.counts["duplicates"] += 1
         elif not columns or said.venue_ns < columns[0]:
             self.counts["trades_early"] += 1
@@ -148,6 +181,7 @@ def import_sockets(files: Sequence[RecordingFile], terms: Terms, progress: Progr
     reading = _Reading(dialect, market, instrument)
     ordered = [file for _, file in sorted(begins, key=lambda one: one[0])]
     reading.bad_lines = take_lines(ordered, reading.take, reading.counts, progress, strict=terms.strict)
+    reading.take_answers()
     return _finished(reading, instrument, terms, dialect)
 
 
@@ -161,7 +195,7 @@ def import_history(files: Sequence[RecordingFile], terms: Terms, progress: Progr
             first.append((said.event_ns, file))
             break
     market = _chosen(list(books), terms)
-    instrument = _stated(market, terms)
+    instrument = market.stated(terms)
     reading = _Reading(Bybit(), market, instrument)
     ordered = [file for _, file in sorted(first, key=lambda one: one[0])]
     reading.bad_lines = take_lines(ordered, reading.take_bare, reading.counts, progress, strict=terms.strict)
@@ -222,7 +256,7 @@ class _Look:
                 continue  # an answer that lists nothing
             if listed is not None:
                 return terms.applied_to(listed)
-        return _stated(market, terms)
+        return market.stated(terms)
 
     def _take(self, line: RecordedLine) -> None:
         name = exchange_of(line)
@@ -237,6 +271,9 @@ class _Look:
             return
         if line.t == "connect":
             self._connections.opened(line)
+        elif line.t == "http":
+            for book in self._dialect.answered(line.url, line.data):
+                self.markets[_Market(self._dialect.venue(line.url), book.symbol)] = None
         elif line.t == "recv":
             venue = self._connections.venue(line.conn)
             for said in self._dialect.said(line.data.encode()):
@@ -261,22 +298,6 @@ def _chosen(markets: Sequence[_Market], terms: Terms) -> _Market:
     )
 
 
-def _stated(market: _Market, terms: Terms) -> Instrument:
-    if terms.tick is None or terms.lot is None:
-        raise CallerError(
-            f"the recording does not list {market.symbol}; nothing was written. State its --tick and --lot as the "
-            f"exchange lists them"
-        )
-    plain = Instrument(
-        symbol=canonical_symbol(market.symbol),
-        venue=VenueName(market.venue),
-        tick_size=terms.tick,
-        lot_size=terms.lot,
-        inverse=terms.contract is not None,
-    )
-    return terms.applied_to(plain)
-
-
 # --- findings -----------------------------------------------------------------------------------------------------
 
 _NOTES = {
@@ -291,7 +312,9 @@ _NOTES = {
     "checksums": "books whose checksum was compared",
     "checksums_wrong": "of these, wrong; the book is lost as in a gap",
     "reconnects": "times that the connection was opened anew; the book is lost as in a gap",
-    "unplaced": "changes without a book to change: before a snapshot, or after a loss; left out",
+    "unplaced": "changes without a book to change: before a snapshot, at a gap, or after a loss; left out",
+    "too_old": "changes that the snapshot held already; left out",
+    "snapshots_unused": "answers with a book that was held anyway; left out",
     "duplicates": "messages that had been told before; left out",
     "trades_early": "trades from before the first snapshot; left out",
     "off_book": "trades that were not matched in the book, or without size; left out",

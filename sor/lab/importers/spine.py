@@ -26,7 +26,7 @@ from sor.lab.importers.recording import (
     int_column,
     recv_times,
 )
-from sor.tape import Finding
+from sor.tape import Finding, IntColumn
 
 
 class TradeRows:
@@ -48,6 +48,16 @@ class TradeRows:
         self.side.append(side)
         self.ticks.append(ticks)
         self.lots.append(lots)
+
+    def columns(self, order: IntColumn, offset_ns: int) -> tuple[TradeColumns, int, int]:
+        """The rows `order` names, in that order, and how many venue times went back and receive times were raised.
+
+        offset_ns    what the recorder's clock is ahead.
+        """
+        venue, back = forwards(int_column(self.venue_ns)[order])
+        recv, raised = recv_times(int_column(self.recv_ns)[order] - offset_ns, venue)
+        sides, ticks, lots = byte_column(self.side), int_column(self.ticks), int_column(self.lots)
+        return TradeColumns(venue, recv, sides[order], ticks[order], lots[order]), back, raised
 
 
 class Reading:
@@ -100,16 +110,7 @@ def finished(
         offset = estimated_offset(int_column(reading.latency_ns))
     group_venue, group_back = forwards(int_column(columns.venue_ns))
     group_recv, group_raised = recv_times(int_column(columns.recv_ns) - offset, group_venue)
-    order = np.argsort(int_column(rows.venue_ns), kind="stable")
-    trade_venue = int_column(rows.venue_ns)[order]
-    trade_recv, trade_raised = recv_times(int_column(rows.recv_ns)[order] - offset, trade_venue)
-    trades = TradeColumns(
-        trade_venue,
-        trade_recv,
-        byte_column(rows.side)[order],
-        int_column(rows.ticks)[order],
-        int_column(rows.lots)[order],
-    )
+    trades, _, trade_raised = rows.columns(np.argsort(int_column(rows.venue_ns), kind="stable"), offset)
     whole = columns.tape(instrument, trades, venue_ns=group_venue, recv_ns=group_recv)
     tape, counts["crossed"], counts["crossed_repaired"], first_ns = uncrossed(whole, repair=terms.repair)
     counts["times_back"] += group_back

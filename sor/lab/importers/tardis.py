@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sor.errors import CallerError
-from sor.ids import VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.lab.importers.recording import (
     TIME_NS_MAX,
@@ -24,6 +23,7 @@ from sor.lab.importers.recording import (
     RecordingFile,
     Steps,
     Terms,
+    stated_instrument,
     take_lines,
 )
 from sor.lab.importers.spine import Reading, finished
@@ -152,16 +152,8 @@ def _opening(file: RecordingFile) -> tuple[bytes, list[str]]:
 def _instrument(exchange: str, symbol: str, terms: Terms) -> Instrument:
     if terms.symbol is not None and canonical_symbol(terms.symbol) != canonical_symbol(symbol):
         raise CallerError(f"the recording is of {symbol}, not of {terms.symbol}; nothing was written")
-    if terms.tick is None or terms.lot is None:
-        raise CallerError(f"the files do not name steps of {symbol}; nothing was written. State its --tick and --lot")
-    plain = Instrument(
-        symbol=canonical_symbol(symbol),
-        venue=VenueName(_VENUES.get(exchange, exchange.replace("-", "_"))),
-        tick_size=terms.tick,
-        lot_size=terms.lot,
-        inverse=terms.contract is not None,
-    )
-    return terms.applied_to(plain)
+    venue = _VENUES.get(exchange, exchange.replace("-", "_"))
+    return stated_instrument(symbol, venue, terms, unknown=f"the files do not name steps of {symbol}")
 
 
 _NOTES = {
