@@ -6,7 +6,6 @@ by evidence (D3) and knows what of ours rests where. It decides nothing about pa
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
@@ -21,11 +20,10 @@ from sor.limits import Limits
 from sor.market import MarketView
 from sor.orders import ExecType, ExecutionReport, OrdStatus, RejectKind
 from sor.own_book import OwnBook
+from sor.pace import Pace
 from sor.parent import Parent
 from sor.parents import Parents
 from sor.realised import Realised
-from sor.tally import Tally
-from sor.units import NS
 
 BookKey = tuple[VenueName, AccountId, Symbol]
 
@@ -35,8 +33,7 @@ class VenueState:
 
     here        it came up since this process began; up: and its link stands now, so that orders may be sent.
     identity    of the account whose orders these are, "" while not known.
-    sends       when orders and amends left, withdrawals: cancels and amends, of the last second.
-    withdrawn   how often something was cancelled or amended, traded: how many orders have filled at all.
+    paces       how often each account sends. A router trades on one; more there are in the lab only.
     orders      ours, by the venue's ids as far as they are known: some of its books name orders by nothing else.
     retired     numbers of retired parents by the venue's ids of their orders.
     """
@@ -46,12 +43,9 @@ class VenueState:
         "here",
         "identity",
         "orders",
+        "paces",
         "retired",
-        "sends",
-        "traded",
         "up",
-        "withdrawals",
-        "withdrawn",
     )
 
     def __init__(self, capabilities: Capabilities) -> None:
@@ -59,10 +53,7 @@ class VenueState:
         self.identity = ""
         self.here = True
         self.up = True
-        self.sends: deque[int] = deque()
-        self.withdrawals: deque[int] = deque()
-        self.withdrawn = Tally()
-        self.traded = Tally()
+        self.paces: dict[AccountId, Pace] = {}
         self.orders: dict[VenueOrderId, Child] = {}
         self.retired: dict[VenueOrderId, int] = {}
 
@@ -71,35 +62,12 @@ class VenueState:
         """Whether cancels and lookups may be sent: they take risk away, and need no stream of pushes."""
         return self.up or (self.here and self.capabilities.asks_while_down)
 
-    def rate_full(self, now_ns: int, per_s: float) -> bool:
-        """Whether another order within this second would exceed `per_s`."""
-        return _of_this_second(self.sends, now_ns) >= per_s
-
-    def withdraw_rate_full(self, now_ns: int, per_s: float) -> bool:
-        """Whether as many cancels and amends as `per_s` have left within this second."""
-        return _of_this_second(self.withdrawals, now_ns) >= per_s
-
-    def withdrawing(self, now_ns: int) -> None:
-        """A cancel or an amend leaves."""
-        _of_this_second(self.withdrawals, now_ns)
-        self.withdrawals.append(now_ns)
-        self.withdrawn.add(now_ns)
-
-    def cancels_too_much(self, now_ns: int, limits: Limits) -> bool:
-        """Whether more was cancelled or amended for each order that filled than is allowed, over the limits' window."""
-        if self.withdrawn.fewer_than(limits.cancel_ratio_count_min):
-            return False
-        withdrawn = self.withdrawn.within(limits.cancel_ratio_window_ns, now_ns)
-        if withdrawn < limits.cancel_ratio_count_min:
-            return False
-        return withdrawn > limits.cancel_ratio_max * max(1, self.traded.within(limits.cancel_ratio_window_ns, now_ns))
-
-
-def _of_this_second(times: deque[int], now_ns: int) -> int:
-    """How many of `times` lie within the last second; older ones are forgotten."""
-    while times and now_ns - times[0] >= NS:
-        times.popleft()
-    return len(times)
+    def pace(self, account: AccountId) -> Pace:
+        """How often that account sends here."""
+        pace = self.paces.get(account)
+        if pace is None:
+            pace = self.paces[account] = Pace()
+        return pace
 
 
 class Effect(msgspec.Struct, frozen=True, gc=False):
@@ -256,7 +224,7 @@ class Desk:
         parent.open_children.append(child)
         self.children[order.cl_ord_id] = child
         child.check_ns = now_ns + limits.ack_timeout_ns
-        self.venues[parent.venue].sends.append(now_ns)
+        self._pace_of(parent).sends.append(now_ns)
         self._enter(parent, child)
         self.out.append(
             Place(parent.no, child.child_no, parent.venue, order, expire_ns, child.mid_hticks, child.mark_ticks)
@@ -288,9 +256,9 @@ class Desk:
         child.reserve_amend(qty_lots=qty_lots, price_ticks=price_ticks)
         child.checks = 0
         child.check_ns = now_ns + limits.ack_timeout_ns
-        venue = self.venues[parent.venue]
-        venue.sends.append(now_ns)
-        venue.withdrawing(now_ns)
+        pace = self._pace_of(parent)
+        pace.sends.append(now_ns)
+        pace.withdrawing(now_ns)
         self._enter(parent, child)
         self.out.append(Amend(child.parent_no, child.venue, ref_of(child), qty_lots, price_ticks))
 
@@ -305,10 +273,18 @@ class Desk:
         if not venue.can_ask:
             child.check_ns = now_ns + limits.query_first_ns
             return
-        venue.withdrawing(now_ns)
+        self._withdrawing(child, now_ns)
         child.pending = _CANCEL_PENDING
         child.check_ns = now_ns + limits.ack_timeout_ns
         self.out.append(Cancel(child.parent_no, child.venue, ref_of(child)))
+
+    def _withdrawing(self, child: Child, now_ns: int) -> None:
+        parent = self._parents.get(child.parent_no)
+        assert parent is not None, child  # who has an order at work is in working memory
+        self._pace_of(parent).withdrawing(now_ns)
+
+    def _pace_of(self, parent: Parent) -> Pace:
+        return self.venues[parent.venue].pace(parent.order.account)
 
     def _send_query(self, child: Child, now_ns: int, limits: Limits) -> None:
         child.checks += 1
@@ -367,7 +343,7 @@ class Desk:
         """Cancel what may be there: it goes, or the refusal is half of a proof that it never arrived."""
         venue = self.venues[child.venue]
         if not child.cancel_unknown and venue.can_ask:
-            venue.withdrawing(now_ns)
+            self._withdrawing(child, now_ns)
             child.pending = _CANCEL_PENDING
             self.out.append(Cancel(child.parent_no, child.venue, ref_of(child)))
 
@@ -421,7 +397,7 @@ class Desk:
             book.rejects = 0
             book.filled_ns = now_ns
             if child.counted_lots == new_lots:
-                self.venues[child.venue].traded.add(now_ns)
+                self._pace_of(parent).traded.add(now_ns)
             side = parent.order.position_side
             if side in book.positions:
                 book.positions[side] += parent.side * new_lots

@@ -17,7 +17,8 @@ class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     collar_bps             worst price of any taking order, from the touch it saw.
     order_notional_max     of one order, quote units. open_notional_max: of all open orders on one symbol and account.
     position_notional_max  of the position that would result, quote units.
-    orders_per_s_max       per venue. cancels_per_s_max: cancels and amends, beyond which nothing new rests.
+    orders_per_s_max       of one account to one venue. cancels_per_s_max: cancels and amends, beyond which nothing new
+                           rests.
     cancel_ratio_max       cancels and amends for each order that filled, over cancel_ratio_window_ns and from
                            cancel_ratio_count_min of them on, beyond which nothing new rests at that venue.
     daily_loss_max         what our fills may lose on a day of UTC, quote units; infinite where nobody has set it.

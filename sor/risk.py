@@ -74,26 +74,26 @@ def deny(
         _price(proposal, parent, market, limits)
         or _size(proposal, parent, book, limits)
         or _own(proposal, parent, book)
-        or _pace(proposal, venue, limits, now_ns)
+        or _pace(proposal, parent, venue, limits, now_ns)
     )
 
 
-def _pace(proposal: Proposal, venue: VenueState, limits: Limits, now_ns: int) -> Denial | None:
+def _pace(proposal: Proposal, parent: Parent, venue: VenueState, limits: Limits, now_ns: int) -> Denial | None:
     """How often may we? What rests will have to be withdrawn: where too much is withdrawn already, nothing new rests.
 
     Cancels themselves never pass here.
     """
-    capabilities = venue.capabilities
-    if venue.rate_full(now_ns, min(limits.orders_per_s_max, capabilities.orders_per_s)):
+    capabilities, pace = venue.capabilities, venue.pace(parent.order.account)
+    if pace.rate_full(now_ns, min(limits.orders_per_s_max, capabilities.orders_per_s)):
         return Denial.ORDER_RATE
     if proposal.takes:
         return None
     per_s = limits.cancels_per_s_max
     if capabilities.cancels_per_s:
         per_s = min(per_s, capabilities.cancels_per_s)
-    if venue.withdraw_rate_full(now_ns, per_s):
+    if pace.withdraw_rate_full(now_ns, per_s):
         return Denial.CANCEL_RATE
-    return Denial.CANCEL_RATIO if venue.cancels_too_much(now_ns, limits) else None
+    return Denial.CANCEL_RATIO if pace.cancels_too_much(now_ns, limits) else None
 
 
 def _price(proposal: Proposal, parent: Parent, market: MarketView, limits: Limits) -> Denial | None:

@@ -6,7 +6,6 @@ time that anybody may ask for, however much happens.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 from sor.units import NS
@@ -22,7 +21,7 @@ class Tally:
     __slots__ = ("_kept", "_steps")
 
     def __init__(self) -> None:
-        self._steps: deque[tuple[int, int]] = deque()
+        self._steps: list[tuple[int, int]] = []
         self._kept = 0
 
     def add(self, now_ns: int) -> None:
@@ -34,7 +33,7 @@ class Tally:
         else:
             steps.append((step, 1))
             while steps[0][0] < step - WITHIN_NS_MAX // STEP_NS:
-                self._kept -= steps.popleft()[1]
+                self._kept -= steps.pop(0)[1]
         self._kept += 1
 
     def fewer_than(self, count: int) -> bool:

@@ -1,9 +1,9 @@
 """Replay: the same parents on a recording, once per policy, judged by the venue's books and priced by TCA.
 
-Every parent trades on an account of its own, so parents do not meet each other: what is compared is how a policy
-places one order, not how many orders share a market; `Plan.together` puts them on one. Starts and sides are drawn once
-and are the same for every policy. Own orders move nothing on the recording; docs/replay.md states the bias, and
-`Plan.impact` asks what it may be worth.
+Every parent trades on an account of its own, so parents do not meet each other, nor share rates: what is compared is
+how a policy places one order, not how many orders share a market; `Plan.together` puts them on one. Starts and sides
+are drawn once and are the same for every policy. Own orders move nothing on the recording; docs/replay.md states the
+bias, and `Plan.impact` asks what it may be worth.
 
 Same tape, arguments and version: same bytes.
 """

@@ -36,11 +36,8 @@ UNLIMITED = {
     "risk.order_notional_max": "1000000000",
     "risk.open_notional_max": "1000000000",
     "risk.position_notional_max": "1000000000",
-    "risk.orders_per_s_max": "1000",
-    "risk.cancels_per_s_max": "1000",
-    "risk.cancel_ratio_max": "1000000",
 }
-"""Limits of a venue's session, which parents that are alone do not meet."""
+"""Limits of value, which the lane does not have. Rates are each account's own, and so each parent's."""
 Fill = tuple[int, int, int, bool]
 """Venue time, price, lots, and whether as maker."""
 

@@ -177,6 +177,8 @@ def test_one_policy_beside_itself_with_another_param_set(sor: Sor, tmp_path: Pat
     assert told.code == 0, told.err
     assert "for 1.0 s." in told.out
     assert sor("replay", "zi.tape", "--policies", "cross,maker_first@nowhere").code == 1
+    met = sor("replay", "zi.tape", "--policies", "maker_first", "--parents", "4", "--together", "--json")
+    assert (met.code, document["together"], json.loads(met.out)["together"]) == (0, False, True)
 
 
 def test_explain_tells_and_checks(sor: Sor) -> None:

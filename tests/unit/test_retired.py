@@ -346,13 +346,13 @@ def test_the_money_of_the_day_and_the_limits_do_not_notice() -> None:
         wait(bench, NS)
         assert len(bench.core.parents) == (2 if not retire_ns else 0)
         (own,) = bench.core.desk.books.values()
-        state = bench.core.desk.venues[A]
+        (pace,) = bench.core.desk.venues[A].paces.values()
         realised = own.realised[PositionSide.BOTH]
         window_ns = 3_600 * NS
         books.append(
             (
                 *(realised.atoms, realised.net_lots, realised.today(bench.instrument, bench.now_ns)),
-                *(state.traded.within(window_ns, bench.now_ns), state.withdrawn.within(window_ns, bench.now_ns)),
+                *(pace.traded.within(window_ns, bench.now_ns), pace.withdrawn.within(window_ns, bench.now_ns)),
                 own.positions,
             )
         )

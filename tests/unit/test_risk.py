@@ -8,6 +8,7 @@ import pytest
 from sor.adapter import Capabilities
 from sor.desk import VenueState
 from sor.events import TradingMode
+from sor.ids import AccountId
 from sor.limits import Limits, limits_of
 from sor.market import MarketView
 from sor.orders import PositionSide, Side
@@ -52,10 +53,12 @@ def verdict(
 ) -> Denial | None:
     venue = VenueState(capabilities)
     venue.up = up
-    venue.sends.extend(sends)
+    parent = parent_of() if parent is None else parent
+    venue.pace(parent.order.account).sends.extend(sends)
+    venue.pace(AccountId("another")).sends.extend([START_NS] * 1_000)  # is nothing to this one
     return deny(
         proposal,
-        parent=parent_of() if parent is None else parent,
+        parent=parent,
         book=OwnBook() if own is None else own,
         venue=venue,
         market=book() if market is None else market,
