@@ -18,15 +18,13 @@ from sor.balances import SLACK
 from sor.chaos.plan import Plan
 from sor.chaos.worker import Line, Said
 from sor.child import Child
-from sor.decide import Recorded as RecordedDecisions
 from sor.emulation import AccountBooks, OrderMoney
 from sor.errors import JournalFault, ReplayDiverged
 from sor.ids import AccountId, VenueName
 from sor.instruments import Instrument, canonical_symbol
-from sor.journal import turns, verify
+from sor.journal import verify
 from sor.orders import FeeSource, OrdStatus, PositionSide
-from sor.plugins import Plugins
-from sor.recovery import fold
+from sor.recovery import folded
 from sor.router import Core
 from sor.sim.oracle import Asked, Claimed, judge
 from sor.sim.storm import Findings
@@ -71,7 +69,7 @@ def examine(
         unsafe.append(f"{books.duplicate} orders were sent again under an id that had been accepted")
     try:
         unsafe += [f"the journal: {fault}" for fault in verify(journal).faults]
-        core = _folded(journal)
+        core = folded(journal)
     except (JournalFault, ReplayDiverged) as error:
         unsafe.append(f"the journal: {error}")
         return Count(orders=len(books.orders))
@@ -101,17 +99,6 @@ def examine(
         fills=sum(len(order.exec_ids) for order in books.orders),
         wallet=None if wallet is None else wallet.expected,
         fees_open=sum(child.counted_lots > 0 and _fees(child) is None for child in children),
-    )
-
-
-def _folded(journal: Path) -> Core:
-    plugins = Plugins.installed()
-    return fold(
-        (turn.records for turn in turns(journal)),
-        policies=plugins.policies,
-        schedules=plugins.schedules,
-        decisions=RecordedDecisions(),
-        keep=True,
     )
 
 
