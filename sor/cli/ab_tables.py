@@ -8,11 +8,11 @@ from rich.table import Table
 
 from sor.cli.tables import setting_line
 from sor.cli.words import bps, count
+from sor.experiment.bounds import LOOKS_FROM
 from sor.lab.ab.explored import Explored
 from sor.lab.ab.live import Live
 from sor.lab.ab.paired import TAIL, Decision, Findings
 from sor.lab.ab.run import Ab
-from sor.lab.ab.sequential import LOOKS_FROM
 
 
 def report(out: Console, ab: Ab) -> None:

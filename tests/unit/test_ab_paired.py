@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from math import nan
+import json
+from math import inf, nan
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from sor.errors import CallerError
+from sor.experiment.bounds import LOOKS_FROM
+from sor.lab.ab.document import conclusion, estimate_document
 from sor.lab.ab.guards import Guard, false_positives_allowed
 from sor.lab.ab.paired import ALPHA, Decision, Paired, findings
-from sor.lab.ab.sequential import LOOKS_FROM
+from sor.lab.ab.sequential import Looks
 from sor.units import NS
 
 Floats = NDArray[np.float64]
@@ -131,3 +134,22 @@ def test_arms_that_cost_the_same_are_undecided() -> None:
     )
     assert found.decision is Decision.UNDECIDED
     assert found.needed is None
+
+
+def test_what_is_not_known_yet_is_null_in_every_document() -> None:
+    unknown = Looks(low=np.array([-inf]), high=np.array([inf]), p_value=np.array([1.0]))
+    end = conclusion(
+        looks=unknown,
+        stopped_at=None,
+        decision=Decision.UNDECIDED,
+        why="x",
+        effect_bps=nan,
+        needed=None,
+        costs={"a": np.array([1.0]), "b": np.array([2.0])},
+        guards=[Guard(name="books", holds=True, says="y")],
+    )
+    told = json.loads(json.dumps({"estimate_bps": estimate_document(0.5, -inf, None), **end}, allow_nan=False))
+    assert told["sequential"] == {"low": None, "high": None, "p_always_valid": 1.0, "stopped_at": None}
+    assert told["estimate_bps"] == {"mean": 0.5, "low": None, "high": None, "alpha": 0.05}
+    assert (told["effect_bps"], told["tail"]) == (None, {"quantile": 0.95, "a": 1.0, "b": 2.0})
+    assert told["guards"] == {"books": {"holds": True, "says": "y"}}

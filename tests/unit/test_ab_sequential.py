@@ -5,10 +5,10 @@ import pytest
 from numpy.typing import NDArray
 
 from sor.errors import CallerError
+from sor.experiment.bounds import LOOKS_FROM
 from sor.lab.ab.betting import betting, capital, cut, discoveries
 from sor.lab.ab.guards import false_positives_allowed
 from sor.lab.ab.sequential import (
-    LOOKS_FROM,
     MixtureBound,
     Msprt,
     asymptotic,

@@ -11,7 +11,6 @@ hardly anything nothing is concluded (`offpolicy`). A winner needs the sequence 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import sqrt
 
 import msgspec
 import numpy as np
@@ -22,11 +21,12 @@ from sor.errors import CallerError
 from sor.experiment.keeper import outcome_of
 from sor.explore import PREFIX
 from sor.journal import Record
+from sor.lab.ab.document import conclusion, estimate_document
 from sor.lab.ab.guards import Guard, tail
 from sor.lab.ab.live import by_design, known_of
 from sor.lab.ab.offpolicy import DRAWS, Logged, dr, logged, snips, weights
 from sor.lab.ab.paired import ALPHA, COSTED_MIN, TAIL, Decision
-from sor.lab.ab.sequential import Looks, fixed_sample
+from sor.lab.ab.sequential import Looks, needed
 from sor.router import Core
 
 Floats = NDArray[np.float64]
@@ -129,7 +129,7 @@ def compare_explored(
         high=high,
         looks=looks,
         effect_bps=effect,
-        needed=(fixed_sample(sd=error * sqrt(len(cost)), effect=effect, alpha=ALPHA) if error > 0.0 < effect else None),
+        needed=needed(error=error, count=len(cost), effect=effect, alpha=ALPHA),
         guards=guards,
         decision=decision,
         why=why,
@@ -187,7 +187,6 @@ def _decided(
 
 def explored_document(found: Explored) -> dict[str, object]:
     """The `--json` document, of the same form as that of the other designs."""
-    looks = found.looks
     ways = (("a", found.own, "its own way"), ("b", ~found.own, "the other ways, as they were drawn"))
     return {
         "design": "offpolicy",
@@ -202,17 +201,15 @@ def explored_document(found: Explored) -> dict[str, object]:
             for at, (name, went, way) in enumerate(ways)
         },
         "n": len(found.cost),
-        "estimate_bps": {"mean": found.mean, "low": found.low, "high": found.high, "alpha": round(ALPHA, 12)},
-        "sequential": {
-            "low": float(looks.low[-1]) if looks is not None else None,
-            "high": float(looks.high[-1]) if looks is not None else None,
-            "p_always_valid": float(looks.p_value[-1]) if looks is not None else None,
-            "stopped_at": None if looks is None else looks.stopped_at(),
-        },
-        "decision": str(found.decision),
-        "why": found.why,
-        "effect_bps": found.effect_bps,
-        "needed_n": found.needed,
-        "tail": {"quantile": TAIL, **{name: float(np.quantile(found.cost[went], TAIL)) for name, went, _ in ways}},
-        "guards": {guard.name: {"holds": guard.holds, "says": guard.says} for guard in found.guards},
+        "estimate_bps": estimate_document(found.mean, found.low, found.high),
+        **conclusion(
+            looks=found.looks,
+            stopped_at=None if found.looks is None else found.looks.stopped_at(),
+            decision=found.decision,
+            why=found.why,
+            effect_bps=found.effect_bps,
+            needed=found.needed,
+            costs={name: found.cost[went] for name, went, _ in ways},
+            guards=found.guards,
+        ),
     }

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from math import sqrt
 
 import msgspec
 import numpy as np
@@ -23,14 +22,15 @@ from numpy.typing import NDArray
 
 from sor.errors import CallerError
 from sor.experiment.assignment import arm_of_period
-from sor.experiment.bounds import TIGHTEST_AT
+from sor.experiment.bounds import LOOKS_FROM, TIGHTEST_AT
 from sor.experiment.definition import Arm, By, Experiment
 from sor.experiment.keeper import outcome_of
 from sor.experiment.running import Running
 from sor.lab.ab.adjust import CLUSTERS_MIN, effect
+from sor.lab.ab.document import conclusion, estimate_document
 from sor.lab.ab.guards import RATIO_LEVEL, Guard, sample_ratio, tail, uniform
 from sor.lab.ab.paired import ALPHA, COSTED_MIN, TAIL, Decision
-from sor.lab.ab.sequential import LOOKS_FROM, Looks, asymptotic, fixed_sample
+from sor.lab.ab.sequential import Looks, asymptotic, needed
 from sor.lab.ab.switchback import Switchback
 from sor.lab.bootstrap import block_of
 from sor.parent import Parent
@@ -134,7 +134,6 @@ def compare_live(
     guards = (*_guards(rows, likely, margin_bps, by_period=experiment.by is By.PERIOD), *measured.guards)
     same = (first.policy, first.param_set) == (second.policy, second.param_set)
     decision, why = _decided(measured, likely, guards, running, (first, second), same=same)
-    error = measured.error
     return Live(
         experiment=experiment,
         a=first,
@@ -150,11 +149,7 @@ def compare_live(
         explained=measured.explained,
         looks=measured.looks,
         effect_bps=effect_of,
-        needed=(
-            fixed_sample(sd=error * sqrt(len(rows.cost)), effect=effect_of, alpha=ALPHA)
-            if error > 0.0 and effect_of > 0.0
-            else None
-        ),
+        needed=needed(error=measured.error, count=len(rows.cost), effect=effect_of, alpha=ALPHA),
         guards=guards,
         decision=decision,
         why=why,
@@ -402,7 +397,7 @@ def _decided(
 
 def live_document(live: Live) -> dict[str, object]:
     """The `--json` document, of the same form as that of the other designs."""
-    looks, rows = live.looks, live.rows
+    rows = live.rows
     costs = {"a": rows.cost[rows.ours], "b": rows.cost[~rows.ours]}
     return {
         "design": live.design,
@@ -421,28 +416,17 @@ def live_document(live: Live) -> dict[str, object]:
         "n": len(rows.cost),
         "units": live.units,
         "blocks": live.blocks,
-        "estimate_bps": {
-            "mean": live.mean,
-            "low": live.low,
-            "high": live.high,
-            "alpha": round(ALPHA, 12),
-            "p_value": live.p_value,
-            "explained": live.explained,
-        },
-        "sequential": {
-            "low": None if looks is None else _finite(looks.low[-1]),
-            "high": None if looks is None else _finite(looks.high[-1]),
-            "p_always_valid": None if looks is None else float(looks.p_value[-1]),
-            "stopped_at": None if looks is None else looks.stopped_at(),
-        },
-        "decision": str(live.decision),
-        "why": live.why,
-        "effect_bps": live.effect_bps,
-        "needed_n": live.needed,
-        "tail": {"quantile": TAIL, **{name: float(np.quantile(cost, TAIL)) for name, cost in costs.items()}},
-        "guards": {guard.name: {"holds": guard.holds, "says": guard.says} for guard in live.guards},
+        "estimate_bps": estimate_document(
+            live.mean, live.low, live.high, p_value=live.p_value, explained=live.explained
+        ),
+        **conclusion(
+            looks=live.looks,
+            stopped_at=None if live.looks is None else live.looks.stopped_at(),
+            decision=live.decision,
+            why=live.why,
+            effect_bps=live.effect_bps,
+            needed=live.needed,
+            costs=costs,
+            guards=live.guards,
+        ),
     }
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

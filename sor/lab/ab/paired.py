@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sor.errors import CallerError
+from sor.experiment.bounds import LOOKS_FROM
 from sor.lab.ab.guards import Guard, tail
-from sor.lab.ab.sequential import LOOKS_FROM, Looks, asymptotic, fixed_sample
+from sor.lab.ab.sequential import Looks, asymptotic, needed
 from sor.lab.bootstrap import BLOCKS_MIN, LEVEL, Difference, block_of, difference
 
 Floats = NDArray[np.float64]
@@ -130,7 +131,7 @@ def findings(
         seen=seen,
         stopped_at=None if looks is None or (look := looks.stopped_at()) is None else int(seen[look - 1]),
         effect_bps=effect,
-        needed=fixed_sample(sd=error * sqrt(costed), effect=effect, alpha=ALPHA) if known else None,
+        needed=needed(error=error, count=costed, effect=effect, alpha=ALPHA) if known else None,
         guards=held,
         decision=decision,
         why=why,

@@ -9,8 +9,9 @@ import msgspec
 import numpy as np
 
 from sor.errors import CallerError
+from sor.lab.ab.document import conclusion, estimate_document
 from sor.lab.ab.guards import Guard
-from sor.lab.ab.paired import ALPHA, TAIL, Findings, Paired, findings
+from sor.lab.ab.paired import Findings, Paired, findings
 from sor.lab.replay import (
     Comparison,
     Ground,
@@ -92,8 +93,7 @@ def run_ab(
 def ab_document(ab: Ab) -> dict[str, object]:
     """The `--json` document."""
     found = ab.found
-    gap, looks = found.difference, found.looks
-    low, high = (None, None) if looks is None else (_number(looks.low[-1]), _number(looks.high[-1]))
+    gap = found.difference
     return {
         "design": DESIGN,
         "a": _arm_document(ab.a),
@@ -103,29 +103,17 @@ def ab_document(ab: Ab) -> dict[str, object]:
         "parents": found.parents,
         "blocks": gap.blocks,
         "effective_n": found.effective,
-        "estimate_bps": {
-            "mean": gap.mean,
-            "low": gap.low,
-            "high": gap.high,
-            "alpha": round(ALPHA, 12),
-            "p_value": gap.p_value,
-        },
-        "sequential": {
-            "low": low,
-            "high": high,
-            "p_always_valid": None if looks is None else float(looks.p_value[-1]),
-            "stopped_at": found.stopped_at,
-        },
-        "decision": str(found.decision),
-        "why": found.why,
-        "effect_bps": found.effect_bps,
-        "needed_n": found.needed,
-        "tail": {
-            "quantile": TAIL,
-            "a": float(np.quantile(found.cost_a, TAIL)),
-            "b": float(np.quantile(found.cost_b, TAIL)),
-        },
-        "guards": {guard.name: {"holds": guard.holds, "says": guard.says} for guard in found.guards},
+        "estimate_bps": estimate_document(gap.mean, gap.low, gap.high, p_value=gap.p_value),
+        **conclusion(
+            looks=found.looks,
+            stopped_at=found.stopped_at,
+            decision=found.decision,
+            why=found.why,
+            effect_bps=found.effect_bps,
+            needed=found.needed,
+            costs={"a": found.cost_a, "b": found.cost_b},
+            guards=found.guards,
+        ),
     }
 
 
@@ -168,7 +156,3 @@ def _impact(pairs: Sequence[tuple[Comparison, Comparison]]) -> Guard:
     )
     says = f"if own takes had moved the market the difference would be {moved:+.3f} bps"
     return Guard(name="impact", holds=bool(as_recorded * moved > 0.0), says=says)
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -23,11 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sor.errors import CallerError
+from sor.experiment.bounds import LOOKS_FROM
 
 Floats = NDArray[np.float64]
 
-LOOKS_FROM = 30
-"""Differences before the first look of `asymptotic`: a variance of a handful is no variance."""
 _ZETA_TERMS = 20
 """Summed one by one before the tail is integrated: eleven digits for the powers that are of use."""
 
@@ -163,6 +162,15 @@ def fixed_sample(*, sd: float, effect: float, alpha: float = 0.05, power: float 
     normal = NormalDist()
     quantiles = normal.inv_cdf(1.0 - 0.5 * alpha) + normal.inv_cdf(power)
     return ceil((quantiles * sd / effect) ** 2)
+
+
+def needed(*, error: float, count: int, effect: float, alpha: float) -> int | None:
+    """`fixed_sample` of units as they were seen; None where nothing varies or there is no effect to see.
+
+    error    standard error of the mean of `count` units, with whatever ties them to each other in it.
+    """
+    known = error > 0.0 and effect > 0.0
+    return fixed_sample(sd=error * sqrt(count), effect=effect, alpha=alpha) if known else None
 
 
 def _check_level(alpha: float) -> None:

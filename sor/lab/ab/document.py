@@ -1,0 +1,68 @@
+"""What the `--json` documents of all designs have in common, so that programs read every comparison alike.
+
+A number that is not finite has no place in JSON: a bound that is not known yet is null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sor.lab.ab.guards import Guard
+from sor.lab.ab.paired import ALPHA, TAIL, Decision
+from sor.lab.ab.sequential import Looks
+
+Floats = NDArray[np.float64]
+
+
+def estimate_document(
+    mean: float, low: float | None, high: float | None, **more: float | None
+) -> dict[str, float | None]:
+    """The difference with its interval of one look, and what else the design knows of it."""
+    known = {"mean": mean, "low": low, "high": high, "alpha": round(ALPHA, 12), **more}
+    return {name: finite(value) for name, value in known.items()}
+
+
+def sequential_document(looks: Looks | None, *, stopped_at: int | None) -> dict[str, float | None]:
+    """What holds however often one looks. stopped_at: when zero was excluded, in what the design counts."""
+    return {
+        "low": None if looks is None else finite(looks.low[-1]),
+        "high": None if looks is None else finite(looks.high[-1]),
+        "p_always_valid": None if looks is None else finite(looks.p_value[-1]),
+        "stopped_at": stopped_at,
+    }
+
+
+def conclusion(
+    *,
+    looks: Looks | None,
+    stopped_at: int | None,
+    decision: Decision,
+    why: str,
+    effect_bps: float,
+    needed: int | None,
+    costs: Mapping[str, Floats],
+    guards: Sequence[Guard],
+) -> dict[str, object]:
+    """How every document ends. costs: of each arm's parents, for the tail."""
+    return {
+        "sequential": sequential_document(looks, stopped_at=stopped_at),
+        "decision": str(decision),
+        "why": why,
+        "effect_bps": finite(effect_bps),
+        "needed_n": needed,
+        "tail": {"quantile": TAIL, **{name: finite(np.quantile(cost, TAIL)) for name, cost in costs.items()}},
+        "guards": guards_document(guards),
+    }
+
+
+def guards_document(guards: Sequence[Guard]) -> dict[str, object]:
+    """Every guard by its name."""
+    return {guard.name: {"holds": guard.holds, "says": guard.says} for guard in guards}
+
+
+def finite(value: float | np.floating | None) -> float | None:
+    """A number that JSON has, else None."""
+    return float(value) if value is not None and np.isfinite(value) else None
