@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -21,7 +22,14 @@ SYNTHETIC_SEED = 1_000_003
 
 @click.command(short_help="Is policy A cheaper than policy B?")
 @click.option("--a", "arm_a", metavar="POLICY", help="One arm; POLICY@SET reads another param-set.")
-@click.option("--b", "arm_b", metavar="POLICY", help="The other arm.")
+@click.option(
+    "--b", "arms_b", metavar="POLICY", multiple=True, help="The other arm; given again, several against --a at once."
+)
+@click.option(
+    "--family",
+    type=click.Choice(["control", "all"]),
+    help="Several arms: each against --a (default), or each against each.",
+)
 @click.option(
     "--live", "live", metavar="JOURNAL", type=click.Path(path_type=Path), help="Compare live parents of an experiment."
 )
@@ -47,7 +55,8 @@ SYNTHETIC_SEED = 1_000_003
 def ab(
     ctx: click.Context,
     arm_a: str | None,
-    arm_b: str | None,
+    arms_b: tuple[str, ...],
+    family: str | None,
     live: Path | None,
     experiment: str | None,
     tapes: tuple[Path, ...],
@@ -69,16 +78,20 @@ def ab(
     zero and every guard holds; otherwise the answer is `undecided`, and how many parents would tell. The exit code
     is 0 either way, 3 when the venue's books contradict the router.
 
+    With --b given again all differences are told at once, so that not one of all statements is wrong more often than
+    5 %: each arm against --a, or with `--family all` each against each, which can name the cheapest of several.
+
     With --live nothing is run: the parents that an experiment has given to arms are read from a journal, with the
     chances that they had, and the answer has the same form. `--a explore:NAME` sets what a policy does by itself
     against what its parents did that explored.
     """
     import tempfile
 
-    from sor.cli.ab_tables import report
+    from sor.cli.ab_tables import report, report_several
     from sor.cli.run import EXIT_BROKEN, sets_of
     from sor.cli.terms import BadValue, decimal
-    from sor.lab.ab.run import Market, ab_document, run_ab
+    from sor.lab.ab.family import LETTERS, Family
+    from sor.lab.ab.run import Market, ab_document, compare_ab, compare_arms, run_arms, several_document
     from sor.tape import open_whole
 
     output = ctx.ensure_object(Output)
@@ -87,46 +100,56 @@ def ab(
     if live is not None:
         if tapes or synthetic is not None or html is not None:
             raise BadValue("--live reads a journal: give it without --tape, --synthetic and --html; nothing was run")
-        _live(output, live, experiment, (arm_a, arm_b), effect_bps=effect, margin_bps=margin)
+        _live(output, live, experiment, (arm_a, arms_b[0] if arms_b else None), effect_bps=effect, margin_bps=margin)
         return
-    if arm_a is None or arm_b is None:
+    if arm_a is None or not arms_b:
         raise BadValue("give --a and --b; nothing was run")
+    if html is not None and (family is not None or len(arms_b) > 1):
+        raise BadValue("--html draws two arms; nothing was run")
+    if len(arms_b) >= len(LETTERS):
+        raise BadValue(f"{1 + len(arms_b)} arms: give up to {len(LETTERS)}; nothing was run")
     if bool(tapes) == (synthetic is not None):
         raise BadValue("give --tape or --synthetic, one of them; nothing was run")
     if pairs and synthetic is None:
         raise BadValue("--option says what a made-up market is like, and --tape is none; nothing was run")
-    plan = plan_of((arm_a, arm_b), **terms)
+    plan = plan_of((arm_a, *arms_b), **terms)
     with tempfile.TemporaryDirectory(prefix="sor-ab-") as scratch:
         if synthetic is None:
             grounds = [Market(tape=open_whole(path), path=path) for path in tapes]
         else:
             grounds = _made_up(output, Path(scratch), synthetic, pairs, count=markets, seed=plan.seed)
         total = plan.parents * len(grounds)
-        with progress_of(output, {f"a {arm_a}": total, f"b {arm_b}": total}) as bars:
-            shown = dict(zip("ab", bars.values(), strict=True))
+        rows = {f"{letter} {policy}": total for letter, policy in zip(LETTERS, plan.policies, strict=False)}
+        with progress_of(output, rows) as bars:
+            shown = dict(zip(LETTERS, bars.values(), strict=False))
 
             def progress(arm: str, ended: int) -> None:
                 bar, task = shown[arm]
                 bar.update(task, completed=ended)  # type: ignore[arg-type]
 
-            found = run_ab(
+            ran = run_arms(
                 plan,
                 grounds,
                 sets=sets_of(plan, param_dirs, now_ns=int(grounds[0].tape.group_recv_ns[0])),
                 runs=runs,
-                effect_bps=effect,
-                margin_bps=margin,
                 progress=progress,
                 jobs=jobs,
             )
-        if html is not None:
-            _write_page(html, found, grounds)
-            output.err.print(f"The page is {html}.")
+        if family is None and len(ran) == len("ab"):
+            found = compare_ab(plan, ran, effect_bps=effect, margin_bps=margin)
+            guards, document, told = found.found.guards, partial(ab_document, found), partial(report, output.out, found)
+            if html is not None:
+                _write_page(html, found, grounds)
+                output.err.print(f"The page is {html}.")
+        else:
+            several = compare_arms(plan, ran, family=Family(family or "control"), effect_bps=effect, margin_bps=margin)
+            guards, document = several.found.guards, partial(several_document, several)
+            told = partial(report_several, output.out, several)
     if output.json:
-        say_json(ab_document(found))
+        say_json(document())
     else:
-        report(output.out, found)
-    broken = any(guard.name == "books" and not guard.holds for guard in found.found.guards)
+        told()
+    broken = any(guard.name == "books" and not guard.holds for guard in guards)
     ctx.exit(EXIT_BROKEN if broken else 0)
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from math import isfinite
+
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -10,9 +14,14 @@ from sor.cli.tables import setting_line
 from sor.cli.words import bps, count
 from sor.experiment.bounds import LOOKS_FROM
 from sor.lab.ab.explored import Explored
+from sor.lab.ab.family import UNDECIDED, Family, Verdict, Versus
+from sor.lab.ab.guards import Guard
 from sor.lab.ab.live import Live
 from sor.lab.ab.paired import TAIL, Decision, Findings
-from sor.lab.ab.run import Ab
+from sor.lab.ab.run import Ab, AbSeveral
+from sor.lab.replay import Comparison
+
+Floats = NDArray[np.float64]
 
 
 def report(out: Console, ab: Ab) -> None:
@@ -22,7 +31,8 @@ def report(out: Console, ab: Ab) -> None:
     if len(ab.a) > 1:
         out.print(f"And {count(len(ab.a) - 1, 'further market')}: {', '.join(one.ground.name for one in ab.a[1:])}.")
     out.print()
-    out.print(_arms(ab))
+    both = (("a", ab.a, found.cost_a), ("b", ab.b, found.cost_b))
+    out.print(_arms([(letter, runs[0].outcomes[0].policy, runs, costs) for letter, runs, costs in both]))
     out.print()
     for line in (*_difference_lines(found), *_guard_lines(found)):
         out.print(line)
@@ -30,17 +40,90 @@ def report(out: Console, ab: Ab) -> None:
     out.print(_verdict_line(ab), style="bold")
 
 
-def _arms(ab: Ab) -> Table:
+def report_several(out: Console, ab: AbSeveral) -> None:
+    """Setting, every arm, every comparison, and the decision."""
+    found = ab.found
+    out.print(setting_line(ab.arms[0][0]))
+    out.print()
+    out.print(_arms([(*one, costs) for one, costs in zip(_named(ab), found.costs.T, strict=True)]))
+    out.print()
+    family_lines(out, found.verdict, found.versus, units="block")
+    for guard in found.guards:
+        out.print(_guard_line(guard))
+    out.print()
+    policies = {letter: name for letter, name, _ in _named(ab)}
+    _tell_verdict(out, found.verdict, policies, have=found.costed, where=" on such markets")
+
+
+def _named(ab: AbSeveral) -> list[tuple[str, str, tuple[Comparison, ...]]]:
+    """(letter, label, runs) of each arm."""
+    return [(letter, runs[0].outcomes[0].policy, runs) for letter, runs in zip(ab.found.arms, ab.arms, strict=True)]
+
+
+def family_lines(out: Console, verdict: Verdict, versus: Sequence[Versus], *, units: str) -> None:
+    """A row for each comparison, and what the rows are."""
+    what = "each against a" if verdict.family is Family.CONTROL else "each against each"
+    first = versus[0]
+    told = f"{count(len(versus), 'comparison')}, {what}, on {count(first.units, units)}"
+    out.print(f"{told}; intervals and p hold for all at once, at 5 %.")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("costs", style="bold", no_wrap=True)
+    for name in ("bps", "95 %, one look", "p", "95 %, any look", "e", "needs", "cheaper"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in versus:
+        looks = one.looks
+        watched = (None, None) if looks is None else (float(looks.low[-1]), float(looks.high[-1]))
+        table.add_row(
+            f"{one.first} - {one.second}",
+            f"{one.mean:+.3f}",
+            _between(one.low, one.high),
+            "-" if one.p_value is None else f"{one.p_value:.3f}",
+            _between(*watched),
+            "-" if one.e_value is None else f"{one.e_value:.3g}{'*' if one.listed else ''}",
+            "-" if one.needed is None else f"{one.needed:,}",
+            "-" if one.decision == UNDECIDED else one.decision,
+        )
+    out.print(table)
+    if any(one.listed for one in versus):
+        out.print("* found by e-BH, whenever one looks: of such differences 5 % are none on average.")
+    if first.looks is None:
+        out.print(f"No sequence that may be watched: it takes {count(LOOKS_FROM, units)}.")
+    for one in versus:
+        for guard in one.guards:
+            if not guard.holds:
+                out.print(f"{one.first} - {one.second}: {_guard_line(guard)}")
+
+
+def _between(low: float | None, high: float | None) -> str:
+    known = low is not None and high is not None and isfinite(low) and isfinite(high)
+    return f"{low:+.3f} to {high:+.3f}" if known else "-"
+
+
+def _tell_verdict(out: Console, verdict: Verdict, names: Mapping[str, str], *, have: int, where: str = "") -> None:
+    if verdict.decision != UNDECIDED:
+        line = f"Decision: {verdict.decision} ({names[verdict.decision]}). {verdict.why[0].upper()}{verdict.why[1:]}."
+        out.print(line, style="bold")
+        return
+    line = f"Undecided: {verdict.why}."
+    if verdict.needed is not None:
+        more = verdict.needed - have
+        told = f"{more:,} more parents{where}" if more > 0 else "no more parents than there are"
+        line += f" What is open takes {told} (power 80 %)."
+    out.print(line, style="bold")
+
+
+def _arms(arms: Sequence[tuple[str, str, Sequence[Comparison], Floats]]) -> Table:
+    """(letter, label, runs, costs) of each arm."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("arm", style="bold", no_wrap=True)
     for name in ("parents", "filled", "mean bps", f"{TAIL:.0%} below", "passive", "timeouts", "fallbacks"):
         table.add_column(name, justify="right", no_wrap=True)
-    for arm, comparisons, costs in (("a", ab.a, ab.found.cost_a), ("b", ab.b, ab.found.cost_b)):
+    for letter, label, comparisons, costs in arms:
         summaries = [comparison.outcomes[0].summary for comparison in comparisons]
         lots = [(one.maker_lots, one.taker_lots) for each in comparisons for one in each.outcomes[0].reports]
         maker, known = sum(each[0] for each in lots), sum(sum(each) for each in lots)
         table.add_row(
-            f"{arm} {comparisons[0].outcomes[0].policy}",
+            f"{letter} {label}",
             str(sum(one.parents for one in summaries)),
             f"{np.mean([one.filled_share for one in summaries]):.1%}",
             bps(float(costs.mean())),
@@ -72,7 +155,11 @@ def _difference_lines(found: Findings) -> list[str]:
 
 
 def _guard_lines(found: Findings | Live | Explored) -> list[str]:
-    return [f"{'holds ' if guard.holds else 'BROKEN'}  {guard.name}: {guard.says}" for guard in found.guards]
+    return [_guard_line(guard) for guard in found.guards]
+
+
+def _guard_line(guard: Guard) -> str:
+    return f"{'holds ' if guard.holds else 'BROKEN'}  {guard.name}: {guard.says}"
 
 
 def _verdict_line(ab: Ab) -> str:

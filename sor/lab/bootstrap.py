@@ -13,11 +13,17 @@ Design
   t-interval does not see. tests/unit/test_bootstrap.py measures what this one covers.
 - With fewer than `BLOCKS_MIN` blocks there is no interval and no p-value: not even all signs alike would then be
   evidence at 5 %. They are None, the number of blocks is always said.
+- Several differences over the same parents (`differences`) are drawn together, block by block, so that what ties them
+  is in the draws: intervals hold all at once by the largest and the least studentised difference of each draw, p-values
+  by the largest of each sign pattern, stepping down (Westfall and Young 1993; Romano and Wolf 2005). Of one difference
+  that is the interval and the p-value above. More blocks are needed then (`blocks_needed`).
 
 Not promised: dependence that lasts longer than a block (a trend over the whole recording) is not seen.
 """
 
 from __future__ import annotations
+
+from math import ceil, log2
 
 import msgspec
 import numpy as np
@@ -105,7 +111,7 @@ def interval(values: Floats, block: Ints, rng: np.random.Generator) -> Interval:
     """
     sizes, sums = _by_block(values, block)
     mean = float(sums.sum() / sizes.sum())
-    low, high = _bootstrap_t(sizes, sums, rng)
+    ((low, high),) = _bootstrap_t(sizes, sums[:, np.newaxis], rng)
     return Interval(mean=mean, low=low, high=high, blocks=sizes.size, parents=values.size)
 
 
@@ -119,11 +125,34 @@ def difference(*, ours: Floats, theirs: Floats, block: Ints, rng: np.random.Gene
             f"{ours.size} parents of one policy beside {theirs.size} of another; nothing was computed. "
             "Pair them: the same parents in the same order"
         )
-    sizes, sums = _by_block(ours - theirs, block)
-    mean = float(sums.sum() / sizes.sum())
-    low, high = _bootstrap_t(sizes, sums, rng)
-    p_value = _sign_flip(sums, rng)
-    return Difference(mean=mean, low=low, high=high, p_value=p_value, blocks=sizes.size, parents=ours.size)
+    (only,) = differences((ours - theirs)[:, np.newaxis], block=block, rng=rng)
+    return only
+
+
+def differences(gaps: Floats, *, block: Ints, rng: np.random.Generator) -> tuple[Difference, ...]:
+    """Means of K differences over the same parents: intervals that hold all at once, p-values that are adjusted.
+
+    gaps     (n, K) float64, finite, K > 0: what one policy cost a parent less what another did.
+    """
+    if gaps.ndim != 2 or not gaps.shape[1]:
+        raise CallerError(f"differences of shape {gaps.shape}; nothing was computed. Give a column for each")
+    columns = [_by_block(gap, block) for gap in gaps.T]
+    sizes, sums = columns[0][0], np.column_stack([column for _, column in columns])
+    means = sums.sum(axis=0) / sizes.sum()
+    ends = _bootstrap_t(sizes, sums, rng)
+    p_values = _sign_flips(sums, rng)
+    return tuple(
+        Difference(mean=float(mean), low=low, high=high, p_value=p_value, blocks=sizes.size, parents=len(gaps))
+        for mean, (low, high), p_value in zip(means, ends, p_values, strict=True)
+    )
+
+
+def blocks_needed(comparisons: int) -> int:
+    """Blocks without which nothing can be found; `BLOCKS_MIN` for one comparison.
+
+    With fewer even signs that are all alike in one difference turn up in another by chance too often.
+    """
+    return ceil(log2(2 * comparisons / (1.0 - LEVEL)))
 
 
 def ratio(sums: Floats, sizes: Floats, block: Ints, rng: np.random.Generator) -> Interval:
@@ -134,7 +163,7 @@ def ratio(sums: Floats, sizes: Floats, block: Ints, rng: np.random.Generator) ->
     """
     _, over = _by_block(sums, block)
     _, under = _by_block(sizes, block)
-    low, high = _bootstrap_t(under, over, rng)
+    ((low, high),) = _bootstrap_t(under, over[:, np.newaxis], rng)
     return Interval(mean=float(over.sum() / under.sum()), low=low, high=high, blocks=under.size, parents=sums.size)
 
 
@@ -151,22 +180,37 @@ def _by_block(values: Floats, block: Ints) -> tuple[Floats, Floats]:
     return sizes[held], sums[held]
 
 
-def _bootstrap_t(sizes: Floats, sums: Floats, rng: np.random.Generator) -> tuple[float | None, float | None]:
-    """Ends of the interval of sum(sums) / sum(sizes); None where there is none to give."""
-    blocks = sizes.size
-    if blocks < BLOCKS_MIN:
-        return None, None
-    mean, error = _ratio(sizes[np.newaxis], sums[np.newaxis])
-    if error[0] <= _NOTHING * abs(mean[0]):
-        return float(mean[0]), float(mean[0])
+def _bootstrap_t(
+    sizes: Floats, sums: Floats, rng: np.random.Generator
+) -> list[tuple[float, float] | tuple[None, None]]:
+    """Ends of the intervals of sums / sizes that hold all at once, one for each column of sums, (blocks, K).
+
+    None where there are none to give.
+    """
+    blocks, columns = sums.shape
+    if blocks < blocks_needed(columns):
+        return [(None, None)] * columns
     drawn = rng.integers(0, blocks, (DRAWS, blocks))
-    means, errors = _ratio(sizes[drawn], sums[drawn])
-    pivots = (means - mean) / np.maximum(errors, _ERROR_SHARE_MIN * error)
+    sizes_drawn = sizes[drawn]
+    means, errors = np.empty(columns), np.empty(columns)
+    pivots = np.zeros((DRAWS, columns))
+    for no, column in enumerate(sums.T):
+        (means[no],), (errors[no],) = _ratio(sizes[np.newaxis], column[np.newaxis])
+        if errors[no] <= _NOTHING * abs(means[no]):
+            errors[no] = 0.0  # nothing varies: the mean is known, and has no part in how far others are off
+            continue
+        again, spread = _ratio(sizes_drawn, column[drawn])
+        pivots[:, no] = (again - means[no]) / np.maximum(spread, _ERROR_SHARE_MIN * errors[no])
+    varied = pivots[:, errors > 0.0]
+    if not varied.size:
+        return [(float(mean), float(mean)) for mean in means]
     tail = (1 - LEVEL) / 2
     # The outer neighbour rather than an interpolation: with few blocks the pivots lie far apart.
-    low = mean[0] - np.quantile(pivots, 1 - tail, method="higher") * error[0]
-    high = mean[0] - np.quantile(pivots, tail, method="lower") * error[0]
-    return float(low), float(high)
+    most = np.quantile(varied.max(axis=1), 1 - tail, method="higher")
+    least = np.quantile(varied.min(axis=1), tail, method="lower")
+    return [
+        (float(mean - most * error), float(mean - least * error)) for mean, error in zip(means, errors, strict=True)
+    ]
 
 
 def _ratio(sizes: Floats, sums: Floats) -> tuple[Floats, Floats]:
@@ -180,18 +224,29 @@ def _ratio(sizes: Floats, sums: Floats) -> tuple[Floats, Floats]:
     return means, np.sqrt((off * off).sum(axis=1)) / parents
 
 
-def _sign_flip(sums: Floats, rng: np.random.Generator) -> float | None:
-    """Share of sign patterns over blocks whose total is as far from 0 as the one seen; exact for few blocks."""
-    blocks = sums.size
-    if blocks < BLOCKS_MIN:
-        return None
+def _sign_flips(sums: Floats, rng: np.random.Generator) -> list[float] | list[None]:
+    """Share of sign patterns in which any column that is no clearer lies as far from 0, of each column of (blocks, K).
+
+    A pattern turns all columns of a block together. Exact for few blocks.
+    """
+    blocks, columns = sums.shape
+    if blocks < blocks_needed(columns):
+        return [None] * columns
     if blocks <= _EXACT_BLOCKS:
         bits = np.arange(2**blocks)[:, np.newaxis] >> np.arange(blocks) & 1
         seen = 0
     else:
         bits = rng.integers(0, 2, (_FLIPS, blocks))
         seen = 1  # the pattern that was seen is one of the possible ones
-    totals = np.abs((1 - 2 * bits) @ sums)
-    rounding = _NOTHING * float(np.abs(sums).sum())
-    as_far = int(np.count_nonzero(totals >= abs(float(sums.sum())) - rounding))
-    return (as_far + seen) / (len(totals) + seen)
+    # Turning signs leaves a column's squares as they are, so that this is as good as a t, and columns are comparable.
+    norms = np.sqrt((sums**2).sum(axis=0))
+    scaled = sums / np.where(norms > 0.0, norms, 1.0)
+    totals = np.abs((1 - 2 * bits) @ scaled)
+    lies = np.abs(scaled.sum(axis=0)) - _NOTHING * np.abs(scaled).sum(axis=0)
+    clearest = np.argsort(-lies, kind="stable")
+    # The farthest of the columns from each one on, in that order; what was harder to find is never surer.
+    farthest = np.maximum.accumulate(totals[:, clearest[::-1]], axis=1)[:, ::-1]
+    as_far = np.count_nonzero(farthest >= lies[clearest], axis=0)
+    p_values = np.empty(columns)
+    p_values[clearest] = np.maximum.accumulate((as_far + seen) / (len(totals) + seen))
+    return [float(p_value) for p_value in p_values]

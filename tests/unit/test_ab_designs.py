@@ -224,8 +224,8 @@ def test_a_lopsided_split_stops_a_comparison() -> None:
 def test_a_winner_with_a_worse_tail_is_stopped() -> None:
     calm, wild = seeded().uniform(0.0, 4.0, 400), seeded().uniform(-4.0, 6.0, 400)
     assert tail(calm, wild, winner="a", margin_bps=0.0).holds
-    assert not tail(calm, wild, winner="b", margin_bps=1.0).holds
-    assert tail(calm, wild, winner="b", margin_bps=2.0).holds
+    assert not tail(wild, calm, winner="b", margin_bps=1.0).holds
+    assert tail(wild, calm, winner="b", margin_bps=2.0).holds
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sor.lab.ab.family import Verdict, Versus
 from sor.lab.ab.guards import Guard
 from sor.lab.ab.paired import ALPHA, TAIL, Decision
 from sor.lab.ab.sequential import Looks
@@ -53,9 +54,50 @@ def conclusion(
         "why": why,
         "effect_bps": finite(effect_bps),
         "needed_n": needed,
-        "tail": {"quantile": TAIL, **{name: finite(np.quantile(cost, TAIL)) for name, cost in costs.items()}},
+        "tail": _tail_document(costs),
         "guards": guards_document(guards),
     }
+
+
+def family_document(
+    verdict: Verdict, versus: Sequence[Versus], *, costs: Mapping[str, Floats], guards: Sequence[Guard]
+) -> dict[str, object]:
+    """How the document of several arms ends. costs: of each arm's parents; guards: of all arms together."""
+    return {
+        "family": str(verdict.family),
+        "comparisons": [_versus_document(one) for one in versus],
+        "decision": verdict.decision,
+        "cheapest": list(verdict.cheapest),
+        "why": verdict.why,
+        "needed_n": verdict.needed,
+        "tail": _tail_document(costs),
+        "guards": guards_document(guards),
+    }
+
+
+def _versus_document(one: Versus) -> dict[str, object]:
+    """One comparison of a family, in the words of a comparison of two; the interval and the sequence hold for all."""
+    return {
+        "first": one.first,
+        "second": one.second,
+        "n": one.parents,
+        "units": one.units,
+        "estimate_bps": estimate_document(one.mean, one.low, one.high, p_value=one.p_value),
+        "sequential": {
+            **sequential_document(one.looks, stopped_at=one.stopped_at),
+            "e_value": finite(one.e_value),
+            "listed": one.listed,
+        },
+        "decision": one.decision,
+        "why": one.why,
+        "effect_bps": finite(one.effect_bps),
+        "needed_n": one.needed,
+        "guards": guards_document(one.guards),
+    }
+
+
+def _tail_document(costs: Mapping[str, Floats]) -> dict[str, float | None]:
+    return {"quantile": TAIL, **{name: finite(np.quantile(cost, TAIL)) for name, cost in costs.items()}}
 
 
 def guards_document(guards: Sequence[Guard]) -> dict[str, object]:

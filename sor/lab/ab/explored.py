@@ -25,7 +25,7 @@ from sor.lab.ab.document import conclusion, estimate_document
 from sor.lab.ab.guards import Guard, tail
 from sor.lab.ab.live import by_design, known_of
 from sor.lab.ab.offpolicy import DRAWS, Logged, dr, logged, snips, weights
-from sor.lab.ab.paired import ALPHA, COSTED_MIN, TAIL, Decision
+from sor.lab.ab.paired import ALPHA, COSTED_MIN, TAIL, Decision, by_winner
 from sor.lab.ab.sequential import Looks, needed
 from sor.router import Core
 
@@ -114,7 +114,7 @@ def compare_explored(
             says=f"{len(kept)} of {len(over)} parents that had a choice have a cost",
         ),
         Guard(name="weights", holds=not refusals, says=refusals[0] if refusals else "both ways carry an estimate"),
-        tail(cost[own], cost[~own], winner=likely, margin_bps=margin_bps, quantile=TAIL),
+        tail(*by_winner(cost[own], cost[~own], likely=likely), winner=likely, margin_bps=margin_bps, quantile=TAIL),
     )
     decision, why = _decided(low, high, looks, guards, likely)
     effect = abs(mean) if effect_bps is None else effect_bps

@@ -55,12 +55,11 @@ def uniform(p_values: Floats) -> float:
     return float(kstest(p_values, "uniform").pvalue)
 
 
-def tail(cost_a: Floats, cost_b: Floats, *, winner: str, margin_bps: float, quantile: float = 0.95) -> Guard:
+def tail(ours: Floats, theirs: Floats, *, winner: str, margin_bps: float, quantile: float = 0.95) -> Guard:
     """Whether the arm that would win has a tail no worse than the other's by more than a margin.
 
-    cost_a, cost_b    (n,), (m,) costs of parents in bps. winner: "a" or "b".
+    ours, theirs    (n,), (m,) costs of parents in bps, of the arm that would win and of the other. winner: its letter.
     """
-    ours, theirs = (cost_a, cost_b) if winner == "a" else (cost_b, cost_a)
     mine, other = float(np.quantile(ours, quantile)), float(np.quantile(theirs, quantile))
     says = f"{quantile:.0%} of parents of {winner} cost at most {mine:+.3f} bps, of the other {other:+.3f}"
     return Guard(name="tail", holds=mine <= other + margin_bps, says=says)

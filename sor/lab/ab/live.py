@@ -29,7 +29,7 @@ from sor.experiment.running import Running
 from sor.lab.ab.adjust import CLUSTERS_MIN, effect
 from sor.lab.ab.document import conclusion, estimate_document
 from sor.lab.ab.guards import RATIO_LEVEL, Guard, sample_ratio, tail, uniform
-from sor.lab.ab.paired import ALPHA, COSTED_MIN, TAIL, Decision
+from sor.lab.ab.paired import ALPHA, COSTED_MIN, TAIL, Decision, by_winner
 from sor.lab.ab.sequential import Looks, asymptotic, needed
 from sor.lab.ab.switchback import Switchback
 from sor.lab.bootstrap import block_of
@@ -349,7 +349,7 @@ def _guards(rows: Rows, likely: Decision, margin_bps: float, *, by_period: bool)
             holds=len(rows.cost) >= COSTED_MIN * rows.over,
             says=f"{len(rows.cost)} of {rows.over} parents that are over have a cost",
         ),
-        tail(ours, theirs, winner=likely, margin_bps=margin_bps, quantile=TAIL),
+        tail(*by_winner(ours, theirs, likely=likely), winner=likely, margin_bps=margin_bps, quantile=TAIL),
     ]
     if not by_period:
         share = rows.expected[0] / sum(rows.expected)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from math import sqrt
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -24,7 +25,7 @@ from sor.errors import CallerError
 from sor.experiment.bounds import LOOKS_FROM
 from sor.lab.ab.guards import Guard, tail
 from sor.lab.ab.sequential import Looks, asymptotic, needed
-from sor.lab.bootstrap import BLOCKS_MIN, LEVEL, Difference, block_of, difference
+from sor.lab.bootstrap import BLOCKS_MIN, LEVEL, Difference, block_of, blocks_needed, difference
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -105,11 +106,12 @@ def findings(
         raise CallerError("no parent has a cost under both arms; nothing was compared")
     cost_a = np.concatenate([market.cost_a[one] for market, one in zip(markets, kept, strict=True)])
     cost_b = np.concatenate([market.cost_b[one] for market, one in zip(markets, kept, strict=True)])
-    block = _blocks(markets, kept)
+    block = blocks_of(markets, kept)
     found = difference(ours=cost_a, theirs=cost_b, block=block, rng=np.random.default_rng([seed, _STREAM]))
-    looks, seen = _looks(cost_a - cost_b, _blocks(markets, kept, fine=True))
+    means, seen = block_means(cost_a - cost_b, blocks_of(markets, kept, fine=True))
+    looks = asymptotic(means, alpha=ALPHA, tightest_at=len(means)) if len(means) >= LOOKS_FROM else None
     effect = abs(found.mean) if effect_bps is None else effect_bps
-    error = _error(cost_a - cost_b, block)
+    error = block_error(cost_a - cost_b, block)
     known = error > 0.0 and effect > 0.0 and found.blocks >= BLOCKS_MIN
     likely = Decision.A if found.mean < 0.0 else Decision.B
     held = (
@@ -118,10 +120,10 @@ def findings(
             holds=costed >= COSTED_MIN * parents,
             says=f"{costed} of {parents} parents have a cost under both arms",
         ),
-        tail(cost_a, cost_b, winner=likely, margin_bps=margin_bps, quantile=TAIL),
+        tail(*by_winner(cost_a, cost_b, likely=likely), winner=likely, margin_bps=margin_bps, quantile=TAIL),
         *guards,
     )
-    decision, why = _decided(found, likely, held)
+    clear, why = told_apart(found, likely, held)
     return Findings(
         parents=parents,
         costed=costed,
@@ -133,14 +135,29 @@ def findings(
         effect_bps=effect,
         needed=needed(error=error, count=costed, effect=effect, alpha=ALPHA) if known else None,
         guards=held,
-        decision=decision,
+        decision=likely if clear else Decision.UNDECIDED,
         why=why,
         cost_a=cost_a,
         cost_b=cost_b,
     )
 
 
-def _blocks(markets: Sequence[Paired], kept: Sequence[NDArray[np.bool_]], *, fine: bool = False) -> Ints:
+class Started(Protocol):
+    """One market's parents by when they started, (P,), and how long each may live."""
+
+    @property
+    def start_ns(self) -> Ints: ...
+
+    @property
+    def deadline_ns(self) -> int: ...
+
+
+def by_winner(cost_a: Floats, cost_b: Floats, *, likely: Decision) -> tuple[Floats, Floats]:
+    """Costs of the arm that would win, and of the other."""
+    return (cost_a, cost_b) if likely is Decision.A else (cost_b, cost_a)
+
+
+def blocks_of(markets: Sequence[Started], kept: Sequence[NDArray[np.bool_]], *, fine: bool = False) -> Ints:
     """Block of each costed parent; fine: of four deadlines each, however many that makes."""
     blocks, before = [], 0
     for market, one in zip(markets, kept, strict=True):
@@ -153,7 +170,7 @@ def _blocks(markets: Sequence[Paired], kept: Sequence[NDArray[np.bool_]], *, fin
     return np.concatenate(blocks)
 
 
-def _error(gap: Floats, block: Ints) -> float:
+def block_error(gap: Floats, block: Ints) -> float:
     """Standard error of the mean over parents, by blocks."""
     off = np.bincount(block, weights=gap - gap.mean())
     held = np.bincount(block) > 0
@@ -162,24 +179,26 @@ def _error(gap: Floats, block: Ints) -> float:
     return sqrt(few * float((off[held] ** 2).sum())) / len(gap)
 
 
-def _looks(gap: Floats, block: Ints) -> tuple[Looks | None, Ints]:
-    """The sequence over block means, and how many parents each look has seen."""
+def block_means(gap: Floats, block: Ints) -> tuple[Floats, Ints]:
+    """Mean difference of each block that holds parents, in order, and how many parents that makes so far."""
     sizes = np.bincount(block)
     held = sizes > 0
-    means = np.bincount(block, weights=gap)[held] / sizes[held]
-    seen = np.cumsum(sizes[held])
-    return (asymptotic(means, alpha=ALPHA, tightest_at=len(means)) if len(means) >= LOOKS_FROM else None), seen
+    means: Floats = np.bincount(block, weights=gap)[held] / sizes[held]
+    return means, np.cumsum(sizes[held])
 
 
-def _decided(found: Difference, likely: Decision, guards: Sequence[Guard]) -> tuple[Decision, str]:
+def told_apart(found: Difference, likely: str, guards: Sequence[Guard], *, comparisons: int = 1) -> tuple[bool, str]:
+    """Whether one arm is cheaper, and why or why not. likely: how it is called; comparisons: of which this is one."""
     if found.low is None or found.high is None:
-        few = f"{found.blocks} blocks of start time are too few for an interval: {BLOCKS_MIN} are needed"
-        return Decision.UNDECIDED, few
+        few = (
+            f"{found.blocks} blocks of start time are too few for an interval: {blocks_needed(comparisons)} are needed"
+        )
+        return False, few
     if found.low <= 0.0 <= found.high:
-        return Decision.UNDECIDED, "the interval of the difference holds zero"
+        return False, "the interval of the difference holds zero"
     if found.p_value is None or found.p_value >= ALPHA:
-        return Decision.UNDECIDED, "blocks with their signs turned come out as far from zero too often"
+        return False, "blocks with their signs turned come out as far from zero too often"
     broken = [guard for guard in guards if not guard.holds]
     if broken:
-        return Decision.UNDECIDED, f"{likely} looks cheaper, but: {'; '.join(guard.says for guard in broken)}"
-    return likely, f"{likely} is cheaper: the interval of the difference lies on its side of zero, and all guards hold"
+        return False, f"{likely} looks cheaper, but: {'; '.join(guard.says for guard in broken)}"
+    return True, f"{likely} is cheaper: the interval of the difference lies on its side of zero, and all guards hold"

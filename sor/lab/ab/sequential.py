@@ -7,6 +7,8 @@ of them. What stands here holds for every look together, however many and whenev
   of variances; a rate `r` chosen for one time makes it tightest there, 1.55 times the interval of a fixed sample.
 - `Msprt`: the mixture likelihood ratio of Johari, Koomen, Pekelis and Walsh (2022) and its always valid p-value.
 - `stitched`, `polynomial_stitched`: bounds that shrink at the rate of the iterated logarithm, without a time to choose.
+- `e_values`: the mixture likelihood ratio of differences whose variance nobody knows (Wang, Ramdas 2025): what several
+  comparisons are weighed by together (`sor.lab.ab.betting.discoveries`).
 - `asymptotic`: the mixture bound with an estimated variance (Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas 2024). It is
   what parents get, whose variance nobody knows; it holds in the limit, hence `LOOKS_FROM`.
 
@@ -29,6 +31,9 @@ Floats = NDArray[np.float64]
 
 _ZETA_TERMS = 20
 """Summed one by one before the tail is integrated: eleven digits for the powers that are of use."""
+
+_LOG_E_MAX = 300.0
+"""More evidence than this is as much as anybody asks for, and still a number."""
 
 
 class MixtureBound(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +152,29 @@ def asymptotic(differences: Floats, *, alpha: float, tightest_at: int) -> Looks:
         high=np.minimum.accumulate(mean + half),
         p_value=np.minimum.accumulate(p_value),
     )
+
+
+def e_values(differences: Floats, *, alpha: float, tightest_at: int) -> Floats:
+    """What a bet of one unit against no difference has become after each difference, along the last axis.
+
+    Effects are mixed over a normal, in units of a standard deviation that is mixed over every scale alike, so nothing
+    is plugged in: of normal differences without effect the mean is 1 after any number of them, where that of a ratio
+    with an estimated variance is infinite. 1 before `LOOKS_FROM`, as differences are normal only as means of many.
+
+    differences    (..., N), finite. alpha, tightest_at: level and number at which it says most, chosen beforehand.
+    Source         Wang, Ramdas, Anytime-valid t-tests, Sequential Analysis 2025, theorem on the Gaussian mixture: a
+                   martingale in what does not depend on the scale, so a stop must not either.
+    """
+    _check_level(alpha)
+    if not np.isfinite(differences).all() or tightest_at < 1:
+        raise CallerError("differences must be finite numbers, and a time at least 1; nothing was computed")
+    rate = MixtureBound.tightest_at(float(tightest_at), alpha=alpha).rate
+    count = np.arange(1, differences.shape[-1] + 1, dtype=np.float64)
+    total, squares = np.cumsum(differences, axis=-1), np.cumsum(differences**2, axis=-1)
+    share = np.divide(total**2, (count + rate) * squares, out=np.zeros_like(squares), where=squares > 0.0)
+    log_e = 0.5 * np.log(rate / (count + rate)) - 0.5 * count * np.log1p(-share)
+    values: Floats = np.where(count >= LOOKS_FROM, np.exp(np.minimum(log_e, _LOG_E_MAX)), 1.0)
+    return values
 
 
 def fixed_sample(*, sd: float, effect: float, alpha: float = 0.05, power: float = 0.8) -> int:
