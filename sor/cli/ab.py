@@ -100,7 +100,7 @@ def ab(
     if live is not None:
         if tapes or synthetic is not None or html is not None:
             raise BadValue("--live reads a journal: give it without --tape, --synthetic and --html; nothing was run")
-        _live(output, live, experiment, (arm_a, arms_b[0] if arms_b else None), effect_bps=effect, margin_bps=margin)
+        _live(output, live, experiment, arm_a, arms_b, family=family, effect_bps=effect, margin_bps=margin)
         return
     if arm_a is None or not arms_b:
         raise BadValue("give --a and --b; nothing was run")
@@ -157,30 +157,57 @@ def _live(
     output: Output,
     journal: Path,
     name: str | None,
-    arms: tuple[str | None, str | None],
+    arm_a: str | None,
+    arms_b: tuple[str, ...],
     *,
+    family: str | None,
     effect_bps: float | None,
     margin_bps: float,
 ) -> None:
     """Compare what an experiment has done so far."""
-    from sor.cli.ab_tables import report_explored, report_live
+    from sor.cli.ab_tables import report_explored, report_live, report_live_several
+    from sor.cli.terms import BadValue
     from sor.experiment.reading import named
     from sor.explore import PREFIX
     from sor.journal import turns
     from sor.lab.ab.explored import compare_explored, explored_document
+    from sor.lab.ab.family import Family
     from sor.lab.ab.live import compare_live, live_document
+    from sor.lab.ab.live_several import compare_live_several, live_several_document
     from sor.recovery import folded
 
+    explores = arm_a is not None and arm_a.startswith(PREFIX)
+    if explores and (family is not None or arms_b):
+        raise BadValue(f"{arm_a} is compared with what was tried instead: leave --b and --family out; nothing was read")
     core = folded(journal)
-    if arms[0] is not None and arms[0].startswith(PREFIX):
+    if arm_a is not None and explores:
         records = (record for turn in turns(journal) for record in turn.records)
-        explored = compare_explored(core, records, arms[0], effect_bps=effect_bps, margin_bps=margin_bps)
+        explored = compare_explored(core, records, arm_a, effect_bps=effect_bps, margin_bps=margin_bps)
         if output.json:
             say_json(explored_document(explored))
         else:
             report_explored(output.out, explored)
         return
-    found = compare_live(core, named(core, name), a=arms[0], b=arms[1], effect_bps=effect_bps, margin_bps=margin_bps)
+    running = named(core, name)
+    if family is not None or len(arms_b) > 1:
+        # All arms, the control first: the one that is named, else that of the file.
+        first = arm_a or running.experiment.reference.name
+        others = arms_b or [arm.name for arm in running.experiment.arms if arm.name != first]
+        several = compare_live_several(
+            core,
+            running,
+            family=Family(family or "control"),
+            arms=(first, *others),
+            effect_bps=effect_bps,
+            margin_bps=margin_bps,
+        )
+        if output.json:
+            say_json(live_several_document(several))
+        else:
+            report_live_several(output.out, several)
+        return
+    b = arms_b[0] if arms_b else None
+    found = compare_live(core, running, a=arm_a, b=b, effect_bps=effect_bps, margin_bps=margin_bps)
     if output.json:
         say_json(live_document(found))
     else:

@@ -13,10 +13,12 @@ from rich.table import Table
 from sor.cli.tables import setting_line
 from sor.cli.words import bps, count
 from sor.experiment.bounds import LOOKS_FROM
+from sor.experiment.definition import Arm
 from sor.lab.ab.explored import Explored
 from sor.lab.ab.family import UNDECIDED, Family, Verdict, Versus
 from sor.lab.ab.guards import Guard
 from sor.lab.ab.live import Live
+from sor.lab.ab.live_several import LiveSeveral
 from sor.lab.ab.paired import TAIL, Decision, Findings
 from sor.lab.ab.run import Ab, AbSeveral
 from sor.lab.replay import Comparison
@@ -180,24 +182,12 @@ def report_live(out: Console, live: Live) -> None:
     rows = live.rows
     by = "by parent" if live.design == "parents" else "a switchback"
     out.print(f"Experiment {live.experiment.name} ({live.experiment.digest}), {by}.")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("arm", style="bold", no_wrap=True)
-    for name in ("policy", "given", "costed", "mean bps", f"{TAIL:.0%} below"):
-        table.add_column(name, justify="left" if name == "policy" else "right", no_wrap=True)
-    for name, arm, given, ours in (
-        ("a", live.a, rows.given[0], rows.ours),
-        ("b", live.b, rows.given[1], ~rows.ours),
-    ):
-        costs = rows.cost[ours]
-        table.add_row(
-            f"{name} {arm.name}",
-            f"{arm.policy}@{arm.param_set}",
-            str(given),
-            str(len(costs)),
-            bps(float(costs.mean())),
-            bps(float(np.quantile(costs, TAIL))),
-        )
+    table = _live_arms()
+    table.add_row(*_live_arm("a", live.a, rows.given[0], rows.cost[rows.ours]))
+    table.add_row(*_live_arm("b", live.b, rows.given[1], rows.cost[~rows.ours]))
     out.print(table)
+    if (arms := len(live.experiment.arms)) > len("ab"):
+        out.print(f"Of {arms} arms: --family control sets each against the first, --family all each against each.")
     line = f"cost(a) - cost(b): {live.mean:+.4f} bps on {count(len(rows.cost), 'parent')}, {count(live.units, 'coin')}"
     if live.low is None or live.high is None or live.p_value is None:
         out.print(f"{line}; too few for an interval.")
@@ -219,6 +209,40 @@ def report_live(out: Console, live: Live) -> None:
         return
     more = "" if live.needed is None else f" {_takes(live.effect_bps, live.needed - len(rows.cost), live.needed)}"
     out.print(f"Undecided: {live.why}.{more}", style="bold")
+
+
+def report_live_several(out: Console, found: LiveSeveral) -> None:
+    """Every arm of an experiment, every comparison, and the decision."""
+    by = "by parent" if found.lives[0].design == "parents" else "a switchback"
+    out.print(f"Experiment {found.experiment.name} ({found.experiment.digest}), {by}.")
+    table = _live_arms()
+    for letter, arm, given, costs in zip(found.letters, found.arms, found.given, found.costs, strict=True):
+        table.add_row(*_live_arm(letter, arm, given, costs))
+    out.print(table)
+    out.print()
+    family_lines(out, found.verdict, found.versus, units="coin")
+    out.print()
+    names = {letter: arm.name for letter, arm in zip(found.letters, found.arms, strict=True)}
+    _tell_verdict(out, found.verdict, names, have=min(one.parents for one in found.versus), where=" of two arms")
+
+
+def _live_arms() -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("arm", style="bold", no_wrap=True)
+    for name in ("policy", "given", "costed", "mean bps", f"{TAIL:.0%} below"):
+        table.add_column(name, justify="left" if name == "policy" else "right", no_wrap=True)
+    return table
+
+
+def _live_arm(letter: str, arm: Arm, given: int, costs: Floats) -> tuple[str, ...]:
+    return (
+        f"{letter} {arm.name}",
+        f"{arm.policy}@{arm.param_set}",
+        str(given),
+        str(len(costs)),
+        bps(float(costs.mean())),
+        bps(float(np.quantile(costs, TAIL))),
+    )
 
 
 def _takes(effect_bps: float, more: int, needed: int) -> str:

@@ -28,14 +28,16 @@ def experiment_text(
     *arms: tuple[str, str], name: str = "trial", guards: dict[str, str] | None = None, **fields: object
 ) -> str:
     """The text of an experiment; arms are (policy, param-set) with equal shares, named `a`, `b` and so on."""
+    share = round(Decimal(1) / len(arms), 4)
+    shares = [1 - share * (len(arms) - 1), *[share] * (len(arms) - 1)]
     content = {
         "format": 1,
         "name": name,
         "note": "made for a test",
         "salt": 11,
         "arms": [
-            {"name": letter, "policy": policy, "param_set": param_set, "share": f"{Decimal(1) / len(arms)}"}
-            for letter, (policy, param_set) in zip("abcdefgh", arms, strict=False)
+            {"name": letter, "policy": policy, "param_set": param_set, "share": f"{part.normalize()}"}
+            for letter, (policy, param_set), part in zip("abcdefgh", arms, shares, strict=False)
         ],
         "guards": {"harm_bps": "20", **(guards or {})},
         **fields,

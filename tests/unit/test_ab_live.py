@@ -10,7 +10,10 @@ import pytest
 from sor.cli.main import run
 from sor.errors import CallerError
 from sor.experiment.reading import named
-from sor.lab.ab.live import OVERLAP_MAX, compare_live, live_document, rows_of
+from sor.lab.ab.family import Family
+from sor.lab.ab.live import OVERLAP_MAX, compare_live, live_document
+from sor.lab.ab.live_rows import reports_of, rows_of
+from sor.lab.ab.live_several import compare_live_several
 from sor.lab.ab.paired import Decision
 from sor.orders import ParentOrder, ParentStatus
 from sor.router import Core
@@ -31,7 +34,7 @@ def held(core: Core, **terms: object) -> tuple[Decision, str, dict[str, bool]]:
 
 def test_a_planted_difference_is_found_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     journal = tmp_path / "j"
-    run_trial(journal, experiment_text(*APART), parents=70, every_s=6.0, options=ZI)
+    core = run_trial(journal, experiment_text(*APART), parents=70, every_s=6.0, options=ZI)
     assert run(["ab", "--live", str(journal), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["design"], found["decision"], found["n"], found["units"]) == ("parents", "b", 70, 70)
@@ -45,14 +48,13 @@ def test_a_planted_difference_is_found_and_told(tmp_path: Path, capsys: pytest.C
     assert all(guard["holds"] for guard in found["guards"].values())
     assert set(found["guards"]) == {"costed", "tail", "sample ratio", "overlap", "a_a"}
     # The other way round: the same, with the sign turned.
-    assert run(["ab", "--live", str(journal), "--a", "b", "--b", "a", "--json"]) == 0
-    turned = json.loads(capsys.readouterr().out)
-    assert (turned["decision"], turned["estimate_bps"]["mean"]) == ("a", pytest.approx(-estimate["mean"]))
+    turned = compare_live(core, named(core, None), a="b", b="a")
+    assert (turned.decision, turned.mean) == (Decision.A, pytest.approx(-estimate["mean"]))
     assert run(["ab", "--live", str(journal), "--experiment", "trial"]) == 0
     told = capsys.readouterr().out
     assert "Decision: b (b). B is cheaper, however often one has looked, and all guards hold." in told
-    assert run(["ab", "--live", str(journal), "--a", "x"]) == 1
-    assert "trial has the arms a, b; nothing was compared" in capsys.readouterr().err
+    with pytest.raises(CallerError, match="trial has the arms a, b; nothing was compared"):
+        compare_live(core, named(core, None), a="x", b=None)
     assert run(["ab", "--live", str(journal), "--synthetic", "5m"]) == 2
 
 
@@ -88,7 +90,8 @@ def test_parents_that_touch_each_other_decide_nothing(tmp_path: Path) -> None:
         return buy_or_sell(number, deadline_s=40.0)
 
     core = run_trial(tmp_path / "j", experiment_text(*APART), parents=8, every_s=0.05, options=ZI, order=order)
-    rows = rows_of(core, core.experiments["trial"].experiment, "a", "b")
+    experiment = core.experiments["trial"].experiment
+    rows = rows_of(core, experiment, "a", "b", reports_of(core, experiment))
     assert rows.overlapping > OVERLAP_MAX
     decision, why, guards = held(core)
     assert decision is Decision.UNDECIDED
@@ -101,3 +104,38 @@ def test_an_arm_without_parents_is_said(tmp_path: Path) -> None:
     core = run_trial(tmp_path / "j", experiment_text(*APART), parents=1)
     with pytest.raises(CallerError, match="one arm has no parent with a cost yet; nothing was compared"):
         held(core)
+
+
+@pytest.mark.slow
+def test_several_arms_are_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    journal = tmp_path / "j"
+    core = run_trial(journal, experiment_text(*APART, ALIKE[1]), parents=120, every_s=6.0, options=ZI)
+    live = ("ab", "--live", str(journal))
+    assert run([*live, "--family", "all", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [found["arms"][letter]["policy"] for letter in "abc"] == ["cross", "maker_first", "cross"]
+    assert (found["design"], found["family"], found["experiment"]) == ("parents", "all", "trial")
+    assert sum(arm["given"] for arm in found["arms"].values()) == found["n"] == 120
+    pairs = {one["first"] + one["second"]: one for one in found["comparisons"]}
+    assert {name: one["decision"] for name, one in pairs.items()} == {"ab": "b", "ac": "undecided", "bc": "b"}
+    assert (found["decision"], found["cheapest"]) == ("b", ["b"]), found["why"]
+    assert pairs["ab"]["sequential"]["e_value"] > 20.0
+    assert [pairs[name]["sequential"]["listed"] for name in ("ab", "ac", "bc")] == [True, False, True]
+    # Alone the same comparison has a narrower interval and sequence.
+    running = named(core, None)
+    alone = compare_live(core, running, a="a", b="b")
+    assert alone.mean == pairs["ab"]["estimate_bps"]["mean"]
+    assert alone.low is not None
+    assert alone.low > pairs["ab"]["estimate_bps"]["low"]
+    assert alone.looks is not None
+    assert alone.looks.low[-1] > pairs["ab"]["sequential"]["low"]
+    # Another control, and in words.
+    assert run([*live, "--a", "c", "--b", "b", "--b", "a"]) == 0
+    told = capsys.readouterr().out
+    assert "a c  cross@synthetic" in told
+    assert "2 comparisons, each against a" in told
+    assert "* found by e-BH" in told
+    assert "b is cheaper than a; the cheapest may be b or c" in told
+    with pytest.raises(CallerError, match="trial has the arms a, b, c; nothing was compared"):
+        compare_live_several(core, running, family=Family.ALL, arms=("a", "a", "c"))
+    assert run([*live, "--a", "explore:cross", "--b", "b"]) == 2

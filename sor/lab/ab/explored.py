@@ -23,7 +23,8 @@ from sor.explore import PREFIX
 from sor.journal import Record
 from sor.lab.ab.document import conclusion, estimate_document
 from sor.lab.ab.guards import Guard, tail
-from sor.lab.ab.live import by_design, known_of
+from sor.lab.ab.live import by_design
+from sor.lab.ab.live_rows import known_of
 from sor.lab.ab.offpolicy import DRAWS, Logged, dr, logged, snips, weights
 from sor.lab.ab.paired import ALPHA, COSTED_MIN, TAIL, Decision, by_winner
 from sor.lab.ab.sequential import Looks, needed

@@ -13,8 +13,7 @@ do, for one look at the end.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -24,18 +23,17 @@ from sor.errors import CallerError
 from sor.experiment.assignment import arm_of_period
 from sor.experiment.bounds import LOOKS_FROM, TIGHTEST_AT
 from sor.experiment.definition import Arm, By, Experiment
-from sor.experiment.keeper import outcome_of
 from sor.experiment.running import Running
 from sor.lab.ab.adjust import CLUSTERS_MIN, effect
 from sor.lab.ab.document import conclusion, estimate_document
 from sor.lab.ab.guards import RATIO_LEVEL, Guard, sample_ratio, tail, uniform
+from sor.lab.ab.live_rows import Rows, reports_of, rows_of
 from sor.lab.ab.paired import ALPHA, COSTED_MIN, TAIL, Decision, by_winner
-from sor.lab.ab.sequential import Looks, asymptotic, needed
+from sor.lab.ab.sequential import Looks, asymptotic, e_values, needed
 from sor.lab.ab.switchback import Switchback
 from sor.lab.bootstrap import block_of
-from sor.parent import Parent
 from sor.router import Core
-from sor.units import to_ns
+from sor.tca import ParentReport
 
 try:
     from scipy.stats import t as student
@@ -47,41 +45,19 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-COVARIATES = ("spread_bps", "volatility", "size")
 OVERLAP_MAX = 0.2
 """Share of parents that may work beside one of the other arm: more, and arms touch each other."""
 PLACEBOS = 200
 PERIODS_MIN = 20
 
 
-class Rows(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """N parents of the two arms that are over and have a cost, in the order in which they were given arms.
-
-    cost         (N,) bps. ours: (N,) whether of arm a. chance: (N,) of arm a among the two.
-    start_ns     (N,). period: (N,), -1 by parent. known: (N, C) from before the arm was drawn.
-    over         parents of both arms that are over, with a cost or without. given: parents of each arm.
-    overlapping  share of parents that worked beside one of the other arm on the same market.
-    deadline_ns  the longest.
-    """
-
-    cost: Floats
-    ours: Flags
-    chance: Floats
-    start_ns: Ints
-    period: Ints
-    known: Floats
-    over: int
-    given: tuple[int, int]
-    expected: tuple[float, float]
-    overlapping: float
-    deadline_ns: int
-
-
 class Live(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What a comparison of live parents came to; differences are cost(a) - cost(b), bps.
 
     units        what the coin was thrown for: parents, or periods with a parent that has a cost.
-    low, high    95 % interval of one look; None where the design is too small for one.
+    low, high    95 % interval of one look; None where the design is too small for one. Of several comparisons it holds
+                 for all at once, as do the p-value and the sequence.
+    looks        the sequence, None without one. e_value: evidence against no difference, from the same coins.
     explained    share of the variance that was known at arrival, 0 in a switchback.
     """
 
@@ -98,6 +74,7 @@ class Live(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     p_value: float | None
     explained: float
     looks: Looks | None
+    e_value: float | None
     effect_bps: float
     needed: int | None
     guards: tuple[Guard, ...]
@@ -124,16 +101,48 @@ def compare_live(
     first, second = (arms.get(a or experiment.arms[0].name), arms.get(b or experiment.arms[1].name))
     if first is None or second is None or first is second:
         raise CallerError(f"{experiment.name} has the arms {', '.join(arms)}; nothing was compared. Name two of them")
-    rows = rows_of(core, experiment, first.name, second.name)
+    return compare_pair(
+        core,
+        running,
+        (first, second),
+        reports_of(core, experiment),
+        seed=seed,
+        effect_bps=effect_bps,
+        margin_bps=margin_bps,
+    )
+
+
+def compare_pair(
+    core: Core,
+    running: Running,
+    arms: tuple[Arm, Arm],
+    reports: Mapping[int, ParentReport],
+    *,
+    seed: int,
+    effect_bps: float | None,
+    margin_bps: float,
+    letters: str = "ab",
+    comparisons: int = 1,
+) -> Live:
+    """Compare two arms. letters: what they are called in words; comparisons: of which this is one.
+
+    reports    `reports_of` the experiment. Raises `CallerError` where no parent of one of them has a cost.
+    """
+    experiment, (first, second) = running.experiment, arms
+    rows = rows_of(core, experiment, first.name, second.name, reports)
     if rows.ours.all() or not rows.ours.any():
         raise CallerError("one arm has no parent with a cost yet; nothing was compared. Let the experiment run on")
     rng = np.random.default_rng([seed, 5])
-    measured = _by_period(experiment, rows, first.name, rng) if experiment.by is By.PERIOD else _by_parent(rows, rng)
+    by_period, level = experiment.by is By.PERIOD, ALPHA / comparisons
+    measured = (
+        _by_period(experiment, rows, first.name, rng, level=level) if by_period else _by_parent(rows, rng, level=level)
+    )
     effect_of = abs(measured.mean) if effect_bps is None else effect_bps
     likely = Decision.A if measured.mean < 0.0 else Decision.B
-    guards = (*_guards(rows, likely, margin_bps, by_period=experiment.by is By.PERIOD), *measured.guards)
+    guards = (*_guards(rows, likely, margin_bps, letters=letters, by_period=by_period), *measured.guards)
     same = (first.policy, first.param_set) == (second.policy, second.param_set)
-    decision, why = _decided(measured, likely, guards, running, (first, second), same=same)
+    called = letters[0 if likely is Decision.A else 1]
+    clear, why = _decided(measured, called, guards, running, arms, level=level, same=same)
     return Live(
         experiment=experiment,
         a=first,
@@ -145,98 +154,16 @@ def compare_live(
         mean=measured.mean,
         low=measured.low,
         high=measured.high,
-        p_value=measured.p_value,
+        p_value=None if measured.p_value is None else min(1.0, comparisons * measured.p_value),
         explained=measured.explained,
         looks=measured.looks,
+        e_value=measured.e_value,
         effect_bps=effect_of,
-        needed=needed(error=measured.error, count=len(rows.cost), effect=effect_of, alpha=ALPHA),
+        needed=needed(error=measured.error, count=len(rows.cost), effect=effect_of, alpha=level),
         guards=guards,
-        decision=decision,
+        decision=likely if clear else Decision.UNDECIDED,
         why=why,
     )
-
-
-def rows_of(core: Core, experiment: Experiment, a: str, b: str) -> Rows:
-    """The parents of two arms, those given one while both took parents."""
-    mine: list[tuple[Parent, float]] = []
-    periods: list[int] = []
-    given: Counter[str] = Counter()
-    expected: Counter[str] = Counter()
-    for parent in core.parents:
-        assigned = parent.assigned
-        if assigned is None or assigned.experiment != experiment.name or assigned.arm not in (a, b):
-            continue
-        chances = dict(assigned.chances)
-        if a not in chances or b not in chances:
-            continue
-        chance = chances[a] / (chances[a] + chances[b])
-        given[assigned.arm] += 1
-        expected[a] += chance  # type: ignore[assignment]  # a share of a parent
-        if parent.ended:
-            mine.append((parent, chance))
-            periods.append(assigned.period)
-    costs = [outcome_of(parent, core).cost_bps for parent, _ in mine]
-    kept = [at for at, cost in enumerate(costs) if cost is not None]
-    cut = float(experiment.guards.cut_bps)
-    total = given[a] + given[b]
-    return Rows(
-        cost=np.clip(np.array([costs[at] for at in kept], np.float64), -cut, cut),
-        ours=np.array([_arm(mine[at][0]) == a for at in kept], np.bool_),
-        chance=np.array([mine[at][1] for at in kept], np.float64),
-        start_ns=np.array([mine[at][0].accepted_ns for at in kept], np.int64),
-        period=np.array([periods[at] for at in kept], np.int64),
-        known=known_of([mine[at][0] for at in kept]),
-        over=len(mine),
-        given=(given[a], given[b]),
-        expected=(float(expected[a]), total - float(expected[a])),
-        overlapping=_overlapping([parent for parent, _ in mine]),
-        deadline_ns=max((to_ns(parent.order.deadline_s) for parent, _ in mine), default=0),
-    )
-
-
-def _arm(parent: Parent) -> str:
-    return "" if parent.assigned is None else parent.assigned.arm
-
-
-def _known(parent: Parent) -> tuple[float, float, float]:
-    """What was known at arrival, in the order of `COVARIATES`; nan where it was not."""
-    market = parent.arrival_market
-    if market is None or market.features is None:
-        return (np.nan, np.nan, np.nan)
-    shown = sum(lots for _, lots in market.ladder(parent.side))
-    size = np.log(parent.instrument.lots(parent.order.quantity) / shown) if shown else np.nan
-    features = market.features
-    return (_number(features.spread_bps), _number(features.volatility), float(size))
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else float(value)
-
-
-def known_of(parents: Sequence[Parent]) -> Floats:
-    """What was known at arrival, (N, C): what was not has the mean, and columns that say nothing are left out."""
-    known = np.array([_known(parent) for parent in parents], np.float64).reshape(len(parents), len(COVARIATES))
-    columns = []
-    for column in known.T:
-        seen = np.isfinite(column)
-        if seen.any() and np.ptp(column[seen]) > 0.0:
-            columns.append(np.where(seen, column, column[seen].mean()))
-    return np.column_stack(columns) if columns else np.zeros((len(known), 0))
-
-
-def _overlapping(parents: Sequence[Parent]) -> float:
-    """Share of parents that worked while one of the other arm did, on the same market."""
-    touched: set[int] = set()
-    working: dict[tuple[str, str], list[Parent]] = {}
-    for parent in sorted(parents, key=lambda one: (one.accepted_ns, one.no)):
-        key = (parent.venue, parent.instrument.symbol)
-        beside = [one for one in working.get(key, []) if one.ended_ns > parent.accepted_ns]
-        others = [one.no for one in beside if _arm(one) != _arm(parent)]
-        touched.update(others)
-        if others:
-            touched.add(parent.no)
-        working[key] = [*beside, parent]
-    return len(touched) / len(parents) if parents else 0.0
 
 
 class _Measured(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -251,22 +178,24 @@ class _Measured(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     p_value: float | None = None
     explained: float = 0.0
     looks: Looks | None = None
+    e_value: float | None = None
     guards: tuple[Guard, ...] = ()
     too_small: str = ""
 
 
-def _by_parent(rows: Rows, rng: np.random.Generator) -> _Measured:
+def _by_parent(rows: Rows, rng: np.random.Generator, *, level: float) -> _Measured:
     block = block_of(rows.start_ns, deadline_ns=rows.deadline_ns)
     blocks, units = len(np.unique(block)), len(rows.cost)
-    looks = by_design(rows.cost, rows.ours, rows.chance)
+    counted = _counted(rows.cost, rows.ours, rows.chance)
+    looks, e_value = _looks(counted, level=level), _evidence(counted, level=level)
     if blocks < CLUSTERS_MIN:
         mean = float(rows.cost[rows.ours].mean() - rows.cost[~rows.ours].mean())
         few = (
             f"{blocks} blocks of four deadlines are too few for an error that can be believed: it takes {CLUSTERS_MIN}"
         )
-        return _Measured(units=units, blocks=blocks, mean=mean, looks=looks, too_small=few)
+        return _Measured(units=units, blocks=blocks, mean=mean, looks=looks, e_value=e_value, too_small=few)
     found = effect(rows.cost, rows.ours, rows.known, block)
-    reach = float(student.ppf(1.0 - 0.5 * ALPHA, blocks - 1)) * found.error
+    reach = float(student.ppf(1.0 - 0.5 * level, blocks - 1)) * found.error
     p_value = 2.0 * float(student.sf(abs(found.mean) / found.error, blocks - 1)) if found.error > 0.0 else 1.0
     return _Measured(
         units=units,
@@ -278,6 +207,7 @@ def _by_parent(rows: Rows, rng: np.random.Generator) -> _Measured:
         p_value=p_value,
         explained=found.explained,
         looks=looks,
+        e_value=e_value,
         guards=(_placebos(rows, block, rng),),
     )
 
@@ -299,15 +229,28 @@ def _placebos(rows: Rows, block: Ints, rng: np.random.Generator) -> Guard:
 
 def by_design(outcome: Floats, ours: Flags, chance: Floats) -> Looks | None:
     """The sequence by design, coin after coin; the first only sets the level."""
-    if len(outcome) <= LOOKS_FROM:
-        return None
+    return _looks(_counted(outcome, ours, chance), level=ALPHA)
+
+
+def _counted(outcome: Floats, ours: Flags, chance: Floats) -> Floats:
+    """What each coin but the first says of the difference, (N - 1,): its outcome less the mean of those before."""
     before = np.cumsum(outcome)[:-1] / np.arange(1, len(outcome))
     off = outcome[1:] - before
-    counted = np.where(ours[1:], off / chance[1:], -off / (1.0 - chance[1:]))
-    return asymptotic(counted, alpha=ALPHA, tightest_at=TIGHTEST_AT)
+    counted: Floats = np.where(ours[1:], off / chance[1:], -off / (1.0 - chance[1:]))
+    return counted
 
 
-def _by_period(experiment: Experiment, rows: Rows, first: str, rng: np.random.Generator) -> _Measured:
+def _looks(counted: Floats, *, level: float) -> Looks | None:
+    return asymptotic(counted, alpha=level, tightest_at=TIGHTEST_AT) if len(counted) >= LOOKS_FROM else None
+
+
+def _evidence(counted: Floats, *, level: float) -> float | None:
+    if len(counted) < LOOKS_FROM:
+        return None
+    return float(e_values(counted, alpha=level, tightest_at=TIGHTEST_AT)[-1])
+
+
+def _by_period(experiment: Experiment, rows: Rows, first: str, rng: np.random.Generator, *, level: float) -> _Measured:
     """Periods in order, those without a parent left empty; their arms are thrown again from the salt."""
     periods = int(rows.period.max()) + 1
     sums = np.bincount(rows.period, weights=rows.cost, minlength=periods)
@@ -323,12 +266,13 @@ def _by_period(experiment: Experiment, rows: Rows, first: str, rng: np.random.Ge
         told = f"{units} periods with a parent are too few: it takes {PERIODS_MIN}, and both arms for a lag"
         return _Measured(units=units, blocks=periods, mean=mean if np.isfinite(mean) else 0.0, too_small=told)
     # Had the arms made that difference everywhere, this is how far other throws would have been off.
-    level = outcome - mean * arms
+    alike = outcome - mean * arms
     thrown = design.assign(rng, 2_000)
-    spread = design.estimate(level, thrown)
+    spread = design.estimate(alike, thrown)
     error = float(np.nanstd(spread))
-    reach = float(student.ppf(1.0 - 0.5 * ALPHA, max(units - 1, 1))) * error
-    looks = by_design(outcome[seen], arms[seen] == 1, np.full(units, 0.5)) if experiment.lag == 0 else None
+    reach = float(student.ppf(1.0 - 0.5 * level, max(units - 1, 1))) * error
+    # A coin whose effect lasts speaks of later ones too: then there is no sequence.
+    counted = _counted(outcome[seen], arms[seen] == 1, np.full(units, 0.5)) if experiment.lag == 0 else np.zeros(0)
     return _Measured(
         units=units,
         blocks=periods,
@@ -337,11 +281,12 @@ def _by_period(experiment: Experiment, rows: Rows, first: str, rng: np.random.Ge
         low=mean - reach,
         high=mean + reach,
         p_value=design.p_value(outcome, arms, rng),
-        looks=looks,
+        looks=_looks(counted, level=level),
+        e_value=_evidence(counted, level=level),
     )
 
 
-def _guards(rows: Rows, likely: Decision, margin_bps: float, *, by_period: bool) -> tuple[Guard, ...]:
+def _guards(rows: Rows, likely: Decision, margin_bps: float, *, letters: str, by_period: bool) -> tuple[Guard, ...]:
     ours, theirs = rows.cost[rows.ours], rows.cost[~rows.ours]
     found = [
         Guard(
@@ -349,11 +294,17 @@ def _guards(rows: Rows, likely: Decision, margin_bps: float, *, by_period: bool)
             holds=len(rows.cost) >= COSTED_MIN * rows.over,
             says=f"{len(rows.cost)} of {rows.over} parents that are over have a cost",
         ),
-        tail(*by_winner(ours, theirs, likely=likely), winner=likely, margin_bps=margin_bps, quantile=TAIL),
+        tail(
+            *by_winner(ours, theirs, likely=likely),
+            winner=letters[0 if likely is Decision.A else 1],
+            margin_bps=margin_bps,
+            quantile=TAIL,
+        ),
     ]
     if not by_period:
         share = rows.expected[0] / sum(rows.expected)
-        found.append(sample_ratio(dict(zip("ab", rows.given, strict=True)), {"a": share, "b": 1.0 - share}))
+        shares = dict(zip(letters, (share, 1.0 - share), strict=True))
+        found.append(sample_ratio(dict(zip(letters, rows.given, strict=True)), shares))
         says = f"{rows.overlapping:.0%} of the parents worked beside one of the other arm; {OVERLAP_MAX:.0%} may"
         found.append(Guard(name="overlap", holds=rows.overlapping <= OVERLAP_MAX, says=says))
     return tuple(found)
@@ -361,28 +312,29 @@ def _guards(rows: Rows, likely: Decision, margin_bps: float, *, by_period: bool)
 
 def _decided(
     measured: _Measured,
-    likely: Decision,
+    likely: str,
     guards: Sequence[Guard],
     running: Running,
     arms: tuple[Arm, Arm],
     *,
+    level: float,
     same: bool,
-) -> tuple[Decision, str]:
-    undecided = Decision.UNDECIDED
+) -> tuple[bool, str]:
+    """Whether the arm that is likely cheaper, by how it is called, is so, and why or why not."""
     if same:
-        return undecided, "both arms are the same: whatever differs is chance"
+        return False, "both arms are the same: whatever differs is chance"
     if measured.too_small or measured.low is None or measured.high is None or measured.p_value is None:
-        return undecided, measured.too_small
+        return False, measured.too_small
     looks, lag = measured.looks, running.experiment.lag
     if lag == 0:
         if looks is None:
-            return undecided, f"a sequence that may be watched takes more than {LOOKS_FROM} coins"
+            return False, f"a sequence that may be watched takes more than {LOOKS_FROM} coins"
         if not (looks.low[-1] > 0.0 or looks.high[-1] < 0.0):
-            return undecided, "the sequence that may be watched holds zero"
+            return False, "the sequence that may be watched holds zero"
     if measured.low <= 0.0 <= measured.high:
-        return undecided, "the interval of the difference holds zero"
-    if measured.p_value >= ALPHA:
-        return undecided, "coins thrown again come out as far from zero too often"
+        return False, "the interval of the difference holds zero"
+    if measured.p_value >= level:
+        return False, "coins thrown again come out as far from zero too often"
     broken = [guard for guard in guards if not guard.holds]
     broken += [
         Guard(name="mixture", holds=False, says=f"the param-set of {arm.name} changed while it ran")
@@ -390,9 +342,9 @@ def _decided(
         if arm.name in running.changed
     ]
     if broken:
-        return undecided, f"{likely} looks cheaper, but: {'; '.join(guard.says for guard in broken)}"
+        return False, f"{likely} looks cheaper, but: {'; '.join(guard.says for guard in broken)}"
     by = "for one look at the end" if lag else "however often one has looked"
-    return likely, f"{likely} is cheaper, {by}, and all guards hold"
+    return True, f"{likely} is cheaper, {by}, and all guards hold"
 
 
 def live_document(live: Live) -> dict[str, object]:
