@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -14,7 +15,9 @@ from sor.cli.plan import PlanTerms, jobs_option, plan_of, plan_options
 from sor.errors import CallerError
 
 if TYPE_CHECKING:
-    from sor.lab.ab.run import Ab, Market
+    from sor.ids import ParentId
+    from sor.lab.ab.page import Page
+    from sor.lab.ab.run import Market
 
 SYNTHETIC_SEED = 1_000_003
 """Made-up market no. N has N times this and the plan's seed for its own, so that no plan near by meets it again."""
@@ -89,8 +92,10 @@ def ab(
 
     from sor.cli.ab_tables import report, report_several
     from sor.cli.run import EXIT_BROKEN, sets_of
+    from sor.cli.tables import setting_line
     from sor.cli.terms import BadValue, decimal
     from sor.lab.ab.family import LETTERS, Family
+    from sor.lab.ab.page_replay import page_of_several, page_of_two
     from sor.lab.ab.run import Market, ab_document, compare_ab, compare_arms, run_arms, several_document
     from sor.tape import open_whole
 
@@ -98,14 +103,12 @@ def ab(
     effect = None if effect_bps is None else float(decimal(effect_bps, what="--effect-bps"))
     margin = float(decimal(margin_bps, what="--margin-bps"))
     if live is not None:
-        if tapes or synthetic is not None or html is not None:
-            raise BadValue("--live reads a journal: give it without --tape, --synthetic and --html; nothing was run")
-        _live(output, live, experiment, arm_a, arms_b, family=family, effect_bps=effect, margin_bps=margin)
+        if tapes or synthetic is not None:
+            raise BadValue("--live reads a journal: give it without --tape and --synthetic; nothing was run")
+        _live(output, live, experiment, arm_a, arms_b, family=family, html=html, effect_bps=effect, margin_bps=margin)
         return
     if arm_a is None or not arms_b:
         raise BadValue("give --a and --b; nothing was run")
-    if html is not None and (family is not None or len(arms_b) > 1):
-        raise BadValue("--html draws two arms; nothing was run")
     if len(arms_b) >= len(LETTERS):
         raise BadValue(f"{1 + len(arms_b)} arms: give up to {len(LETTERS)}; nothing was run")
     if bool(tapes) == (synthetic is not None):
@@ -138,13 +141,14 @@ def ab(
         if family is None and len(ran) == len("ab"):
             found = compare_ab(plan, ran, effect_bps=effect, margin_bps=margin)
             guards, document, told = found.found.guards, partial(ab_document, found), partial(report, output.out, found)
-            if html is not None:
-                _write_page(html, found, grounds)
-                output.err.print(f"The page is {html}.")
+            page = partial(page_of_two, found, grounds, _story, setting=setting_line(ran[0][0]))
         else:
             several = compare_arms(plan, ran, family=Family(family or "control"), effect_bps=effect, margin_bps=margin)
             guards, document = several.found.guards, partial(several_document, several)
             told = partial(report_several, output.out, several)
+            page = partial(page_of_several, several, grounds, _story, setting=setting_line(ran[0][0]))
+        if html is not None:
+            _write_page(output, html, page())
     if output.json:
         say_json(document())
     else:
@@ -161,6 +165,7 @@ def _live(
     arms_b: tuple[str, ...],
     *,
     family: str | None,
+    html: Path | None,
     effect_bps: float | None,
     margin_bps: float,
 ) -> None:
@@ -174,11 +179,18 @@ def _live(
     from sor.lab.ab.family import Family
     from sor.lab.ab.live import compare_live, live_document
     from sor.lab.ab.live_several import compare_live_several, live_several_document
+    from sor.lab.ab.page_live import page_of_live, page_of_live_several
     from sor.recovery import folded
 
     explores = arm_a is not None and arm_a.startswith(PREFIX)
     if explores and (family is not None or arms_b):
         raise BadValue(f"{arm_a} is compared with what was tried instead: leave --b and --family out; nothing was read")
+    if explores and html is not None:
+        raise BadValue("--html draws arms, and what was tried instead of a policy's own way is none; nothing was read")
+
+    def explaining(parent_id: ParentId) -> str:
+        return shlex.join(["sor", "explain", parent_id, "--journal", str(journal)])
+
     core = folded(journal)
     if arm_a is not None and explores:
         records = (record for turn in turns(journal) for record in turn.records)
@@ -201,6 +213,8 @@ def _live(
             effect_bps=effect_bps,
             margin_bps=margin_bps,
         )
+        if html is not None:
+            _write_page(output, html, page_of_live_several(several, explaining))
         if output.json:
             say_json(live_several_document(several))
         else:
@@ -208,32 +222,35 @@ def _live(
         return
     b = arms_b[0] if arms_b else None
     found = compare_live(core, running, a=arm_a, b=b, effect_bps=effect_bps, margin_bps=margin_bps)
+    if html is not None:
+        _write_page(output, html, page_of_live(found, explaining))
     if output.json:
         say_json(live_document(found))
     else:
         report_live(output.out, found)
 
 
-def _write_page(path: Path, found: Ab, grounds: list[Market]) -> None:
-    """The page, with the stories of the dearest parents in it."""
+def _story(journal: Path, parent_id: ParentId) -> str:
+    """What is told of a parent, for a page."""
     from io import StringIO
 
     from sor.cli.common import PIPE_WIDTH
     from sor.cli.story import tell_story
-    from sor.cli.tables import setting_line
-    from sor.lab.ab.page import page, worst_parents
 
-    stories = {}
-    for one in worst_parents(found):
-        told = StringIO()
-        console = Console(file=told, width=PIPE_WIDTH, highlight=False, markup=False, soft_wrap=True)
-        tell_story(console, one.comparison.outcomes[0].journal, one.parent_id)
-        stories[one.parent_id] = told.getvalue()
-    text = page(found, grounds, stories, setting=setting_line(found.a[0]))
+    told = StringIO()
+    console = Console(file=told, width=PIPE_WIDTH, highlight=False, markup=False, soft_wrap=True)
+    tell_story(console, journal, parent_id)
+    return told.getvalue()
+
+
+def _write_page(output: Output, path: Path, page: Page) -> None:
+    from sor.lab.ab.page import render
+
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(render(page), encoding="utf-8")
     except OSError as error:
         raise CallerError(f"{path} cannot be written: {error.strerror}; the comparison was run, not told") from error
+    output.err.print(f"The page is {path}.")
 
 
 def _made_up(

@@ -17,29 +17,35 @@ _TICKS = 6
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --dim: #5b6675; --rule: #d9dee5; --paper: #ffffff; --a: #1f6fb2;
-  --b: #c2571a; --c: #4c8c4a; --d: #7a5aa6; }
+  --b: #c2571a; --c: #4c8c4a; --d: #7a5aa6; --e: #b3427e; --f: #2c8c8c; --g: #8a6d1f; --h: #57606f; --i: #9c3b3b;
+  --j: #4a52a8; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --dim: #9aa5b3; --rule: #333c48; --paper: #14191f;
-  --a: #6db3ef; --b: #f0985e; --c: #86c983; --d: #b79be0; } }
+  --a: #6db3ef; --b: #f0985e; --c: #86c983; --d: #b79be0; --e: #e88bb9; --f: #6cc9c9; --g: #d6b95c; --h: #a7b1c0;
+  --i: #e08585; --j: #959df0; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 72rem;
   margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 .decision { font-size: 1.1rem; border-left: 4px solid var(--a); padding: .4rem .8rem; }
-.decision.b { border-color: var(--b); } .decision.undecided { border-color: var(--dim); }
-table { border-collapse: collapse; } th, td { padding: .25rem .8rem .25rem 0; text-align: right; }
+.decision.undecided { border-color: var(--dim); }
+table { border-collapse: collapse; margin: .6rem 0 1.2rem; }
+th, td { padding: .25rem .8rem .25rem 0; text-align: right; }
 th:first-child, td:first-child { text-align: left; } th { color: var(--dim); font-weight: 500; }
 tr + tr td { border-top: 1px solid var(--rule); }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 1rem 2rem; }
 figure { margin: 0; } figcaption { font-weight: 600; } svg { width: 100%; height: auto; }
 .grid { stroke: var(--rule); } .zero, .sum { stroke: var(--ink); } .tick, .axis { fill: var(--dim); font-size: 12px; }
-path { fill: none; stroke-width: 1.8; } .dashed { stroke-dasharray: 5 4; }
-.s0 { stroke: var(--a); } .s1 { stroke: var(--b); } .s2 { stroke: var(--c); } .s3 { stroke: var(--d); }
-.f0, .k0 { fill: var(--a); background: var(--a); } .f1, .k1 { fill: var(--b); background: var(--b); }
-.f2, .k2 { fill: var(--c); background: var(--c); } .f3, .k3 { fill: var(--d); background: var(--d); }
-.b0 { fill: var(--a); opacity: .18; } .b1 { fill: var(--b); opacity: .18; } .b2 { fill: var(--c); opacity: .18; }
+path { fill: none; stroke-width: 1.8; } .dashed { stroke-dasharray: 5 4; } .span { stroke-width: 2.5; }
 .legend span { margin-right: 1rem; color: var(--dim); } .legend i { display: inline-block; width: .8em; height: .8em;
   margin-right: .4em; } .none, .note { color: var(--dim); }
 pre { overflow-x: auto; font-size: 12.5px; line-height: 1.35; } details { margin: .3rem 0; }
 """
+_COLOURS = "abcdefghij"
+"""One for each series; more than so many begin again."""
+_SERIES = "".join(
+    f".s{no} {{ stroke: var(--{one}); }} .f{no}, .k{no} {{ fill: var(--{one}); background: var(--{one}); }} "
+    f".b{no} {{ fill: var(--{one}); opacity: .18; }} .decision.{one} {{ border-color: var(--{one}); }}\n"
+    for no, one in enumerate(_COLOURS)
+)
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,11 +73,21 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     series: int
 
 
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """A value with its interval, None where there is none."""
+
+    name: str
+    at: float
+    low: float | None
+    high: float | None
+    series: int
+
+
 def document(body: str, *, title: str) -> str:
     """A whole page of HTML; `body` is HTML, `title` is text."""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}{_SERIES}</style></head><body>'
         f"{body}</body></html>\n"
     )
 
@@ -110,13 +126,7 @@ def bars(
         return f'<p class="none">{escape(title)}: nothing to draw.</p>'
     height = _TOP + _BOTTOM + 44 * len(rows)
     scale = _Scale(low, high, _LEFT + 90, WIDTH - _RIGHT)
-    drawn = []
-    for tick in scale.ticks():
-        at = scale.at(tick)
-        drawn.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{height - _BOTTOM}"/>')
-        drawn.append(
-            f'<text class="tick" x="{at:.1f}" y="{height - _BOTTOM + 16}" text-anchor="middle">{tick:g}</text>'
-        )
+    drawn = _across(scale, height=height, label=x_label)
     for no, (name, parts) in enumerate(rows):
         top = _TOP + 44 * no + 8
         left = right = 0.0
@@ -131,11 +141,45 @@ def bars(
         at = scale.at(total)
         drawn.append(f'<line class="sum" x1="{at:.1f}" x2="{at:.1f}" y1="{top - 4}" y2="{top + 30}"/>')
         drawn.append(f'<text class="tick" x="{_LEFT + 82}" y="{top + 17}" text-anchor="end">{escape(name)}</text>')
+    return _framed("".join(drawn), title=title, legend=legend, height=height)
+
+
+def spans(rows: Sequence[Span], *, x_label: str, title: str) -> str:
+    """Values with their intervals, one a row, and a rule at zero."""
+    ends = [end for one in rows for end in (one.at, one.low, one.high) if end is not None and isfinite(end)]
+    height = _TOP + _BOTTOM + 24 * len(rows)
+    scale = _Scale(min([0.0, *ends]), max([0.0, *ends]), _LEFT + 90, WIDTH - _RIGHT)
+    drawn = _across(scale, height=height, label=x_label)
+    zero = scale.at(0.0)
+    drawn.append(f'<line class="zero" x1="{zero:.1f}" x2="{zero:.1f}" y1="{_TOP}" y2="{height - _BOTTOM}"/>')
+    for no, one in enumerate(rows):
+        middle = _TOP + 24 * no + 12
+        if one.low is not None and one.high is not None:
+            low, high = scale.at(one.low), scale.at(one.high)
+            drawn.append(
+                f'<line class="span s{one.series}" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>'
+            )
+        drawn.append(f'<circle class="f{one.series}" cx="{scale.at(one.at):.1f}" cy="{middle}" r="4"/>')
+        drawn.append(
+            f'<text class="tick" x="{_LEFT + 82}" y="{middle + 4}" text-anchor="end">{escape(one.name)}</text>'
+        )
+    return _framed("".join(drawn), title=title, legend=(), height=height)
+
+
+def _across(scale: _Scale, *, height: int, label: str) -> list[str]:
+    """Grid, ticks and name of the axis of a chart of rows."""
+    drawn = []
+    for tick in scale.ticks():
+        at = scale.at(tick)
+        drawn.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{height - _BOTTOM}"/>')
+        drawn.append(
+            f'<text class="tick" x="{at:.1f}" y="{height - _BOTTOM + 16}" text-anchor="middle">{tick:g}</text>'
+        )
     drawn.append(
         f'<text class="axis" x="{(scale.start + scale.end) / 2:.1f}" y="{height - 6}" text-anchor="middle">'
-        f"{escape(x_label)}</text>"
+        f"{escape(label)}</text>"
     )
-    return _framed("".join(drawn), title=title, legend=legend, height=height)
+    return drawn
 
 
 class _Scale:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from sor.cli.main import run
+from tests.fakes.pages import read_page
 
 pytestmark = pytest.mark.slow
 
@@ -63,41 +62,14 @@ def test_patience_is_cheaper_than_crossing_on_a_made_up_market(say: Say) -> None
     assert "holds   books: the venue's books agree with every fill" in told
 
 
-class _Reader(HTMLParser):
-    """Checks that elements close in order, and collects what is read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.count: Counter[str] = Counter()
-        self.words: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.count[tag] += 1
-        assert not {"src", "href"} & {name for name, _ in attrs}  # nothing is fetched
-        if tag != "meta":
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.count[tag] += 1
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-
 def _look_at(page: str) -> None:
     """A whole page: five charts, tables, and ten stories."""
-    reader = _Reader()
-    reader.feed(page)
-    assert reader.open == []
-    assert (reader.count["svg"], reader.count["details"], reader.count["script"]) == (5, 10, 0)
-    assert "nan" not in page.partition("<h2>Where it comes from</h2>")[2].partition("<h2>By side")[0]
+    reader = read_page(page)
+    assert (reader.count["svg"], reader.count["details"]) == (5, 10)
     text = " ".join(reader.words)
     for said in ("Decision:", "The difference as it came", "volatility high", "Filled by resting", "maker_first-0"):
         assert said in text
+    assert "size over touch high" in text
 
 
 def test_several_arms_are_told_at_once(say: Say) -> None:
@@ -113,7 +85,12 @@ def test_several_arms_are_told_at_once(say: Say) -> None:
     assert 0.0 < pairs["ab"]["estimate_bps"]["low"] < pairs["ab"]["estimate_bps"]["mean"]
     assert pairs["ab"]["sequential"]["e_value"] is None  # too few blocks
     assert all(guard["holds"] for one in (found, *pairs.values()) for guard in one["guards"].values())
-    control = say(*arms, *terms[:-2]).out
+    control = say(*arms, *terms[:-2], "--html", "page.html").out
+    reader = read_page(Path("page.html").read_text(encoding="utf-8"))
+    assert (reader.count["svg"], reader.count["details"]) == (7, 6)
+    text = " ".join(reader.words)
+    for told in ("Differences, with intervals", "cost(a) - cost(c) as it came", "a - b, bps", "a - c tail"):
+        assert told in text
     assert "2 comparisons, each against a" in control
     assert "Undecided: b is cheaper than a; the cheapest may be b or c, which only --family all tells apart." in control
 

@@ -55,6 +55,7 @@ def test_resting_is_cheaper_than_what_was_tried_instead(tmp_path: Path, capsys: 
     assert found["a"]["snips_bps"] == pytest.approx(found["a"]["dr_bps"], abs=0.2)
     assert run(arguments) == 0
     assert "Decision: a: a is cheaper, however often one has looked" in capsys.readouterr().out
+    assert run([*arguments, "--html", str(tmp_path / "page.html")]) == 2
     # With one chance for all the weighted mean is the plain one.
     core = folded(tmp_path / "j")
     records = [record for turn in turns(tmp_path / "j") for record in turn.records]

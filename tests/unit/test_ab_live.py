@@ -9,6 +9,7 @@ import pytest
 
 from sor.cli.main import run
 from sor.errors import CallerError
+from sor.experiment.keeper import outcome_of
 from sor.experiment.reading import named
 from sor.lab.ab.family import Family
 from sor.lab.ab.live import OVERLAP_MAX, compare_live, live_document
@@ -18,6 +19,7 @@ from sor.lab.ab.paired import Decision
 from sor.orders import ParentOrder, ParentStatus
 from sor.router import Core
 from tests.fakes.experiments import buy_or_sell, experiment_text, run_trial
+from tests.fakes.pages import read_page
 
 ZI = {"market": "zi", "latency": "near", "seed": "3"}
 LADDER = {"market": "ladder", "latency": "near"}
@@ -49,9 +51,22 @@ def test_a_planted_difference_is_found_and_told(tmp_path: Path, capsys: pytest.C
     assert set(found["guards"]) == {"costed", "tail", "sample ratio", "overlap", "a_a"}
     # The other way round: the same, with the sign turned.
     turned = compare_live(core, named(core, None), a="b", b="a")
-    assert (turned.decision, turned.mean) == (Decision.A, pytest.approx(-estimate["mean"]))
-    assert run(["ab", "--live", str(journal), "--experiment", "trial"]) == 0
+    assert turned.decision is Decision.A
+    assert turned.mean == pytest.approx(-estimate["mean"])
+    page = tmp_path / "page.html"
+    assert run(["ab", "--live", str(journal), "--experiment", "trial", "--html", str(page)]) == 0
     told = capsys.readouterr().out
+    reader = read_page(page.read_text(encoding="utf-8"))
+    assert (reader.count["svg"], reader.count["details"]) == (4, 10)  # nobody wrote down where the mid went
+    text = " ".join(reader.words)
+    for said in ("trial: a against b", "The difference as it came", "holds at every look", "Filled by resting"):
+        assert said in text
+    assert text.count(f" --journal {journal}") == 10
+    dearest = max(core.parents, key=lambda parent: outcome_of(parent, core).cost_bps or 0.0)
+    assert f"sor explain {dearest.id} --journal {journal}" in text
+    low, high = estimate["low"], estimate["high"]
+    assert f"{low:+.4f} to {high:+.4f}" in text
+    assert "size high" in text
     assert "Decision: b (b). B is cheaper, however often one has looked, and all guards hold." in told
     with pytest.raises(CallerError, match="trial has the arms a, b; nothing was compared"):
         compare_live(core, named(core, None), a="x", b=None)
@@ -130,8 +145,12 @@ def test_several_arms_are_told_at_once(tmp_path: Path, capsys: pytest.CaptureFix
     assert alone.looks is not None
     assert alone.looks.low[-1] > pairs["ab"]["sequential"]["low"]
     # Another control, and in words.
-    assert run([*live, "--a", "c", "--b", "b", "--b", "a"]) == 0
+    page = tmp_path / "page.html"
+    assert run([*live, "--a", "c", "--b", "b", "--b", "a", "--html", str(page)]) == 0
     told = capsys.readouterr().out
+    reader = read_page(page.read_text(encoding="utf-8"))
+    assert (reader.count["svg"], reader.count["details"]) == (6, 15)
+    assert {"Differences, with intervals that hold all at once", "a - b overlap"} <= set(reader.words)
     assert "a c  cross@synthetic" in told
     assert "2 comparisons, each against a" in told
     assert "* found by e-BH" in told

@@ -57,7 +57,8 @@ class Live(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     units        what the coin was thrown for: parents, or periods with a parent that has a cost.
     low, high    95 % interval of one look; None where the design is too small for one. Of several comparisons it holds
                  for all at once, as do the p-value and the sequence.
-    looks        the sequence, None without one. e_value: evidence against no difference, from the same coins.
+    looks        the sequence, None without one. counted: (units - 1,) what each coin but the first says of the
+                 difference, empty in a switchback with a lag. e_value: evidence of the same coins against none.
     explained    share of the variance that was known at arrival, 0 in a switchback.
     """
 
@@ -74,6 +75,7 @@ class Live(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     p_value: float | None
     explained: float
     looks: Looks | None
+    counted: Floats
     e_value: float | None
     effect_bps: float
     needed: int | None
@@ -157,6 +159,7 @@ def compare_pair(
         p_value=None if measured.p_value is None else min(1.0, comparisons * measured.p_value),
         explained=measured.explained,
         looks=measured.looks,
+        counted=measured.counted,
         e_value=measured.e_value,
         effect_bps=effect_of,
         needed=needed(error=measured.error, count=len(rows.cost), effect=effect_of, alpha=level),
@@ -178,6 +181,7 @@ class _Measured(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     p_value: float | None = None
     explained: float = 0.0
     looks: Looks | None = None
+    counted: Floats
     e_value: float | None = None
     guards: tuple[Guard, ...] = ()
     too_small: str = ""
@@ -193,9 +197,11 @@ def _by_parent(rows: Rows, rng: np.random.Generator, *, level: float) -> _Measur
         few = (
             f"{blocks} blocks of four deadlines are too few for an error that can be believed: it takes {CLUSTERS_MIN}"
         )
-        return _Measured(units=units, blocks=blocks, mean=mean, looks=looks, e_value=e_value, too_small=few)
+        return _Measured(
+            units=units, blocks=blocks, mean=mean, looks=looks, counted=counted, e_value=e_value, too_small=few
+        )
     found = effect(rows.cost, rows.ours, rows.known, block)
-    reach = float(student.ppf(1.0 - 0.5 * level, blocks - 1)) * found.error
+    reach = reach_of(found.error, blocks, level=level)
     p_value = 2.0 * float(student.sf(abs(found.mean) / found.error, blocks - 1)) if found.error > 0.0 else 1.0
     return _Measured(
         units=units,
@@ -207,9 +213,15 @@ def _by_parent(rows: Rows, rng: np.random.Generator, *, level: float) -> _Measur
         p_value=p_value,
         explained=found.explained,
         looks=looks,
+        counted=counted,
         e_value=e_value,
         guards=(_placebos(rows, block, rng),),
     )
+
+
+def reach_of(error: float, groups: int, *, level: float = ALPHA) -> float:
+    """Half an interval: a standard error by so many groups, at a level."""
+    return float(student.ppf(1.0 - 0.5 * level, groups - 1)) * error
 
 
 def _placebos(rows: Rows, block: Ints, rng: np.random.Generator) -> Guard:
@@ -262,17 +274,18 @@ def _by_period(experiment: Experiment, rows: Rows, first: str, rng: np.random.Ge
     units = int(seen.sum())
     design = Switchback.every(experiment.coin_periods, periods, lag=experiment.lag)
     mean = float(design.estimate(outcome, arms[np.newaxis])[0])
+    # A coin whose effect lasts speaks of later ones too: then there is no sequence.
+    counted = _counted(outcome[seen], arms[seen] == 1, np.full(units, 0.5)) if experiment.lag == 0 else np.zeros(0)
     if not np.isfinite(mean) or units < PERIODS_MIN:
         told = f"{units} periods with a parent are too few: it takes {PERIODS_MIN}, and both arms for a lag"
-        return _Measured(units=units, blocks=periods, mean=mean if np.isfinite(mean) else 0.0, too_small=told)
+        known = mean if np.isfinite(mean) else 0.0
+        return _Measured(units=units, blocks=periods, mean=known, counted=counted, too_small=told)
     # Had the arms made that difference everywhere, this is how far other throws would have been off.
     alike = outcome - mean * arms
     thrown = design.assign(rng, 2_000)
     spread = design.estimate(alike, thrown)
     error = float(np.nanstd(spread))
-    reach = float(student.ppf(1.0 - 0.5 * level, max(units - 1, 1))) * error
-    # A coin whose effect lasts speaks of later ones too: then there is no sequence.
-    counted = _counted(outcome[seen], arms[seen] == 1, np.full(units, 0.5)) if experiment.lag == 0 else np.zeros(0)
+    reach = reach_of(error, max(units, 2), level=level)
     return _Measured(
         units=units,
         blocks=periods,
@@ -282,6 +295,7 @@ def _by_period(experiment: Experiment, rows: Rows, first: str, rng: np.random.Ge
         high=mean + reach,
         p_value=design.p_value(outcome, arms, rng),
         looks=_looks(counted, level=level),
+        counted=counted,
         e_value=_evidence(counted, level=level),
     )
 

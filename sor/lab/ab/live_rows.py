@@ -109,8 +109,11 @@ def _arm(parent: Parent) -> str:
     return "" if parent.assigned is None else parent.assigned.arm
 
 
-def _known(parent: Parent) -> tuple[float, float, float]:
-    """What was known at arrival, in the order of `COVARIATES`; nan where it was not."""
+def known_at_arrival(parent: Parent) -> tuple[float, float, float]:
+    """What was known at arrival, in the order of `COVARIATES`; nan where it was not.
+
+    The size is the logarithm of what was asked for over what the side that it would take showed.
+    """
     market = parent.arrival_market
     if market is None or market.features is None:
         return (np.nan, np.nan, np.nan)
@@ -126,7 +129,9 @@ def _number(value: float | None) -> float:
 
 def known_of(parents: Sequence[Parent]) -> Floats:
     """What was known at arrival, (N, C): what was not has the mean, and columns that say nothing are left out."""
-    known = np.array([_known(parent) for parent in parents], np.float64).reshape(len(parents), len(COVARIATES))
+    known = np.array([known_at_arrival(parent) for parent in parents], np.float64).reshape(
+        len(parents), len(COVARIATES)
+    )
     columns = []
     for column in known.T:
         seen = np.isfinite(column)

@@ -1,4 +1,7 @@
-"""A comparison as one page of HTML: everything in it, nothing fetched, so it can be mailed and opened anywhere."""
+"""A comparison as one page of HTML: everything in it, nothing fetched, so it can be mailed and opened anywhere.
+
+What a page is made of, whatever the design: `page_replay` and `page_live` fill it.
+"""
 
 from __future__ import annotations
 
@@ -10,203 +13,240 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sor.ids import ParentId
-from sor.lab.ab.paired import ALPHA, TAIL, Decision
-from sor.lab.ab.run import Ab, Market
-from sor.lab.bootstrap import block_of, difference
-from sor.lab.charts import Band, Line, Part, bars, chart, document
-from sor.lab.probes import columns_with_delay
-from sor.lab.replay import Comparison
+from sor.lab.ab.family import Versus
+from sor.lab.ab.guards import Guard
+from sor.lab.ab.paired import ALPHA
+from sor.lab.ab.sequential import Looks
+from sor.lab.charts import Band, Line, Part, Span, bars, chart, document, spans
 from sor.models.survival import kaplan_meier
-from sor.orders import Side
 from sor.tca import ParentReport
-from sor.units import NS, to_ns
+from sor.units import NS
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Rows = Sequence[Sequence[str]]
 
-WORST = 5
-"""Parents of each arm whose stories are on the page."""
+THIRDS = ("low", "middle", "high")
 _CURVE_POINTS = 200
-_THIRDS = ("low", "middle", "high")
-_STREAM = 5
-_SERIES = {"a": 0, "b": 1}
+_DIFFERENCE = 2
+"""Series of what is a difference and no arm."""
+_NAME_ROOM = 20
+"""Letters that fit beside a bar."""
 _COST_LINES = ("timing", "spread", "fees", "rest")
 
 
-class Worst(msgspec.Struct, frozen=True, kw_only=True):
-    """One of an arm's dearest parents. comparison: which market's."""
+class Shown(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One arm. costs: (N,) bps, of those that count. reports: of all its parents that are over."""
 
-    arm: str
+    letter: str
+    name: str
+    costs: Floats
+    reports: Sequence[ParentReport]
+
+    @property
+    def label(self) -> str:
+        """How charts call it."""
+        return f"{self.letter} {self.name}"
+
+
+class Course(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A difference as it came.
+
+    gaps    (N,) what each unit says of it, in order.
+    looks   the sequence, None without one. seen: (L,) units behind each of its looks.
+    """
+
+    title: str
+    gaps: Floats
+    looks: Looks | None
+    seen: Ints
+
+
+class Worst(msgspec.Struct, frozen=True, kw_only=True):
+    """One of an arm's dearest parents. told: its story, or how to get it."""
+
+    letter: str
     parent_id: ParentId
     cost_bps: float
-    comparison: Comparison
+    told: str
 
 
-def worst_parents(ab: Ab) -> tuple[Worst, ...]:
-    """The dearest `WORST` parents of each arm, dearest first."""
-    found = []
-    for arm, comparisons in (("a", ab.a), ("b", ab.b)):
-        costed = [
-            Worst(arm=arm, parent_id=one.parent_id, cost_bps=one.arrival_cost_bps, comparison=comparison)
-            for comparison in comparisons
-            for one in comparison.outcomes[0].reports
-            if one.arrival_cost_bps is not None
-        ]
-        found += sorted(costed, key=lambda one: -one.cost_bps)[:WORST]
-    return tuple(found)
+class Page(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A comparison to look at.
 
-
-def page(ab: Ab, markets: Sequence[Market], stories: Mapping[ParentId, str], *, setting: str) -> str:
-    """The page.
-
-    markets    those of the comparison, in order. stories: what is told of the worst parents. setting: what was run.
+    decision    class of the verdict's frame: a letter, or `undecided`. setting: what was run or read.
+    facts       (what, value). versus: comparisons of several arms, empty for two.
+    guards      (whose, guard). units: what courses count.
+    groups      the table of sides and regimes with its heading, and what has to be said of it.
     """
-    found = ab.found
-    names = {arm: one[0].outcomes[0].policy for arm, one in (("a", ab.a), ("b", ab.b))}
-    title = f"{names['a']} against {names['b']}"
-    says = found.decision if found.decision is Decision.UNDECIDED else f"{found.decision} ({names[found.decision]})"
+
+    title: str
+    decision: str
+    says: str
+    why: str
+    setting: str
+    facts: Rows
+    versus: Sequence[Versus]
+    guards: Sequence[tuple[str, Guard]]
+    arms: Sequence[Shown]
+    courses: Sequence[Course]
+    units: str
+    groups_head: Sequence[str]
+    groups: Rows
+    groups_note: str
+    worst: Sequence[Worst]
+
+
+def render(page: Page) -> str:
+    """The whole of it."""
+    frame = f"decision {escape(page.decision, quote=True)}"
     body = [
-        f"<h1>{escape(title)}</h1>",
-        f'<p class="decision {found.decision}">Decision: <b>{escape(says)}</b>. {escape(_sentence(found.why))}</p>',
-        f'<p class="note">{escape(setting)}</p>',
+        f"<h1>{escape(page.title)}</h1>",
+        f'<p class="{frame}">Decision: <b>{escape(page.says)}</b>. {escape(_sentence(page.why))}</p>',
+        f'<p class="note">{escape(page.setting)}</p>',
         "<h2>What was found</h2>",
-        _summary(ab),
-        _guards(ab),
+        _table((), page.facts),
+        _comparisons(page.versus),
+        _table(
+            ("guard", "", ""),
+            [(f"{who}{one.name}", "holds" if one.holds else "BROKEN", one.says) for who, one in page.guards],
+        ),
         "<h2>Where it comes from</h2>",
         '<div class="charts">',
-        _cumulative(ab),
-        _distribution(ab, names),
-        _split(ab, names),
-        _markouts(ab, names),
-        _fills(ab, names),
+        _forest(page.versus),
+        *(_course(course, page.units) for course in page.courses),
+        _distribution(page.arms),
+        _split(page.arms),
+        _markouts(page.arms),
+        _fills(page.arms),
         "</div>",
-        "<h2>By side and regime</h2>",
-        _regimes(ab, markets),
-        f"<h2>The {WORST} dearest parents of each arm</h2>",
-        _stories(ab, stories),
+        "<h2>By side, regime and size</h2>",
+        _table(page.groups_head, page.groups),
+        f'<p class="note">{escape(page.groups_note)}</p>',
+        "<h2>The dearest parents of each arm</h2>",
+        *(_worst(one) for one in page.worst),
     ]
-    return document("".join(body), title=title)
+    return document("".join(body), title=page.title)
+
+
+def group_masks(
+    flags: Mapping[str, Flags], measures: Mapping[str, Floats], edges: Mapping[str, Floats]
+) -> list[tuple[str, Flags]]:
+    """Groups of parents: by what is so or not, and by thirds of what is measured; edges: of `third_edges`."""
+    groups = list(flags.items())
+    for name, values in measures.items():
+        third = np.searchsorted(edges[name], values)
+        groups += [(f"{name} {word}", (third == no) & np.isfinite(values)) for no, word in enumerate(THIRDS)]
+    return groups
+
+
+def third_edges(measures: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Where the thirds of each measure end, two values; parents of which it is not known are in none."""
+    found = {}
+    for name, values in measures.items():
+        known = values[np.isfinite(values)]
+        found[name] = np.quantile(known, (1 / 3, 2 / 3)) if known.size else np.zeros(2)
+    return found
+
+
+def between(low: float | None, high: float | None) -> str:
+    """An interval, `-` where it is not known."""
+    known = low is not None and high is not None and np.isfinite(low) and np.isfinite(high)
+    return f"{low:+.4f} to {high:+.4f}" if known else "-"
+
+
+def with_interval(mean: float, low: float | None, high: float | None) -> str:
+    """A mean and its interval, if it has one."""
+    told = between(low, high)
+    return f"{mean:+.4f}" if told == "-" else f"{mean:+.4f} ({told})"
+
+
+def watched(looks: Looks | None) -> tuple[str, str]:
+    """The sequence and its p-value as they stand now."""
+    if looks is None:
+        return "-", "-"
+    return between(float(looks.low[-1]), float(looks.high[-1])), f"{looks.p_value[-1]:.4f}"
 
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-# --- numbers ----------------------------------------------------------------------------------------------------------
-
-
-def _summary(ab: Ab) -> str:
-    found = ab.found
-    gap, looks = found.difference, found.looks
+def _comparisons(versus: Sequence[Versus]) -> str:
+    head = ("costs", "bps", f"{1 - ALPHA:.0%}, one look", "p", f"{1 - ALPHA:.0%}, any look", "e", "needs", "cheaper")
     rows = [
-        ("mean of a, of b", f"{found.cost_a.mean():+.3f}, {found.cost_b.mean():+.3f} bps"),
-        ("cost(a) - cost(b)", f"{gap.mean:+.4f} bps"),
-        (f"{1 - ALPHA:.0%} interval, one look", _interval(gap.low, gap.high)),
-        ("p by turning blocks", "-" if gap.p_value is None else f"{gap.p_value:.4f}"),
-        ("parents, blocks, effective", f"{found.costed}, {gap.blocks}, {_rounded(found.effective)}"),
-        ("however often one looks", "-" if looks is None else _interval(float(looks.low[-1]), float(looks.high[-1]))),
-        ("always valid p", "-" if looks is None else f"{looks.p_value[-1]:.4f}"),
         (
-            f"{TAIL:.0%} of parents cost at most",
-            f"{np.quantile(found.cost_a, TAIL):+.3f}, {np.quantile(found.cost_b, TAIL):+.3f} bps",
-        ),
-        (f"parents to see {found.effect_bps:.3f} bps", "-" if found.needed is None else f"{found.needed:,}"),
-    ]
-    return _table((), rows)
-
-
-def _guards(ab: Ab) -> str:
-    rows = [(guard.name, "holds" if guard.holds else "BROKEN", guard.says) for guard in ab.found.guards]
-    return _table(("guard", "", ""), rows)
-
-
-def _regimes(ab: Ab, markets: Sequence[Market]) -> str:
-    """The difference by side, and by thirds of spread and volatility at arrival."""
-    sides, known, block = [], [], []
-    seen: dict[str, list[Floats]] = {"spread_bps": [], "volatility": []}
-    gaps, before = [], 0
-    for a, b, market in zip(ab.a, ab.b, markets, strict=True):
-        columns = columns_with_delay(market.tape, 0)
-        starts = np.array([start.at_ns for start in a.drawn.starts], np.int64)
-        for feature, parts in seen.items():
-            parts.append(columns.values(feature, starts))
-        sides.append(np.array([start.side is Side.BUY for start in a.drawn.starts]))
-        gap = a.outcomes[0].costs_bps - b.outcomes[0].costs_bps
-        gaps.append(gap)
-        known.append(np.isfinite(gap))
-        own = block_of(starts, deadline_ns=to_ns(a.plan.deadline_s))
-        block.append(own + before)
-        before += int(own.max()) + 1
-    gap, there, blocks = np.concatenate(gaps), np.concatenate(known), np.concatenate(block)
-    buys = np.concatenate(sides)
-    groups = [("buys", buys), ("sells", ~buys)]
-    for feature, parts in seen.items():
-        values = np.concatenate(parts)
-        edges = np.nanquantile(values, (1 / 3, 2 / 3)) if np.isfinite(values).any() else np.zeros(2)
-        third = np.searchsorted(edges, values)
-        for no, name in enumerate(_THIRDS):
-            groups.append((f"{feature} {name}", (third == no) & np.isfinite(values)))
-    rows = []
-    for name, chosen in groups:
-        kept = chosen & there
-        if not kept.any():
-            continue
-        rng = np.random.default_rng([ab.plan.seed, _STREAM])
-        found = difference(ours=gap[kept], theirs=np.zeros(int(kept.sum())), block=blocks[kept], rng=rng)
-        rows.append((name, str(int(kept.sum())), f"{found.mean:+.4f}", _interval(found.low, found.high)))
-    note = (
-        '<p class="note">Looked at after the fact, and eight rows of it: an interval here that leaves out zero is a '
-        "question for the next comparison, not an answer. All parents have the same size.</p>"
-    )
-    return _table(("at arrival", "parents", "cost(a) - cost(b), bps", "95 % interval"), rows) + note
-
-
-def _stories(ab: Ab, stories: Mapping[ParentId, str]) -> str:
-    told = []
-    for one in worst_parents(ab):
-        head = f"{one.arm}: {one.parent_id}, {one.cost_bps:+.3f} bps"
-        text = stories.get(one.parent_id, "")
-        told.append(
-            f'<details id="{escape(one.parent_id, quote=True)}"><summary>{escape(head)}</summary>'
-            f"<pre>{escape(text)}</pre></details>"
+            f"{one.first} - {one.second}",
+            f"{one.mean:+.4f}",
+            between(one.low, one.high),
+            "-" if one.p_value is None else f"{one.p_value:.4f}",
+            watched(one.looks)[0],
+            "-" if one.e_value is None else f"{one.e_value:.3g}{' (listed)' if one.listed else ''}",
+            "-" if one.needed is None else f"{one.needed:,}",
+            one.decision,
         )
-    return "".join(told)
+        for one in versus
+    ]
+    note = (
+        '<p class="note">Intervals and p-values hold for all comparisons at once. Listed: found by e-BH, whenever one '
+        "looks; of such differences 5 % are none on average.</p>"
+    )
+    return f"{_table(head, rows)}{note}" if rows else ""
+
+
+def _worst(one: Worst) -> str:
+    head = f"{one.letter}: {one.parent_id}, {one.cost_bps:+.3f} bps"
+    return (
+        f'<details id="{escape(one.parent_id, quote=True)}"><summary>{escape(head)}</summary>'
+        f"<pre>{escape(one.told)}</pre></details>"
+    )
 
 
 # --- charts -----------------------------------------------------------------------------------------------------------
 
 
-def _cumulative(ab: Ab) -> str:
-    found = ab.found
-    gap = found.cost_a - found.cost_b
+def _forest(versus: Sequence[Versus]) -> str:
+    rows = [
+        Span(name=f"{one.first} - {one.second}", at=one.mean, low=one.low, high=one.high, series=_DIFFERENCE)
+        for one in versus
+    ]
+    return spans(rows, x_label="bps", title="Differences, with intervals that hold all at once") if rows else ""
+
+
+def _course(course: Course, units: str) -> str:
+    gap = course.gaps
+    if not gap.size:
+        return f'<p class="none">{escape(course.title)}: nothing to draw.</p>'
     mean = np.cumsum(gap) / np.arange(1, len(gap) + 1)
     first = min(len(gap) - 1, 10)  # the mean of a handful would make the rest of it flat
     shapes: list[Line | Band] = []
-    if found.looks is not None:
-        looks = zip(found.seen.tolist(), found.looks.low.tolist(), found.looks.high.tolist(), strict=True)
-        shapes.append(Band(points=[one for one in looks if one[0] > first], series=2, label="holds at every look"))
+    if course.looks is not None:
+        looks = zip(course.seen.tolist(), course.looks.low.tolist(), course.looks.high.tolist(), strict=True)
+        shapes.append(
+            Band(points=[one for one in looks if one[0] > first], series=_DIFFERENCE, label="holds at every look")
+        )
     points = [(no + 1.0, float(mean[no])) for no in range(first, len(gap))]
-    shapes.append(Line(points=points, series=2, label="mean so far"))
-    return chart(
-        shapes, x_label="parents", y_label="cost(a) - cost(b), bps", zero=True, title="The difference as it came"
-    )
+    shapes.append(Line(points=points, series=_DIFFERENCE, label="mean so far"))
+    return chart(shapes, x_label=units, y_label="bps", zero=True, title=course.title)
 
 
-def _distribution(ab: Ab, names: Mapping[str, str]) -> str:
+def _distribution(arms: Sequence[Shown]) -> str:
     shapes = []
-    for arm, costs in (("a", ab.found.cost_a), ("b", ab.found.cost_b)):
-        at = np.unique(np.quantile(costs, np.linspace(0.005, 0.995, _CURVE_POINTS)))
-        points = [(float(cost), float((costs <= cost).mean())) for cost in at]
-        shapes.append(Line(points=points, series=_SERIES[arm], label=f"{arm} {names[arm]}", step=True))
+    for series, arm in enumerate(arms):
+        at = np.unique(np.quantile(arm.costs, np.linspace(0.005, 0.995, _CURVE_POINTS)))
+        points = [(float(cost), float((arm.costs <= cost).mean())) for cost in at]
+        shapes.append(Line(points=points, series=series, label=arm.label, step=True))
     return chart(shapes, x_label="cost, bps", y_label="share of parents", title="Cost of a parent")
 
 
-def _split(ab: Ab, names: Mapping[str, str]) -> str:
+def _split(arms: Sequence[Shown]) -> str:
     rows = []
-    for arm, comparisons in (("a", ab.a), ("b", ab.b)):
-        reports = [one for comparison in comparisons for one in comparison.outcomes[0].reports]
-        lines = np.array([line for one in reports if (line := _cost_lines(one)) is not None])
+    for arm in arms:
+        lines = np.array([line for one in arm.reports if (line := _cost_lines(one)) is not None])
         means = lines.mean(axis=0) if len(lines) else np.zeros(len(_COST_LINES))
-        rows.append((f"{arm} {names[arm]}", [Part(value=float(mean), series=no) for no, mean in enumerate(means)]))
+        label = arm.label if len(arm.label) <= _NAME_ROOM else f"{arm.label[: _NAME_ROOM - 1]}…"
+        rows.append((label, [Part(value=float(mean), series=no) for no, mean in enumerate(means)]))
     legend = [(name, no) for no, name in enumerate(_COST_LINES)]
     return bars(rows, x_label="bps; the mark is the sum", title="Where the cost comes from", legend=legend)
 
@@ -218,23 +258,22 @@ def _cost_lines(one: ParentReport) -> tuple[float, ...] | None:
     return split.timing, split.spread, split.fees, one.completion_bps or 0.0
 
 
-def _markouts(ab: Ab, names: Mapping[str, str]) -> str:
+def _markouts(arms: Sequence[Shown]) -> str:
     shapes = []
-    for arm, comparisons in (("a", ab.a), ("b", ab.b)):
+    for series, arm in enumerate(arms):
         for is_maker, kind in ((True, "maker"), (False, "taker")):
             sums: dict[int, list[tuple[int, float]]] = {}
-            for comparison in comparisons:
-                for one in comparison.outcomes[0].reports:
-                    for fill in one.fills:
-                        for markout in fill.markouts if fill.is_maker is is_maker else ():
-                            sums.setdefault(markout.horizon_ns, []).append((fill.lots, markout.markout_bps))
+            for one in arm.reports:
+                for fill in one.fills:
+                    for markout in fill.markouts if fill.is_maker is is_maker else ():
+                        sums.setdefault(markout.horizon_ns, []).append((fill.lots, markout.markout_bps))
             points = [
                 (horizon / NS, sum(lots * bps for lots, bps in known) / sum(lots for lots, _ in known))
                 for horizon, known in sorted(sums.items())
             ]
             if points:
-                label = f"{arm} {names[arm]}, {kind}"
-                shapes.append(Line(points=points, series=_SERIES[arm], label=label, dashed=not is_maker))
+                label = f"{arm.label}, {kind}"
+                shapes.append(Line(points=points, series=series, label=label, dashed=not is_maker))
     return chart(
         shapes,
         x_label="seconds after the fill",
@@ -245,12 +284,11 @@ def _markouts(ab: Ab, names: Mapping[str, str]) -> str:
     )
 
 
-def _fills(ab: Ab, names: Mapping[str, str]) -> str:
+def _fills(arms: Sequence[Shown]) -> str:
     """Kaplan-Meier of being filled whole by resting, crossing censors; dashed: the share filled by then at all."""
     shapes = []
-    for arm, comparisons in (("a", ab.a), ("b", ab.b)):
-        reports = [one for comparison in comparisons for one in comparison.outcomes[0].reports]
-        ended = [one for one in reports if one.last_fill_ns is not None]
+    for series, arm in enumerate(arms):
+        ended = [one for one in arm.reports if one.last_fill_ns is not None]
         if not ended:
             continue
         seconds = np.array([max(one.last_fill_ns or 0, 1) / NS for one in ended])
@@ -258,10 +296,9 @@ def _fills(ab: Ab, names: Mapping[str, str]) -> str:
         curve = kaplan_meier(seconds, rested)
         grid: Floats = np.linspace(0.0, float(seconds.max()), _CURVE_POINTS, dtype=np.float64)
         points = [(float(at), 1.0 - float(value)) for at, value in zip(grid, curve.at(grid), strict=True)]
-        label = f"{arm} {names[arm]}"
-        shapes.append(Line(points=points, series=_SERIES[arm], label=label, step=True))
-        by_then = [(float(at), float((seconds <= at).sum()) / len(reports)) for at in grid]
-        shapes.append(Line(points=by_then, series=_SERIES[arm], step=True, dashed=True))
+        shapes.append(Line(points=points, series=series, label=arm.label, step=True))
+        by_then = [(float(at), float((seconds <= at).sum()) / len(arm.reports)) for at in grid]
+        shapes.append(Line(points=by_then, series=series, step=True, dashed=True))
     return chart(
         shapes,
         x_label="seconds since acceptance",
@@ -271,19 +308,7 @@ def _fills(ab: Ab, names: Mapping[str, str]) -> str:
     )
 
 
-# --- pieces -----------------------------------------------------------------------------------------------------------
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    known = low is not None and high is not None and np.isfinite(low) and np.isfinite(high)
-    return f"{low:+.4f} to {high:+.4f}" if known else "-"
-
-
-def _rounded(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0f}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(head: Sequence[str], rows: Rows) -> str:
     top = f"<tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr>" if head else ""
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table>{top}{body}</table>"
