@@ -102,6 +102,8 @@ def ab(
     output = ctx.ensure_object(Output)
     effect = None if effect_bps is None else float(decimal(effect_bps, what="--effect-bps"))
     margin = float(decimal(margin_bps, what="--margin-bps"))
+    if html is not None and not html.absolute().parent.is_dir():
+        raise CallerError(f"{html} cannot be written: there is no folder {html.parent}; nothing was run")
     if live is not None:
         if tapes or synthetic is not None:
             raise BadValue("--live reads a journal: give it without --tape and --synthetic; nothing was run")

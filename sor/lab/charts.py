@@ -11,6 +11,8 @@ from math import ceil, floor, isfinite, log10
 
 import msgspec
 
+from sor.errors import CallerError
+
 WIDTH, HEIGHT = 640, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 12, 40
 _TICKS = 6
@@ -96,10 +98,45 @@ def chart(
     shapes: Sequence[Line | Band], *, x_label: str, y_label: str, zero: bool = False, title: str, log_x: bool = False
 ) -> str:
     """Lines and bands on common axes; zero: y reaches to 0 and a rule is drawn there. x > 0 where log_x."""
+    drawn = _drawn(shapes, x_label=x_label, y_label=y_label, zero=zero, log_x=log_x)
+    if drawn is None:
+        return f'<p class="none">{escape(title)}: nothing to draw.</p>'
+    return _framed(drawn, title=title, legend=_legend(shapes))
+
+
+def chart_file(
+    shapes: Sequence[Line | Band], *, x_label: str, y_label: str, zero: bool = False, title: str, log_x: bool = False
+) -> str:
+    """The same as a file of its own, SVG with style, title and legend in it. Raises `CallerError` for no points."""
+    drawn = _drawn(shapes, x_label=x_label, y_label=y_label, zero=zero, log_x=log_x)
+    if drawn is None:
+        raise CallerError(f"{title}: there is nothing to draw; nothing was written")
+    keys = "".join(
+        f'<rect class="f{series}" x="{_LEFT}" y="{HEIGHT + 8 + 18 * no}" width="10" height="10"/>'
+        f'<text class="tick" x="{_LEFT + 16}" y="{HEIGHT + 17 + 18 * no}">{escape(label)}</text>'
+        for no, (label, series) in enumerate(_legend(shapes))
+    )
+    room = 28
+    height = room + HEIGHT + 18 * len(_legend(shapes)) + 12
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="system-ui, sans-serif">'
+        f"<style>{_STYLE}{_SERIES}</style><title>{escape(title)}</title>"
+        f'<rect width="{WIDTH}" height="{height}" style="fill: var(--paper)"/>'
+        f'<text x="{_LEFT}" y="19" style="fill: var(--ink); font-weight: 600; font-size: 14px">{escape(title)}</text>'
+        f'<g transform="translate(0 {room})">{drawn}{keys}</g></svg>\n'
+    )
+
+
+def _legend(shapes: Sequence[Line | Band]) -> list[tuple[str, int]]:
+    return [(one.label, one.series) for one in shapes if one.label]
+
+
+def _drawn(shapes: Sequence[Line | Band], *, x_label: str, y_label: str, zero: bool, log_x: bool) -> str | None:
+    """Axes and shapes, None where there is no point."""
     xs = [point[0] for shape in shapes for point in shape.points]
     ys = [value for shape in shapes for point in shape.points for value in point[1:] if isfinite(value)]
     if not xs or not ys:
-        return f'<p class="none">{escape(title)}: nothing to draw.</p>'
+        return None
     scale_x = _Scale(min(xs), max(xs), _LEFT, WIDTH - _RIGHT, log=log_x)
     low, high = min(ys + [0.0] * zero), max(ys + [0.0] * zero)
     room = 0.04 * (high - low or abs(high) or 1.0)
@@ -113,7 +150,7 @@ def chart(
         for shape in shapes
     ]
     drawn.append(_axis_labels(x_label, y_label))
-    return _framed("".join(drawn), title=title, legend=[(one.label, one.series) for one in shapes if one.label])
+    return "".join(drawn)
 
 
 def bars(

@@ -98,7 +98,7 @@ def test_several_arms_are_told_at_once(say: Say) -> None:
 def test_a_page_that_cannot_be_written_says_so(say: Say) -> None:
     said = say("--a", "cross", "--b", "maker_first", *BRIEF, "--html", "nowhere/page.html")
     assert said.code == 1
-    assert "nowhere/page.html cannot be written: No such file or directory" in said.err
+    assert "nowhere/page.html cannot be written: there is no folder nowhere; nothing was run" in said.err
 
 
 def test_a_policy_against_itself_under_other_delays_is_undecided(say: Say) -> None:
