@@ -65,8 +65,9 @@ def _named(ab: AbSeveral) -> list[tuple[str, str, tuple[Comparison, ...]]]:
 def family_lines(out: Console, verdict: Verdict, versus: Sequence[Versus], *, units: str) -> None:
     """A row for each comparison, and what the rows are."""
     what = "each against a" if verdict.family is Family.CONTROL else "each against each"
-    first = versus[0]
-    told = f"{count(len(versus), 'comparison')}, {what}, on {count(first.units, units)}"
+    fewest, most = min(one.units for one in versus), max(one.units for one in versus)
+    on = count(most, units) if fewest == most else f"{fewest} to {count(most, units)}"
+    told = f"{count(len(versus), 'comparison')}, {what}, on {on}"
     out.print(f"{told}; intervals and p hold for all at once, at 5 %.")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("costs", style="bold", no_wrap=True)
@@ -88,7 +89,7 @@ def family_lines(out: Console, verdict: Verdict, versus: Sequence[Versus], *, un
     out.print(table)
     if any(one.listed for one in versus):
         out.print("* found by e-BH, whenever one looks: of such differences 5 % are none on average.")
-    if first.looks is None:
+    if any(one.looks is None for one in versus):
         out.print(f"No sequence that may be watched: it takes {count(LOOKS_FROM, units)}.")
     for one in versus:
         for guard in one.guards:

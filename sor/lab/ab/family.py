@@ -25,6 +25,8 @@ from sor.lab.ab.sequential import Looks
 LETTERS = "abcdefghij"
 """Arms in their order, the control first; as many as an experiment may have."""
 UNDECIDED = "undecided"
+_REASONS = 3
+"""Told in one sentence at most."""
 
 
 class Family(StrEnum):
@@ -122,8 +124,8 @@ def _told(family: Family, beats: dict[str, list[str]], unbeaten: Sequence[str], 
         for beaten, arms in alike.items()
     ]
     if not found:
-        reasons = dict.fromkeys(one.why for one in versus)
-        return next(iter(reasons)) if len(reasons) == 1 else "no difference can be told from chance"
+        reasons = list(dict.fromkeys(one.why for one in versus))
+        return "; ".join(reasons[:_REASONS]) + ("; and more" if len(reasons) > _REASONS else "")
     apart = ", which only --family all tells apart" if family is Family.CONTROL else ""
     return f"{'; '.join(found)}; the cheapest may be {_listed(unbeaten, 'or')}{apart}"
 
