@@ -151,6 +151,15 @@ def test_nothing_is_named_that_the_design_does_not_carry() -> None:
     assert {one.decision for one in stopped.versus} == {UNDECIDED}
     assert "parent 3 was filled twice" in stopped.versus[2].why
     assert "d looks cheaper, but: parent 3 was filled twice" in stopped.verdict.why
+    one = compare_together(
+        [clear],
+        family=Family.CONTROL,
+        seed=1,
+        margin_bps=2.0,
+        own_guards=lambda first, second: [broken] if (first, second) == (0, 3) else [],
+    )
+    assert one.versus[2].decision == UNDECIDED
+    assert [len(each.guards) for each in one.versus] == [1, 1, 2]
     clear.costs[:20, 1] = nan
     some = compare_together([clear], family=Family.ALL, seed=1, margin_bps=2.0)
     assert (some.costed, some.parents, some.verdict.decision) == (580, 600, UNDECIDED)
