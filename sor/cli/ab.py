@@ -81,8 +81,8 @@ def ab(
     zero and every guard holds; otherwise the answer is `undecided`, and how many parents would tell. The exit code
     is 0 either way, 3 when the venue's books contradict the router.
 
-    With --b given again all differences are told at once, so that not one of all statements is wrong more often than
-    5 %: each arm against --a, or with `--family all` each against each, which can name the cheapest of several.
+    With --b given again all differences are told at once, so that any of all statements is wrong with a chance of 5 %
+    at most: each arm against --a, or with `--family all` each against each, which can name the cheapest of several.
 
     With --live nothing is run: the parents that an experiment has given to arms are read from a journal, with the
     chances that they had, and the answer has the same form. `--a explore:NAME` sets what a policy does by itself

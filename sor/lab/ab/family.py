@@ -1,4 +1,4 @@
-"""Several arms compared at once, so that not one of all statements is wrong more often than 5 %.
+"""Several arms compared at once, so that any of all statements is wrong with a chance of 5 % at most.
 
 Ten arms that are all alike have 45 differences, and two of them look clear to whoever takes them one by one. Which
 differences are asked for is chosen beforehand: each arm against the first, the control, or each against each. All
