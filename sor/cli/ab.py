@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 import click
-from rich.console import Console
 
 from sor.cli.common import PARAM_DIR_HELP, RUNS, Output, progress_of, say_json
 from sor.cli.plan import PlanTerms, jobs_option, plan_of, plan_options
-from sor.errors import CallerError
 
 if TYPE_CHECKING:
-    from sor.ids import ParentId
-    from sor.lab.ab.page import Page
     from sor.lab.ab.run import Market
 
 SYNTHETIC_SEED = 1_000_003
@@ -90,6 +85,8 @@ def ab(
     """
     import tempfile
 
+    from sor.cli.ab_live import tell_live
+    from sor.cli.ab_page import check_page, story_of, write_page
     from sor.cli.ab_tables import report, report_several
     from sor.cli.run import EXIT_BROKEN, sets_of
     from sor.cli.tables import setting_line
@@ -102,12 +99,14 @@ def ab(
     output = ctx.ensure_object(Output)
     effect = None if effect_bps is None else float(decimal(effect_bps, what="--effect-bps"))
     margin = float(decimal(margin_bps, what="--margin-bps"))
-    if html is not None and not html.absolute().parent.is_dir():
-        raise CallerError(f"{html} cannot be written: there is no folder {html.parent}; nothing was run")
+    if html is not None:
+        check_page(html)
     if live is not None:
         if tapes or synthetic is not None:
             raise BadValue("--live reads a journal: give it without --tape and --synthetic; nothing was run")
-        _live(output, live, experiment, arm_a, arms_b, family=family, html=html, effect_bps=effect, margin_bps=margin)
+        tell_live(
+            output, live, experiment, arm_a, arms_b, family=family, html=html, effect_bps=effect, margin_bps=margin
+        )
         return
     if arm_a is None or not arms_b:
         raise BadValue("give --a and --b; nothing was run")
@@ -143,116 +142,20 @@ def ab(
         if family is None and len(ran) == len("ab"):
             found = compare_ab(plan, ran, effect_bps=effect, margin_bps=margin)
             guards, document, told = found.found.guards, partial(ab_document, found), partial(report, output.out, found)
-            page = partial(page_of_two, found, grounds, _story, setting=setting_line(ran[0][0]))
+            page = partial(page_of_two, found, grounds, story_of, setting=setting_line(ran[0][0]))
         else:
             several = compare_arms(plan, ran, family=Family(family or "control"), effect_bps=effect, margin_bps=margin)
             guards, document = several.found.guards, partial(several_document, several)
             told = partial(report_several, output.out, several)
-            page = partial(page_of_several, several, grounds, _story, setting=setting_line(ran[0][0]))
+            page = partial(page_of_several, several, grounds, story_of, setting=setting_line(ran[0][0]))
         if html is not None:
-            _write_page(output, html, page())
+            write_page(output, html, page())
     if output.json:
         say_json(document())
     else:
         told()
     broken = any(guard.name == "books" and not guard.holds for guard in guards)
     ctx.exit(EXIT_BROKEN if broken else 0)
-
-
-def _live(
-    output: Output,
-    journal: Path,
-    name: str | None,
-    arm_a: str | None,
-    arms_b: tuple[str, ...],
-    *,
-    family: str | None,
-    html: Path | None,
-    effect_bps: float | None,
-    margin_bps: float,
-) -> None:
-    """Compare what an experiment has done so far."""
-    from sor.cli.ab_tables import report_explored, report_live, report_live_several
-    from sor.cli.terms import BadValue
-    from sor.experiment.reading import named
-    from sor.explore import PREFIX
-    from sor.journal import turns
-    from sor.lab.ab.explored import compare_explored, explored_document
-    from sor.lab.ab.family import Family
-    from sor.lab.ab.live import compare_live, live_document
-    from sor.lab.ab.live_several import compare_live_several, live_several_document
-    from sor.lab.ab.page_live import page_of_live, page_of_live_several
-    from sor.recovery import folded
-
-    explores = arm_a is not None and arm_a.startswith(PREFIX)
-    if explores and (family is not None or arms_b):
-        raise BadValue(f"{arm_a} is compared with what was tried instead: leave --b and --family out; nothing was read")
-    if explores and html is not None:
-        raise BadValue("--html draws arms, and what was tried instead of a policy's own way is none; nothing was read")
-
-    def explaining(parent_id: ParentId) -> str:
-        return shlex.join(["sor", "explain", parent_id, "--journal", str(journal)])
-
-    core = folded(journal)
-    if arm_a is not None and explores:
-        records = (record for turn in turns(journal) for record in turn.records)
-        explored = compare_explored(core, records, arm_a, effect_bps=effect_bps, margin_bps=margin_bps)
-        if output.json:
-            say_json(explored_document(explored))
-        else:
-            report_explored(output.out, explored)
-        return
-    running = named(core, name)
-    if family is not None or len(arms_b) > 1:
-        # All arms, the control first: the one that is named, else that of the file.
-        first = arm_a or running.experiment.reference.name
-        others = arms_b or [arm.name for arm in running.experiment.arms if arm.name != first]
-        several = compare_live_several(
-            core,
-            running,
-            family=Family(family or "control"),
-            arms=(first, *others),
-            effect_bps=effect_bps,
-            margin_bps=margin_bps,
-        )
-        if html is not None:
-            _write_page(output, html, page_of_live_several(several, explaining))
-        if output.json:
-            say_json(live_several_document(several))
-        else:
-            report_live_several(output.out, several)
-        return
-    b = arms_b[0] if arms_b else None
-    found = compare_live(core, running, a=arm_a, b=b, effect_bps=effect_bps, margin_bps=margin_bps)
-    if html is not None:
-        _write_page(output, html, page_of_live(found, explaining))
-    if output.json:
-        say_json(live_document(found))
-    else:
-        report_live(output.out, found)
-
-
-def _story(journal: Path, parent_id: ParentId) -> str:
-    """What is told of a parent, for a page."""
-    from io import StringIO
-
-    from sor.cli.common import PIPE_WIDTH
-    from sor.cli.story import tell_story
-
-    told = StringIO()
-    console = Console(file=told, width=PIPE_WIDTH, highlight=False, markup=False, soft_wrap=True)
-    tell_story(console, journal, parent_id)
-    return told.getvalue()
-
-
-def _write_page(output: Output, path: Path, page: Page) -> None:
-    from sor.lab.ab.page import render
-
-    try:
-        path.write_text(render(page), encoding="utf-8")
-    except OSError as error:
-        raise CallerError(f"{path} cannot be written: {error.strerror}; the comparison was run, not told") from error
-    output.err.print(f"The page is {path}.")
 
 
 def _made_up(

@@ -24,7 +24,7 @@ class Said(NamedTuple):
 
 
 Say = Callable[..., Said]
-BRIEF = ("--synthetic", "6m", "--parents", "30", "--seed", "5")
+BRIEF = ("--synthetic", "5m", "--parents", "30", "--seed", "5")
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_patience_is_cheaper_than_crossing_on_a_made_up_market(say: Say) -> None
         "tail": True,
         "books": True,
     }
-    assert found["sequential"]["stopped_at"] is None  # 6 minutes are too few blocks to be watched
+    assert found["sequential"]["stopped_at"] is None  # 5 minutes are too few blocks to be watched
     assert found["a"]["markets"][0]["orphans"] == 0
     assert say(*arms, *BRIEF, "--jobs", "2", "--json").out == said.out  # the same bytes again, in other processes
     told = say(*arms, *BRIEF, "--html", "page.html").out

@@ -1,0 +1,116 @@
+"""`sor ab --live`: what experiments and exploring policies have done so far, from a journal."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from sor.cli.ab_page import write_page
+from sor.cli.ab_tables import report_explored, report_live, report_live_several
+from sor.cli.common import Output, say_json
+from sor.cli.terms import BadValue
+from sor.experiment.reading import named
+from sor.experiment.running import Running
+from sor.explore import PREFIX
+from sor.ids import ParentId
+from sor.journal import turns
+from sor.lab.ab.explored import compare_explored, explored_document
+from sor.lab.ab.family import Family
+from sor.lab.ab.live import compare_live, live_document
+from sor.lab.ab.live_several import compare_live_several, live_several_document
+from sor.lab.ab.page_live import page_of_live, page_of_live_several
+from sor.recovery import folded
+from sor.router import Core
+
+
+def tell_live(
+    output: Output,
+    journal: Path,
+    name: str | None,
+    arm_a: str | None,
+    arms_b: tuple[str, ...],
+    *,
+    family: str | None,
+    html: Path | None,
+    effect_bps: float | None,
+    margin_bps: float,
+) -> None:
+    """Compare two arms of an experiment, several where there are more --b or a family, or an exploring policy's ways.
+
+    Raises    BadValue for options that do not go together, before the journal is read.
+    """
+    if arm_a is not None and arm_a.startswith(PREFIX):
+        if family is not None or arms_b:
+            told = "leave --b and --family out; nothing was read"
+            raise BadValue(f"{arm_a} is compared with what was tried instead: {told}")
+        if html is not None:
+            raise BadValue(f"--html draws arms, and what was tried instead of {arm_a} is none; nothing was read")
+        _explored(output, journal, arm_a, effect_bps=effect_bps, margin_bps=margin_bps)
+        return
+    core = folded(journal)
+    running = named(core, name)
+
+    def explaining(parent_id: ParentId) -> str:
+        return shlex.join(["sor", "explain", parent_id, "--journal", str(journal)])
+
+    if family is not None or len(arms_b) > 1:
+        _several(
+            output,
+            core,
+            running,
+            arm_a,
+            arms_b,
+            family=Family(family or "control"),
+            html=html,
+            explaining=explaining,
+            effect_bps=effect_bps,
+            margin_bps=margin_bps,
+        )
+        return
+    b = arms_b[0] if arms_b else None
+    found = compare_live(core, running, a=arm_a, b=b, effect_bps=effect_bps, margin_bps=margin_bps)
+    if html is not None:
+        write_page(output, html, page_of_live(found, explaining))
+    if output.json:
+        say_json(live_document(found))
+    else:
+        report_live(output.out, found)
+
+
+def _several(
+    output: Output,
+    core: Core,
+    running: Running,
+    arm_a: str | None,
+    arms_b: tuple[str, ...],
+    *,
+    family: Family,
+    html: Path | None,
+    explaining: Callable[[ParentId], str],
+    effect_bps: float | None,
+    margin_bps: float,
+) -> None:
+    """The arms that are named, else all; the control first: the one that is named, else that of the file."""
+    first = arm_a or running.experiment.reference.name
+    others = arms_b or [arm.name for arm in running.experiment.arms if arm.name != first]
+    found = compare_live_several(
+        core, running, family=family, arms=(first, *others), effect_bps=effect_bps, margin_bps=margin_bps
+    )
+    if html is not None:
+        write_page(output, html, page_of_live_several(found, explaining))
+    if output.json:
+        say_json(live_several_document(found))
+    else:
+        report_live_several(output.out, found)
+
+
+def _explored(output: Output, journal: Path, policy: str, *, effect_bps: float | None, margin_bps: float) -> None:
+    """What a policy does by itself beside what was tried instead."""
+    core = folded(journal)
+    records = (record for turn in turns(journal) for record in turn.records)
+    found = compare_explored(core, records, policy, effect_bps=effect_bps, margin_bps=margin_bps)
+    if output.json:
+        say_json(explored_document(found))
+    else:
+        report_explored(output.out, found)
