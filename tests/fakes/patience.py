@@ -26,4 +26,4 @@ def eventually(holds: Callable[[], object]) -> None:
     until_s = time.monotonic() + PATIENCE_S
     while not holds():
         assert time.monotonic() < until_s, f"not within {PATIENCE_S:g} s"
-        time.sleep(0.01)
+        time.sleep(0.02)

@@ -29,6 +29,7 @@ from sor.journal import verify
 from sor.orders import Action, Intent, ParentOrder, ParentStatus, PositionSide, RejectKind, Side
 from sor.units import MS
 from tests.fakes.bingx_live import HEDGE_KEY, HEDGE_SECRET, KEY, SECRET, LiveVenue, live_venue
+from tests.fakes.patience import PATIENCE_S, eventually
 from tests.unit.test_cli_route import REPO, spawned, until_said
 from venues.bingx.adapter import BingxVenue, open_venue
 from venues.bingx.emulator.emulator import BingxEmulator
@@ -203,7 +204,7 @@ LINES: Mapping[str, Line] = {
     ),
     "rate limit": Line(
         faults=(f"rate-limited={ORDERS}",),
-        deadline_s=1.2,
+        deadline_s=4.0,
         status=ParentStatus.EXPIRED,
         reject=RejectKind.RATE_LIMITED,
         posts=1,  # what comes after is held back here
@@ -223,7 +224,7 @@ LINES: Mapping[str, Line] = {
     ),
     "ban": Line(
         faults=(f"banned={ORDERS}",),
-        deadline_s=1.2,
+        deadline_s=4.0,
         status=ParentStatus.EXPIRED,
         reject=RejectKind.RATE_LIMITED,
         posts=1,
@@ -441,7 +442,7 @@ async def test_who_calls_the_router_learns_what_it_was(
     for name in ("parent", "intent"):
         (tmp_path / name).mkdir()
     with live_venue() as one, live_venue() as two:
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE_S):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(routed, as_parent, one, tmp_path / "parent", sets, line)
                 tasks.start_soon(routed, as_intent, two, tmp_path / "intent", sets, line)
@@ -513,7 +514,7 @@ def test_who_types_a_command_learns_what_it_was(
 
 # --- the listen key ends while an order rests -------------------------------------------------------------------------
 
-RESTS = Line(limit="60000.0", deadline_s=30.0, filled="0.0100", posts=1)
+RESTS = Line(limit="60000.0", deadline_s=300.0, filled="0.0100", posts=1)
 """The best bid of a ladder that stands still: whoever sells meets it first."""
 
 
@@ -524,14 +525,6 @@ def sell(live: LiveVenue, quantity: str) -> None:
             Side.SELL, qty=Decimal(quantity), price=Decimal(RESTS.limit)
         )
     )
-
-
-def eventually(what: Callable[[], object]) -> None:
-    """Wait for something of another thread or process."""
-    until_s = time.monotonic() + 20
-    while not what():
-        assert time.monotonic() < until_s
-        time.sleep(0.01)
 
 
 class Accomplice(threading.Thread):
@@ -563,7 +556,7 @@ async def test_a_fill_behind_an_expired_listen_key_is_found(
 ) -> None:
     accomplice = Accomplice(live)
     accomplice.start()
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_S):
         async with Router(settings_of(tmp_path, sets), venues=[venue_of(live, tmp_path, RESTS)]) as router:
             end = await way(router, RESTS)
             if way is as_intent:  # which was answered when it rested
@@ -571,7 +564,7 @@ async def test_a_fill_behind_an_expired_listen_key_is_found(
             handle = router.handle(ParentId("p"))
             await handle.result()
             assert (handle.status, handle.filled) == (ParentStatus.FILLED, Decimal("0.0100"))
-    accomplice.join(10)
+    accomplice.join(PATIENCE_S)
     check_books(live, RESTS, posts=1, filled="0.0100")
     assert "BingX: account socket: the listen key has expired" in caplog.messages
     unsaid(tmp_path, live, caplog.text)
@@ -581,7 +574,7 @@ def test_an_expired_listen_key_is_named_on_the_command_line(live: LiveVenue, tmp
     accomplice = Accomplice(live)
     accomplice.start()
     code, out, err = sor(*command(live, tmp_path, RESTS))
-    accomplice.join(10)
+    accomplice.join(PATIENCE_S)
     assert (code, "Traceback" in err) == (0, False), out + err
     assert "BingX: account socket: the listen key has expired\n" in err
     assert "the link to bingx (emulator) is down; it is being opened again\n" in err
@@ -597,7 +590,7 @@ def killed(live: LiveVenue, folder: Path, line: Line) -> str:
     process = spawned(folder, *command(live, folder, line))
     said = until_said(process, "venue: new")
     process.send_signal(signal.SIGKILL)
-    return said + "".join(process.communicate(timeout=20))
+    return said + "".join(process.communicate(timeout=PATIENCE_S))
 
 
 def test_a_killed_router_finds_what_was_filled_meanwhile(live: LiveVenue, tmp_path: Path, sor: Sor) -> None:
@@ -621,7 +614,7 @@ def test_a_killed_router_goes_on_with_what_rests(tmp_path: Path) -> None:
             said += until_said(process, "(keep)")
             assert live.books() == (before,)
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate(timeout=PATIENCE_S)
         finally:
             process.kill()
             process.communicate()
@@ -635,7 +628,7 @@ def test_a_killed_router_goes_on_with_what_rests(tmp_path: Path) -> None:
 def test_a_wrong_secret_in_a_process_of_its_own(live: LiveVenue, tmp_path: Path) -> None:
     line = LINES["wrong secret"]
     process = spawned(tmp_path, *command(live, tmp_path, line))
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=PATIENCE_S)
     unsaid(tmp_path, live, out, err)
     assert (process.returncode, out, err.count("\n")) == (1, "", 1)
     check_books(live, line, posts=0, filled="0")

@@ -59,7 +59,7 @@ class Emulated:
         """As a machine that loses power."""
         if self._process is not None:
             self._process.kill()
-            self._process.communicate(timeout=30)
+            self._process.communicate(timeout=60)
             self._process = None
 
 
@@ -282,7 +282,7 @@ def killing(emulated: Emulated, *words: str) -> tuple[str, ...]:
 
 def open_at(emulated: Emulated) -> list[str]:
     """Client ids of what rests, by the emulator's own books."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{emulated.port}/_emulator/audit", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{emulated.port}/_emulator/audit", timeout=60) as answer:
         books = json.loads(answer.read())
     orders = [order for account in books["accounts"] for order in account["orders"]]
     return sorted(order["cl_ord_id"] for order in orders if order["leaves_lots"])

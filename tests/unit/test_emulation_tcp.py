@@ -71,7 +71,7 @@ async def test_httpx_and_faults(anyio_backend: str) -> None:
                 await http.get("/a")
         faults.arm(HalfOpen())
         with pytest.raises(httpx.ReadTimeout):
-            await http.get("/a", timeout=0.05)
+            await http.get("/a", timeout=httpx.Timeout(PATIENCE_S, read=0.05))
         assert (await http.get("/a")).text == "GET /a"
 
 
