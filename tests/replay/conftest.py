@@ -1,5 +1,8 @@
-"""The recordings as tapes: imported once in a session, two at a time."""
+"""The recordings as tapes: imported once in a session, two at a time, however many processes share its tests."""
 
+import fcntl
+import os
+import pickle
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from heapq import heappop, heappush
@@ -114,13 +117,26 @@ def _import(paths: list[Path], out: Path) -> Recorded:
     return Recorded(out, manifest, _touch(open_tape(out)))
 
 
-@pytest.fixture(scope="session")
-def recorded(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Recorded]:
-    """Every recording by name."""
-    folder = tmp_path_factory.mktemp("tapes")
+def _import_all(recordings: Path, folder: Path) -> Mapping[str, Recorded]:
     with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as workers:
         waiting = {
             name: workers.submit(_import, [recordings / file for file in files], folder / name)
             for name, files in FILES.items()
         }
         return {name: one.result() for name, one in waiting.items()}
+
+
+@pytest.fixture(scope="session")
+def recorded(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Recorded]:
+    """Every recording by name. Who comes first imports them, the others wait for it."""
+    home = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # each has a folder of its own in that of all
+        home = home.parent
+    with (home / "tapes.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = home / "tapes.done"
+        if not done.exists():
+            found = _import_all(recordings, home / "tapes")
+            done.write_bytes(pickle.dumps(found))
+        loaded: Mapping[str, Recorded] = pickle.loads(done.read_bytes())
+        return loaded
