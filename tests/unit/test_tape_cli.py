@@ -165,7 +165,10 @@ def refused(said: Said, sentence: str) -> None:
         (None, "absent cannot be read: No such file or directory; nothing was written"),
         (b"", "is no recording that can be imported .binance, bitstamp, .*; nothing was written"),
         (b"\x89PNG\r\n", "is no recording that can be imported"),
-        (gzip.compress(b"".join(line.encode() for line in OPENING))[:30], "is no recording that can be imported"),
+        (
+            gzip.compress(b"".join(line.encode() for line in OPENING), mtime=0)[:30],
+            "is no recording that can be imported",
+        ),
         (
             "".join(opening_of(OTHER)).encode(),
             "usdm SOLUSDT is not known here; nothing was written. State its tick, lot",
