@@ -170,7 +170,7 @@ async def _watched(venue: Served) -> Heard:
         # Everything is subscribed when its socket has been acknowledged, which the client does not tell: so trade
         # until all has been heard, a bounded number of times.
         placed: list[Row] = []
-        for _ in range(10):
+        for _ in range(100):
             order = await client.create_order(BTC, "market", "buy", 0.001, None, {"hedged": True})
             placed.append(order)
             waiting = [*heard.values(), balance]

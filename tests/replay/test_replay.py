@@ -31,7 +31,7 @@ def replayed(tape: Path, home: Path, hash_seed: str, *more: str) -> bytes:
         env={**os.environ, "PYTHONPATH": str(REPO), "PYTHONHASHSEED": hash_seed},
         capture_output=True,
         check=False,
-        timeout=300,
+        timeout=600,
     )
     assert (ended.returncode, ended.stderr.decode()) == (0, "")
     return ended.stdout

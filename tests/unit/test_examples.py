@@ -25,7 +25,7 @@ def ran(program: Path, home: Path) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     return ended.stdout

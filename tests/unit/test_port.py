@@ -218,12 +218,12 @@ async def test_a_dead_mans_switch_needs_an_exclusive_account(tmp_path: Path) -> 
 
 async def test_a_dead_mans_switch_is_kept_and_let_go(tmp_path: Path) -> None:
     venue = Deaf()
-    settings = Settings(journal=tmp_path / "j", dead_man_s=1.0, exclusive=True)
+    settings = Settings(journal=tmp_path / "j", dead_man_s=2.0, exclusive=True)
     async with Router(settings, venues=[venue]) as router:
         await router.submit_intent(intent("rest", metadata=LIMIT))
-        await anyio.sleep(1.3)  # longer than the switch waits: it fires unless it is renewed
+        # Longer than the switch waits, at three renewals in its time: it fires unless it is renewed.
+        await until(lambda: len(venue.armed) >= 5)
         assert len(await venue.open_orders()) == 1
-    assert len(venue.armed) >= 3
     assert venue.armed[-1] == 0
 
 
@@ -232,7 +232,7 @@ async def test_a_dead_mans_switch_fires_when_the_router_has_stopped(
 ) -> None:
     """It can record nothing any more, so it can look after nothing: renewing the switch would keep orders alive."""
     venue = Deaf()
-    settings = Settings(journal=tmp_path / "j", dead_man_s=0.3, exclusive=True)
+    settings = Settings(journal=tmp_path / "j", dead_man_s=1.5, exclusive=True)
 
     def full(journal: Journal, records: Sequence[Record]) -> int:
         raise JournalFault("no space left on the disk")
@@ -242,15 +242,13 @@ async def test_a_dead_mans_switch_fires_when_the_router_has_stopped(
     async def fill_the_disk() -> None:
         async with Router(settings, venues=[venue]) as router:
             await router.submit_intent(intent("rest", metadata=LIMIT))
-            with anyio.fail_after(5):
-                while not venue.armed or not venue.armed[-1]:  # noqa: ASYNC110 - armed once it is known to rest
-                    await anyio.sleep(0.01)
+            await until(lambda: bool(venue.armed) and bool(venue.armed[-1]))  # once it is known to rest
             monkeypatch.setattr(Journal, "append", full)
             monkeypatch.setattr(venue, "cancel", venue.query)  # a venue that does not hear the cancels
             with pytest.raises(JournalFault):
                 router.pause(ParentId("rest"))
             seen.append((len(venue.armed), len(await venue.open_orders())))
-            await anyio.sleep(0.6)
+            await until(lambda: not any(one.leaves_lots for one in venue.audit()))
             seen.append((len(venue.armed), len(await venue.open_orders())))
 
     with pytest.raises(InDoubt, match="not confirmed gone"):

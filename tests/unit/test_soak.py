@@ -13,7 +13,7 @@ from tests.conftest import REPO
 def soak(*words: str) -> str:
     """In a process of its own: a census counts everything that is there."""
     command = [sys.executable, "-m", "benchmarks.soak", *words]
-    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=True, timeout=600)
     return done.stdout
 
 
