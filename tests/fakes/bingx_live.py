@@ -20,6 +20,7 @@ from sor.adapter import VenueOrder
 from sor.clock import LoopScheduler
 from tests.fakes.bingx_rig import PLACE
 from tests.fakes.patience import PATIENCE_S
+from tests.fakes.ports import free_port
 from venues.bingx.emulator.audit import audit
 from venues.bingx.emulator.emulator import BingxEmulator, EmulatorSettings
 from venues.bingx.emulator.market import start_quiet, start_synthetic
@@ -47,7 +48,7 @@ class LiveVenue:
     """
 
     def __init__(self, seed: str) -> None:
-        self.port = 0
+        self.port = free_port()
         self.placed: list[str] = []
         self.heard: list[str] = []
         self.before: Callable[[BingxEmulator], object] | None = None

@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -16,6 +15,7 @@ import pytest
 
 from sor.cli.main import run
 from sor.journal import verify
+from tests.fakes.ports import free_port
 from tests.unit.test_cli_route import REPO, spawned, until_said
 
 pytestmark = pytest.mark.slow
@@ -23,14 +23,6 @@ pytestmark = pytest.mark.slow
 PAGE = REPO / "docs" / "routing.md"
 PUBLIC_KEY, PUBLIC_SECRET = "emulator-one-way-key", "emulator-one-way-secret"
 Sor = Callable[..., tuple[int, str, str]]
-
-
-def free_port() -> int:
-    """One that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 class Emulated:

@@ -367,10 +367,10 @@ async def test_a_kept_connection_that_closes_as_we_send_is_in_doubt(link: Link) 
 
 
 async def test_nobody_listens(link: Link) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    async with link.opened(f"http://127.0.0.1:{port}") as transport:
-        assert broken(await ask(transport, order())) == (Reach.NOT_SENT, Cause.UNREACHABLE)
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))  # and does not listen; nobody else gets the port meanwhile
+        async with link.opened(f"http://127.0.0.1:{deaf.getsockname()[1]}") as transport:
+            assert broken(await ask(transport, order())) == (Reach.NOT_SENT, Cause.UNREACHABLE)
 
 
 async def test_a_name_that_does_not_exist(link: Link) -> None:
