@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,13 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],  # wall clock again
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "same")
+
+
+def pytest_sessionstart() -> None:
+    """A job that a shell runs in the background ignores Ctrl-C, and so would all that is started here and sent one."""
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import pickle
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from heapq import heappop, heappush
@@ -117,6 +116,10 @@ def _import(paths: list[Path], out: Path) -> Recorded:
     return Recorded(out, manifest, _touch(open_tape(out)))
 
 
+def _path(kind: type, text: str) -> object:
+    return kind(text)
+
+
 def _import_all(recordings: Path, folder: Path) -> Mapping[str, Recorded]:
     with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as workers:
         waiting = {
@@ -134,9 +137,7 @@ def recorded(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapp
         home = home.parent
     with (home / "tapes.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = home / "tapes.done"
+        done = home / "tapes.json"
         if not done.exists():
-            found = _import_all(recordings, home / "tapes")
-            done.write_bytes(pickle.dumps(found))
-        loaded: Mapping[str, Recorded] = pickle.loads(done.read_bytes())
-        return loaded
+            done.write_bytes(msgspec.json.encode(_import_all(recordings, home / "tapes"), enc_hook=str))
+        return msgspec.json.decode(done.read_bytes(), type=dict[str, Recorded], dec_hook=_path)
