@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
-import anyio
 import msgspec
 import pytest
 from click.testing import CliRunner
@@ -123,12 +122,11 @@ def order(name: str, side: Side = Side.BUY, **terms: object) -> ParentOrder:
     return ParentOrder(**merged)  # type: ignore[arg-type]
 
 
-async def traded(journal: Path, venue: Crooked, parent: ParentOrder, *, wait_s: float = 0.0) -> tuple[Fill, ...]:
+async def traded(journal: Path, venue: Crooked, parent: ParentOrder) -> tuple[Fill, ...]:
     """The fills of one parent on a venue of its own."""
     async with Router(Settings(journal=journal), venues=[venue]) as router:
         handle = await router.submit(parent)
         await handle.result()
-        await anyio.sleep(wait_s)
         return handle.fills
 
 

@@ -24,7 +24,7 @@ from sor.errors import CallerError
 from sor.units import MS, NS
 from tests.fakes.byte_server import ByteServer, Connection, Script, serving
 from tests.fakes.loop import Backend, LoopClock, backend
-from tests.fakes.patience import until
+from tests.fakes.patience import PATIENCE_S, until
 from venues.plumbing.link_httpx import HttpxSettings, HttpxTransport
 from venues.plumbing.link_lean import LeanSettings, LeanTransport
 from venues.plumbing.transport import Broken, Cause, Header, Outcome, Transport, WireReply, WireRequest, unpacked
@@ -482,7 +482,8 @@ async def test_a_bug_of_who_is_told_ends_the_transport(link: Link) -> None:
     async def used() -> None:
         async with link.talking(answering(OK)) as (_, transport):
             transport.send(order(), stumbles)
-            await anyio.sleep(5)
+            with anyio.fail_after(PATIENCE_S):
+                await anyio.sleep_forever()
 
     with pytest.raises(ExceptionGroup) as caught:
         await used()
