@@ -18,6 +18,7 @@ from sor.cli.main import run
 from sor.lab.market_log import MarketLog
 from sor.tape import check_tape
 from tests.fakes.bingx_server import serving
+from tests.fakes.patience import PATIENCE_S
 from tests.tidy.tree import ROOT
 
 Sor = Callable[..., tuple[int, str, str]]
@@ -115,7 +116,7 @@ def spawned(home: Path, words: tuple[str, ...]) -> subprocess.Popen[str]:
 
 def wait_for_trades(log: Path, process: subprocess.Popen[str]) -> None:
     """Until the log holds some, as a process that can only be looked at from outside says."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE_S
     while not (log.exists() and log.read_bytes().count(b'"t":"trade"') >= 3):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
@@ -131,8 +132,8 @@ def test_ctrl_c_finishes_the_tape_and_a_kill_leaves_the_log(market: tuple[str, .
         asked.send_signal(signal.SIGINT)
         wait_for_trades(logs[1], killed)
         killed.kill()
-        out, err = asked.communicate(timeout=60)
-        killed.communicate(timeout=60)
+        out, err = asked.communicate(timeout=PATIENCE_S)
+        killed.communicate(timeout=PATIENCE_S)
     finally:
         asked.kill()
         killed.kill()
