@@ -12,14 +12,14 @@ from rich.table import Table
 
 from sor.cli.tables import setting_line
 from sor.cli.words import bps, count
-from sor.experiment.bounds import LOOKS_FROM
+from sor.experiment.bounds import LOOKS_FROM, TAIL
 from sor.experiment.definition import Arm
 from sor.lab.ab.explored import Explored
 from sor.lab.ab.family import UNDECIDED, Family, Verdict, Versus
 from sor.lab.ab.guards import Guard
 from sor.lab.ab.live import Live
 from sor.lab.ab.live_several import LiveSeveral
-from sor.lab.ab.paired import TAIL, Decision, Findings
+from sor.lab.ab.paired import Decision, Findings
 from sor.lab.ab.run import Ab, AbSeveral
 from sor.lab.replay import Comparison
 

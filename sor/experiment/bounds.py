@@ -16,6 +16,10 @@ LOOKS_FROM = 30
 """Values before the first bound of a mean: a variance of a handful is no variance."""
 TIGHTEST_AT = 500
 """Values at which bounds of a mean are tightest."""
+COSTED_MIN = 0.99
+"""Share of parents that must have a cost before anything is concluded: what is left out may be what went wrong."""
+TAIL = 0.95
+"""The cost that this share of the parents stays below is the tail that a winner must not make worse."""
 _BETS = (0.1, 0.3, 0.6)
 """Of the stake at which one value could ruin who bets."""
 _PRIOR = 50.0

@@ -14,6 +14,7 @@ from math import ceil, isfinite
 import msgspec
 
 from sor.errors import CallerError
+from sor.experiment.bounds import COSTED_MIN, TAIL
 from sor.experiment.definition import Arm, Experiment
 from sor.experiment.keeper import outcome_of, watches_of
 from sor.experiment.reading import named
@@ -21,10 +22,6 @@ from sor.experiment.watch import ALL, ArmWatch
 from sor.param_records import Origin, ParamSet, Scope
 from sor.params import parse
 from sor.router import Core
-
-TAIL = 0.95
-COSTED_MIN = 0.99
-"""Share of parents that are over that must have a cost: what is left out may be what went wrong."""
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):

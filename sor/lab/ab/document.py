@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sor.experiment.bounds import TAIL
 from sor.lab.ab.family import Verdict, Versus
 from sor.lab.ab.guards import Guard
-from sor.lab.ab.paired import ALPHA, TAIL, Decision
+from sor.lab.ab.paired import ALPHA, Decision
 from sor.lab.ab.sequential import Looks
 
 Floats = NDArray[np.float64]

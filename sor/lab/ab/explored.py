@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from sor.commands import Decided
 from sor.errors import CallerError
+from sor.experiment.bounds import COSTED_MIN, TAIL
 from sor.experiment.keeper import outcome_of
 from sor.explore import PREFIX
 from sor.journal import Record
@@ -26,7 +27,7 @@ from sor.lab.ab.guards import Guard, tail
 from sor.lab.ab.live import by_design
 from sor.lab.ab.live_rows import known_of
 from sor.lab.ab.offpolicy import DRAWS, Logged, dr, logged, snips, weights
-from sor.lab.ab.paired import ALPHA, COSTED_MIN, TAIL, Decision, by_winner
+from sor.lab.ab.paired import ALPHA, Decision, by_winner
 from sor.lab.ab.sequential import Looks, needed
 from sor.router import Core
 

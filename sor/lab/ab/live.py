@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 
 from sor.errors import CallerError
 from sor.experiment.assignment import arm_of_period
-from sor.experiment.bounds import LOOKS_FROM, TIGHTEST_AT
+from sor.experiment.bounds import COSTED_MIN, LOOKS_FROM, TAIL, TIGHTEST_AT
 from sor.experiment.definition import Arm, By, Experiment
 from sor.experiment.running import Running
 from sor.lab.ab.adjust import CLUSTERS_MIN, effect
 from sor.lab.ab.document import conclusion, estimate_document
 from sor.lab.ab.guards import RATIO_LEVEL, Guard, sample_ratio, tail, uniform
 from sor.lab.ab.live_rows import Rows, reports_of, rows_of
-from sor.lab.ab.paired import ALPHA, COSTED_MIN, TAIL, Decision, by_winner
+from sor.lab.ab.paired import ALPHA, Decision, by_winner
 from sor.lab.ab.sequential import Looks, asymptotic, e_values, needed
 from sor.lab.ab.switchback import Switchback
 from sor.lab.bootstrap import block_of

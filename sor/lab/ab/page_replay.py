@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sor.experiment.bounds import TAIL
 from sor.ids import ParentId
 from sor.lab.ab.family import LETTERS
 from sor.lab.ab.page import (
@@ -23,7 +24,7 @@ from sor.lab.ab.page import (
     watched,
     with_interval,
 )
-from sor.lab.ab.paired import ALPHA, TAIL, Decision
+from sor.lab.ab.paired import ALPHA, Decision
 from sor.lab.ab.run import Ab, AbSeveral, Market
 from sor.lab.bootstrap import block_of, difference
 from sor.lab.probes import columns_with_delay

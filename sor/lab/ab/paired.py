@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sor.errors import CallerError
-from sor.experiment.bounds import LOOKS_FROM
+from sor.experiment.bounds import COSTED_MIN, LOOKS_FROM, TAIL
 from sor.lab.ab.guards import Guard, tail
 from sor.lab.ab.sequential import Looks, asymptotic, needed
 from sor.lab.bootstrap import BLOCKS_MIN, LEVEL, Difference, block_of, blocks_needed, difference
@@ -31,9 +31,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 ALPHA = 1.0 - LEVEL
-COSTED_MIN = 0.99
-"""Share of parents that must have a cost under both arms: what is left out may be what went wrong."""
-TAIL = 0.95
 _STREAM = 4
 
 

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sor.errors import CallerError
-from sor.experiment.bounds import LOOKS_FROM
+from sor.experiment.bounds import COSTED_MIN, LOOKS_FROM, TAIL
 from sor.lab.ab.betting import discoveries
 from sor.lab.ab.family import LETTERS, UNDECIDED, Family, Verdict, Versus, verdict
 from sor.lab.ab.guards import Guard, tail
-from sor.lab.ab.paired import ALPHA, COSTED_MIN, TAIL, block_error, block_means, blocks_of, told_apart
+from sor.lab.ab.paired import ALPHA, block_error, block_means, blocks_of, told_apart
 from sor.lab.ab.sequential import Looks, asymptotic, e_values, needed
 from sor.lab.bootstrap import Difference, blocks_needed, differences
 
