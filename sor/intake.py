@@ -54,6 +54,11 @@ def admit(core: Core, order: ParentOrder) -> VenueName | Parent:
             f"parent {order.parent_id!r} was submitted before with other terms; nothing was sent. "
             "Use a new parent id, or amend the working parent"
         )
+    if core.parents.is_spent(order.parent_id):
+        raise CallerError(
+            f"parent {order.parent_id!r} was submitted before, and ended too long ago to be remembered; nothing was "
+            "sent. Its story is in the journal (`sor explain`). Use a new parent id"
+        )
     if not order.parent_id or len(order.parent_id) > 64:
         raise CallerError("a parent id has 1 to 64 characters; nothing was sent")
     instrument = listed(core, order.symbol, order.venues)

@@ -3,7 +3,8 @@
 A parent that is over and of which nothing has been heard for a time is *retired*: it and its orders leave working
 memory, and stay as bytes (`sor.packed`). It is *recalled*, as it was, when anything is heard of it after all, so that
 what is late meets the same machines as what is not. After another, much longer time it is *forgotten*: what turns up
-then is nobody's here (`sor.foreign`). When each happens is a function of facts (`sor.router`).
+then is nobody's here (`sor.foreign`), and of its id only a digest stays, so that it never trades again. When each
+happens is a function of facts (`sor.router`).
 
 Reading does not recall: whoever reads a retired parent is handed what the bytes say.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, MutableMapping
+from hashlib import blake2b
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -36,6 +38,7 @@ class Parents:
         self._packer = Packer()
         self._retired: OrderedDict[int, Packed] = OrderedDict()
         self._numbers: dict[ParentId, int] = {}
+        self._spent: set[int] = set()
         # A handle must see what becomes of the parent that it holds: where somebody holds one, that one is recalled.
         self._whole: MutableMapping[int, Parent] = {} if keep else WeakValueDictionary()
 
@@ -69,6 +72,10 @@ class Parents:
     def number(self, parent_id: ParentId) -> int | None:
         """The number of an id, None for one that is forgotten, or never was."""
         return self._numbers.get(parent_id)
+
+    def is_spent(self, parent_id: ParentId) -> bool:
+        """Whether an id is that of a forgotten parent; of 10^8 of them, one new id in 10^11 is taken for one."""
+        return bool(self._spent) and _digest(parent_id) in self._spent
 
     def ids(self) -> Mapping[ParentId, int]:
         """The numbers of all ids that are known."""
@@ -122,6 +129,12 @@ class Parents:
         self._whole.pop(no, None)
         if self._numbers.get(packed.parent_id) == no:
             del self._numbers[packed.parent_id]
+            self._spent.add(_digest(packed.parent_id))
+
+
+def _digest(parent_id: ParentId) -> int:
+    """A caller's id in 64 bits, the same in every process."""
+    return int.from_bytes(blake2b(parent_id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 class ParentsById(Mapping[ParentId, Parent]):

@@ -53,8 +53,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                       when a venue comes back, only.
     retire_s          parents that are over leave working memory, packed, once nothing was heard of them for this long;
                       what is late meets them all the same. 0 for never.
-    forget_s          what is left of them goes after this: the same id is another parent from then on, and what turns
-                      up of them is foreign. No sooner than venues forget their orders; 0 for never.
+    forget_s          what is left of them goes after this: the same id is refused from then on, and what turns up of
+                      them is foreign. No sooner than venues forget their orders; 0 for never.
     shutdown_s        how long leaving waits until everything is withdrawn.
     switch_poll_s     how often a router looks whether somebody has asked to move the kill switch of its journal
                       (`sor kill`). kill_signal: SIGUSR1 halts it too; for one router of a process, in its main thread.

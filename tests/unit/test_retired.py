@@ -127,6 +127,19 @@ def test_the_same_order_again_is_the_same_parent_and_another_is_refused() -> Non
         admit(bench.core, parent_order(lots=99))
 
 
+def test_the_id_of_a_forgotten_parent_never_trades_again() -> None:
+    bench = bench_of(retire_ns=NS, forget_ns=NS)
+    filled(bench)
+    for _ in range(3):
+        wait(bench, 2 * NS)
+    assert len(bench.core.parents) == 0
+    for _ in range(2):  # nor after a restart
+        with pytest.raises(CallerError, match="ended too long ago to be remembered; nothing was sent"):
+            admit(bench.core, parent_order())
+        assert not isinstance(admit(bench.core, parent_order("P2")), Parent)
+        bench.restart()
+
+
 def test_whoever_holds_a_parent_sees_what_becomes_of_it() -> None:
     bench = bench_of()
     cl_ord_id = filled(bench)
@@ -307,9 +320,8 @@ def test_what_is_forgotten_is_nobodys() -> None:
     reports = core.foreign.reports
     assert bench.report(cl_ord_id, ExecType.TRADE, lots=5, ticks=10_003, exec_id="late") == []
     assert (core.foreign.reports, position(bench)) == (reports + 1, 100)
-    assert admit(core, parent_order(lots=99)) == A
     bench.post(Marked(now_ns=bench.now_ns, parent_no=1, exec_id=ExecId("P1-a"), horizon_ns=NS, mid_hticks=20_004))
-    assert bench.submit(parent_order()).no == 2  # its number is not given again, nor its orders' ids
+    assert bench.submit(parent_order("P2")).no == 2  # its number is not given again, nor its orders' ids
     bench.restart()
 
 
