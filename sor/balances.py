@@ -39,6 +39,14 @@ class _Stated(NamedTuple):
     asked_ns: int
     venue_ns: int
 
+    def amid_ns(self, again: _Stated) -> int:
+        """The venue's clock halfway to when it was stated again.
+
+        Nothing moved in between, so this tells what came before from what comes after as long as that clock is known
+        to within half of the time, which for a first reading may rest on one slow answer.
+        """
+        return (self.venue_ns + again.venue_ns) // 2
+
 
 class BalanceReconciler:
     """Sets the wallets of the venues of one router beside its core."""
@@ -76,7 +84,7 @@ class BalanceReconciler:
             self._differences[venue] = stated._replace(amount=off)
         elif asked_ns - before.asked_ns >= STILL_NS:
             del self._differences[venue]
-            self._moved(venue, MoneyCause.UNEXPLAINED, Reading.WALLET, off, venue_ns=before.venue_ns)
+            self._moved(venue, MoneyCause.UNEXPLAINED, Reading.WALLET, off, venue_ns=before.amid_ns(stated))
 
     def _base(self, venue: VenueName, asset: str, stated: _Stated) -> None:
         """A wallet that is not known yet: its baseline, where two readings state the same."""
@@ -92,7 +100,7 @@ class BalanceReconciler:
                     account=self._settings.account,
                     asset=asset,
                     amount=stated.amount,
-                    venue_ns=first.venue_ns,
+                    venue_ns=first.amid_ns(stated),
                 )
             )
 

@@ -138,7 +138,7 @@ class PositionMoved(Fact, frozen=True, gc=False, kw_only=True, array_like=True, 
 
 
 class WalletKnown(Fact, frozen=True, gc=False, kw_only=True, array_like=True, tag="wallet"):
-    """The baseline of a wallet: the venue's word, stated twice alike. venue_ns: its clock when it was read first."""
+    """The baseline of a wallet: the venue's word, stated twice alike. venue_ns: its clock halfway between."""
 
     venue: VenueName
     account: AccountId
@@ -152,7 +152,7 @@ class WalletMoved(Fact, frozen=True, gc=False, kw_only=True, array_like=True, ta
 
     amount     signed; of UNEXPLAINED what the venue states beyond all that is known. entries: what it consists of,
                each told once for ever; none for UNEXPLAINED.
-    venue_ns   of UNEXPLAINED: the venue's clock when it was first stated so, else 0.
+    venue_ns   of UNEXPLAINED: the venue's clock halfway between the two readings that state it, else 0.
     """
 
     venue: VenueName

@@ -86,6 +86,24 @@ def test_trading_and_funding_are_explained_and_nobody_is_called(shared: Shared) 
     assert texts(shared) == []
 
 
+def test_what_is_in_the_baseline_already_is_not_counted_on_top_of_it_by_a_clock_that_is_off(tmp_path: Path) -> None:
+    shared = Shared(tmp_path / "rig")
+    assert shared.core.wallets.of(shared.life.venue.name, AccountId("default")) is None
+    shared.life.kill()
+    shared.rig.app.switch("read-late=ms=4000,on=server/time")  # so that the venue's clock is taken to be 2 s behind
+    shared.restart()
+    shared.wait(9)
+    transfer(shared, 70)  # a second before the wallet is read
+    shared.wait(50)
+    assert wallet(shared).base == START + 70
+    transfer(shared, -1)  # so that the list is read, which has both
+    shared.wait(90)
+    assert flows(shared) == [(MoneyCause.TRANSFER, Decimal(-1))]
+    assert wallet(shared).expected == held(shared) == START + 69
+    shared.life.kill()
+    assert shared.crashes == []
+
+
 def test_a_transfer_is_named_once_through_reconnects_and_a_restart(shared: Shared) -> None:
     transfer(shared, 250)
     shared.wait(15)
