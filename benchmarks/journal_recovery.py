@@ -1,7 +1,8 @@
-"""G12 and G13: what power-loss durability costs with many turns in flight, and how quickly a journal becomes a state.
+"""G12 and G13: what power-loss durability costs with many events in flight, and how quickly a journal becomes a state.
 
-G12 syncs once for 256 turns, as `Journal.sync` lets whoever drives it; the router's own setting `SYNCED` syncs each
-turn before anything of it is sent. What is read there is wall time: a sync is waiting.
+A router whose journal is synced takes in what has come meanwhile as one turn, which one sync serves (group commit):
+G12 is that turn, of 256 reports of fills and what follows from them. `g12-turns` has a turn for each, then one sync.
+What is read there is wall time: a sync is waiting.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from benchmarks.order_round import ours as route
 from benchmarks.rig import EPOCH, WrongWork
 from benchmarks.rows import Bar, Row, measured
 from sor.decide import Recorded as RecordedDecisions
-from sor.journal import Environment, Journal, turns, verify
+from sor.journal import Durability, Environment, Journal, turns, verify
 from sor.journal.records import decode, encode
+from sor.journal.segment import FRAME_HEAD
 from sor.plugins import Plugins
 from sor.recovery import fold
 
@@ -29,33 +31,42 @@ NS_S = 1_000_000_000
 
 
 class Synced:
-    """A journal and a plain file on one disk."""
+    """A journal and a plain file on one disk; each sync is of the records of 256 fills.
 
-    def __init__(self, directory: Path, count: int) -> None:
-        self._records = routed().fill
+    gathered    they are one turn of a synced journal, and else a turn each, synced once at their end.
+    """
+
+    def __init__(self, directory: Path, count: int, *, gathered: bool) -> None:
+        records = routed().fill
+        durability = Durability.SYNCED if gathered else Durability.KERNEL
         self._path = directory / "journal"
-        self._journal = Journal.create(self._path, epoch=EPOCH, environment=Environment.SIMULATED)
-        self._frame = os.urandom(len(encode(self._records)) + 24)
+        self._journal = Journal.create(
+            self._path, epoch=EPOCH, environment=Environment.SIMULATED, durability=durability
+        )
+        self._gathered = gathered
+        self._turns = [records * IN_FLIGHT] if gathered else [records] * IN_FLIGHT
+        self._frames = os.urandom(sum(len(encode(turn)) + FRAME_HEAD for turn in self._turns))
         self._plain = os.open(directory / "plain", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
         self._syncs = max(1, count // IN_FLIGHT)
         self._appended = 0
 
     def append(self) -> Sequence[float]:
-        """Turns a second: append 256, then sync, again and again."""
+        """Fills a second: append 256, then sync, again and again."""
         begun_ns = perf_counter_ns()
         for _ in range(self._syncs):
-            for _ in range(IN_FLIGHT):
-                self._journal.append(self._records)
-            self._journal.sync()
+            for records in self._turns:
+                self._journal.append(records)
+            if not self._gathered:
+                self._journal.sync()
         taken_ns = perf_counter_ns() - begun_ns
-        self._appended += self._syncs * IN_FLIGHT
+        self._appended += self._syncs * len(self._turns)
         return [self._syncs * IN_FLIGHT * NS_S / taken_ns]
 
     def write(self) -> Sequence[float]:
         """As many bytes in one write, then one fdatasync."""
         begun_ns = perf_counter_ns()
         for _ in range(self._syncs):
-            os.write(self._plain, self._frame * IN_FLIGHT)
+            os.write(self._plain, self._frames)
             os.fdatasync(self._plain)
         return [self._syncs * IN_FLIGHT * NS_S / (perf_counter_ns() - begun_ns)]
 
@@ -101,22 +112,24 @@ class Folded:
 
 
 def rows(*, count: int, orders: int, rounds: int, progress: Callable[[str], None]) -> list[Row]:
-    """Both goals. count: turns of one round that are synced; orders: routed parents that are folded."""
-    with tempfile.TemporaryDirectory() as directory:
-        synced = Synced(Path(directory), count)
-        durable = measured(
-            name="g12",
-            what=f"Journal.append of {IN_FLIGHT} turns, then Journal.sync; wall time",
-            baseline="one write of as many bytes and one fdatasync",
-            unit="turns/s",
-            ours=synced.append,
-            theirs=synced.write,
-            rounds=rounds,
-            checked="the journal verified, every turn there",
-            progress=progress,
-            bar=SYNC_BAR,
-        )
-        synced.close()
+    """Both goals. count: fills of one round that are synced; orders: routed parents that are folded."""
+    durable = _synced_row(
+        "g12",
+        f"{IN_FLIGHT} fills that came together: Journal.append of their turn, synced; wall time",
+        count=count,
+        rounds=rounds,
+        progress=progress,
+        gathered=True,
+        bar=SYNC_BAR,
+    )
+    by_turns = _synced_row(
+        "g12-turns",
+        f"Journal.append of {IN_FLIGHT} turns, then Journal.sync; wall time",
+        count=count,
+        rounds=rounds,
+        progress=progress,
+        gathered=False,
+    )
     with tempfile.TemporaryDirectory() as directory:
         folded = Folded(Path(directory), orders)
         recovered = measured(
@@ -131,4 +144,32 @@ def rows(*, count: int, orders: int, rounds: int, progress: Callable[[str], None
             progress=progress,
             bar=FOLD_BAR,
         )
-    return [durable, recovered]
+    return [durable, by_turns, recovered]
+
+
+def _synced_row(
+    name: str,
+    what: str,
+    *,
+    count: int,
+    rounds: int,
+    progress: Callable[[str], None],
+    gathered: bool,
+    bar: Bar | None = None,
+) -> Row:
+    with tempfile.TemporaryDirectory() as directory:
+        synced = Synced(Path(directory), count, gathered=gathered)
+        row = measured(
+            name=name,
+            what=what,
+            baseline="one write of as many bytes and one fdatasync",
+            unit="fills/s",
+            ours=synced.append,
+            theirs=synced.write,
+            rounds=rounds,
+            checked="the journal verified, every turn there",
+            progress=progress,
+            bar=bar,
+        )
+        synced.close()
+    return row

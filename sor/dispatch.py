@@ -97,6 +97,8 @@ class Dispatcher:
     """Core, journal, venues and feeds of one router.
 
     back      told when a venue that was away is there again, after the core.
+    gathers   what comes from outside waits until the loop has come round, and everything that came meanwhile is one
+              turn: where a turn is dear, as a sync is, the next sync serves all of it (group commit).
     misses    how many requests in a row a venue has not answered, or only with an excuse, and what came last.
     """
 
@@ -110,6 +112,7 @@ class Dispatcher:
         alarm: Callable[[Alarm], None] | None = None,
         stopped: Callable[[JournalFault], None] | None = None,
         back: Callable[[], None] | None = None,
+        gathers: bool = False,
         horizons_ns: tuple[int, ...] = HORIZONS_NS,
     ) -> None:
         self.core = core
@@ -122,6 +125,8 @@ class Dispatcher:
         self._alarm = alarm
         self._stopped = stopped
         self._back = back
+        self._gathers = gathers
+        self._gathering = False
         self._horizons_ns = horizons_ns
         self._feeds: dict[tuple[VenueName, Symbol], Feed] = {}
         self._live: dict[tuple[VenueName, Symbol], LiveFeed] = {}
@@ -162,6 +167,11 @@ class Dispatcher:
         self._queue.append(fact)
         if not self._running:
             self._drain()
+
+    def arrived(self, fact: AnyFact) -> None:
+        """As `post`, for what came by itself and nobody waits for: where turns gather, it has yet to be carried out."""
+        self._queue.append(fact)
+        self._see_to_queue()
 
     def record(self, fact: AnyFact) -> None:
         """As `post`, for whoever goes on only if it counts. Raises the `JournalFault` that has stopped the router."""
@@ -274,9 +284,23 @@ class Dispatcher:
         return self.feed(venue, canonical_symbol(spelling)).view(self.scheduler.now_ns())
 
     def _wake_by_market(self, key: int) -> None:
-        self.post(Woke(now_ns=self.scheduler.now_ns(), parent_no=key, market=True))
+        self.arrived(Woke(now_ns=self.scheduler.now_ns(), parent_no=key, market=True))
 
     # --- one turn after another ------------------------------------------------------------------------------------
+
+    def _see_to_queue(self) -> None:
+        """What has come is taken in: now, or once everything has come that comes at this moment."""
+        if self._running:
+            return
+        if not self._gathers:
+            self._drain()
+        elif not self._gathering:
+            self._gathering = True
+            self.scheduler.call_at(self.scheduler.now_ns(), self._gathered)
+
+    def _gathered(self) -> None:
+        self._gathering = False
+        self._drain()
 
     def _drain(self) -> None:
         self._running = True
@@ -460,7 +484,7 @@ class Dispatcher:
             return
         if armed <= now:
             del self._armed[parent_no]
-            self.post(Woke(now_ns=now, parent_no=parent_no, market=False))
+            self.arrived(Woke(now_ns=now, parent_no=parent_no, market=False))
         else:
             self._see_to(parent_no, armed)
 
@@ -493,8 +517,7 @@ class Dispatcher:
                 self._mark_at(horizon + 1, fill_ns, parent_no, exec_id)
         if queue:
             self.scheduler.call_at(queue[0][0] + self._horizons_ns[horizon], lambda: self._mark(horizon))
-        if not self._running:
-            self._drain()
+        self._see_to_queue()
 
 
 def _only_recorded(wish: Decided | Ended) -> None:
@@ -522,7 +545,7 @@ class VenueSink:
         now = dispatcher.scheduler.now_ns()
         if isinstance(event, RequestFailed):
             dispatcher.missed(self._adapter.name, event.code, event.text)
-            dispatcher.post(RequestLost(now_ns=now, venue=self._adapter.name, failed=event))
+            dispatcher.arrived(RequestLost(now_ns=now, venue=self._adapter.name, failed=event))
             return
         if event.reject in _EXCUSES:
             dispatcher.missed(event.venue, event.code, event.text)
@@ -531,7 +554,7 @@ class VenueSink:
         mid = 0
         if event.last_lots:
             mid = dispatcher.feed(event.venue, event.symbol).mid_hticks(now)
-        dispatcher.post(Reported(now_ns=now, report=event, mid_hticks=mid))
+        dispatcher.arrived(Reported(now_ns=now, report=event, mid_hticks=mid))
 
     def market(self, event: MarketEvent) -> None:
         """Books, trades and marks: not facts, they only change what a look will show."""

@@ -225,6 +225,7 @@ class Router:
             alarm=self._alarms.append,
             stopped=self._give_up,
             back=self._came_back,
+            gathers=settings.durability is Durability.SYNCED,
         )
         care = self._caretaker = Caretaker(
             self.core,

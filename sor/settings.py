@@ -28,7 +28,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     journal           directory of the journal; made when it is not there.
     environment       what the venues are; a journal belongs to one and is refused by another.
-    durability        KERNEL: every turn is handed to the kernel (survives `kill -9`); SYNCED: to the disk (power loss).
+    durability        KERNEL: every turn is handed to the kernel (survives `kill -9`); SYNCED: to the disk (power loss),
+                      what has come together as one turn.
     default_set       param-set of parents that name none.
     param_dirs        further directories of param-sets, searched after the packaged ones.
     watch             symbols, in any spelling, whose books are followed from the start, so that features rest on data

@@ -19,7 +19,7 @@ from sor.parent import Parent
 from sor.plugins import Plugins
 from sor.router import Core
 from sor.sim.world import VirtualScheduler, World
-from sor.units import NS
+from sor.units import MS, NS
 from venues.simulated.adapter import SimulatedVenue
 from venues.simulated.options import read
 
@@ -49,16 +49,18 @@ class Shaky(SimulatedVenue):
 
 
 class Turns:
-    """A journal in memory that can be full."""
+    """A journal in memory that can be full; sizes: records in each turn."""
 
     def __init__(self) -> None:
         self.records: list[AnyFact | Recorded] = []
+        self.sizes: list[int] = []
         self.full = False
 
     def append(self, records: Sequence[AnyFact | Recorded]) -> int:
         if self.full:
             raise JournalFault("no space left")
         self.records += records
+        self.sizes.append(len(records))
         return len(self.records)
 
 
@@ -295,3 +297,37 @@ def test_a_wake_up_may_be_put_off_taken_back_and_brought_forward() -> None:
     assert core.woke_ns == [T0 + 10 * NS]
     scheduler.run_until(T0 + 1_000 * NS)
     assert core.woke_ns == [T0 + 10 * NS, T0 + 100 * NS]
+
+
+def test_what_comes_at_one_moment_is_one_turn_where_turns_gather_and_who_posts_does_not_wait() -> None:
+    scheduler, turns = VirtualScheduler(T0), Turns()
+    core = Sleeper(deadline_ns=T0, moment_ns=NS)
+    dispatcher = Dispatcher(core, scheduler=scheduler, recorder=turns, gathers=True)
+
+    def woke(after_ms: int) -> Woke:
+        return Woke(now_ns=T0 + after_ms * MS, parent_no=1, market=False)
+
+    for after_ms in (0, 0, 0):
+        dispatcher.arrived(woke(after_ms))
+    assert turns.sizes == []
+    scheduler.run_until(T0)
+    assert turns.sizes == [3]
+    scheduler.run_until(T0 + MS)
+    dispatcher.arrived(woke(1))
+    dispatcher.post(woke(1))  # takes in what came before it, too
+    assert turns.sizes == [3, 2]
+    scheduler.run_until(T0 + 2 * MS)
+    assert turns.sizes == [3, 2]
+    dispatcher.arrived(woke(2))
+    scheduler.run_until(T0 + 2 * MS)
+    assert turns.sizes == [3, 2, 1]
+    assert turns.records == [woke(ms) for ms in (0, 0, 0, 1, 1, 2)]
+
+
+def test_nothing_gathers_where_a_turn_is_cheap() -> None:
+    turns = Turns()
+    core = Sleeper(deadline_ns=T0, moment_ns=NS)
+    dispatcher = Dispatcher(core, scheduler=VirtualScheduler(T0), recorder=turns)
+    for _ in range(3):
+        dispatcher.arrived(Woke(now_ns=T0, parent_no=1, market=False))
+    assert turns.sizes == [1, 1, 1]

@@ -459,6 +459,29 @@ async def test_what_was_cut_off_the_journal_is_said(tmp_path: Path, durability: 
         assert not router.alarms()
 
 
+@pytest.mark.parametrize(("durability", "in_a_turn"), [(Durability.SYNCED, 50), (Durability.KERNEL, 1)])
+async def test_what_comes_together_is_synced_together(tmp_path: Path, durability: Durability, in_a_turn: int) -> None:
+    """A sync holds everything up, so there is one for all that has come meanwhile: group commit (D9)."""
+    venue = Forsworn()
+    async with Router(Settings(journal=tmp_path / "j", durability=durability), venues=[venue]) as router:
+        handle = await router.submit(order("rest", policy="plain_limit", limit=Decimal(59990), deadline_s=600.0))
+        await resting(router, handle)
+        placed = handle.parent.children[0].order
+        again = ExecutionReport(
+            venue=venue.name,
+            symbol=placed.symbol,
+            cl_ord_id=placed.cl_ord_id,
+            exec_type=ExecType.NEW,
+            cum_lots=0,
+        )
+        for _ in range(50):
+            venue.sink.execution(again)
+        venue.lies = False
+    with_it = [sum(getattr(one, "report", None) == again for one in turn.records) for turn in turns(tmp_path / "j")]
+    assert max(with_it) == in_a_turn
+    assert sum(with_it) == 50
+
+
 async def test_time_never_goes_back_behind_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that was set back an hour would have held every retry and the order rate for an hour."""
     async with Router(Settings(journal=tmp_path / "j"), venues=[ladder()]) as router:
