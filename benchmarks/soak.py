@@ -213,7 +213,7 @@ class Soak:
 
     def _order(self, router: Router, rng: Random) -> ParentOrder:
         venue = self._venue
-        instrument = router.core.instruments[venue.name, self._rig.symbol]
+        instrument = router.core.in_force.instruments[venue.name, self._rig.symbol]
         side = rng.choice((Side.BUY, Side.SELL))
         position = PositionSide.BOTH
         if PositionSide.BOTH not in venue.capabilities.position_modes:

@@ -385,4 +385,4 @@ def all_of(found: Sequence[Reconciled]) -> Reconciled:
 
 def open_children(core: Core) -> Iterator[Child]:
     """Every order that is, or may be, at a venue."""
-    return (child for parent in core.at_work.values() for child in parent.open_children)
+    return (child for parent in core.parents.at_work.values() for child in parent.open_children)

@@ -1,7 +1,7 @@
 """The desk: every order of ours that is, or may be, at a venue.
 
 It sends, cancels and looks up; it moves each order's life and its parent's ledger together; it settles what is in doubt
-by evidence (D3) and knows what of ours rests where. It decides nothing about parents: `sor.router` does.
+by evidence (D3) and knows what of ours rests where. It decides nothing about parents (`sor.settling`).
 """
 
 from __future__ import annotations

@@ -261,7 +261,7 @@ class Dispatcher:
         if away_ns != since_ns or self.fault is not None or self._alarm is None:
             return
         now = self.scheduler.now_ns()
-        theirs = [parent for parent in self.core.at_work.values() if parent.venue == venue]
+        theirs = [parent for parent in self.core.parents.at_work.values() if parent.venue == venue]
         there = [child.order.cl_ord_id for parent in theirs for child in parent.open_children]
         if theirs:
             what = (
@@ -413,7 +413,7 @@ class Dispatcher:
     def _stop_sending(self, fault: JournalFault) -> None:
         """What cannot be recorded is not sent; cancels are the exception, they can only take risk away."""
         self.fault = fault
-        for parent in tuple(self.core.at_work.values()):
+        for parent in tuple(self.core.parents.at_work.values()):
             for child in parent.open_children:
                 self._withdraw(child.venue, ref_of(child))
         if self._stopped is not None:
@@ -563,7 +563,7 @@ class VenueSink:
     def instrument(self, instrument: Instrument) -> None:
         """A listed instrument; told to the core only when it is new or changed."""
         dispatcher = self._dispatcher
-        if dispatcher.core.instruments.get((instrument.venue, instrument.symbol)) != instrument:
+        if dispatcher.core.in_force.instruments.get((instrument.venue, instrument.symbol)) != instrument:
             dispatcher.post(InstrumentAdopted(now_ns=dispatcher.scheduler.now_ns(), instrument=instrument))
 
     def link(self, up: bool, reason: str) -> None:

@@ -203,7 +203,7 @@ class Router:
             schedules=plugins.schedules,
             decisions=RecordedDecisions(),
         )
-        self.core.decider = decide
+        self.core.deciding.decider = decide
         last_ns = self.core.now_ns
         self._check_venues()
         scheduler = self._scheduler = self._open_clock(self.core.now_ns)
@@ -255,7 +255,7 @@ class Router:
             self._doubted(doubt)  # of an earlier process, which ended before it could say so
         if settings.resume is not None:
             # Before a venue is there: what is to go must not place anything first.
-            for parent in tuple(self.core.at_work.values()):
+            for parent in tuple(self.core.parents.at_work.values()):
                 if parent.id not in settings.resume:
                     dispatcher.post(
                         CancelAsked(now_ns=scheduler.now_ns(), parent_no=parent.no, reason="left by an earlier process")
@@ -338,7 +338,7 @@ class Router:
         """Cancel every parent and wait, for a time, until nothing of theirs rests."""
         if dispatcher.fault is not None:
             return  # it has asked for all cancels already, and can record no answer
-        parents = tuple(self.core.at_work.values())
+        parents = tuple(self.core.parents.at_work.values())
         for parent in parents:
             dispatcher.post(CancelAsked(now_ns=self._now(), parent_no=parent.no, shutdown=True))
         assert self._patience is not None
@@ -351,7 +351,7 @@ class Router:
         for adapter in self._adapters:
             resting = [
                 dispatcher.feed(adapter.name, parent.instrument.symbol)
-                for parent in self.core.at_work.values()
+                for parent in self.core.parents.at_work.values()
                 if parent.venue == adapter.name and parent.active and parent.open_children
             ]
             if resting:
@@ -521,8 +521,8 @@ class Router:
         name      of the set, or of the family whose set it is. Another content of it is trusted anyway.
         Raises    `CallerError`, nothing changed, where nothing contradicts it.
         """
-        doubted = dict.fromkeys(told.set_id for told in self.core.doubted_fits.values())
-        newest = self.core.sets.get(name)
+        doubted = dict.fromkeys(told.set_id for told in self.core.in_force.doubted_fits.values())
+        newest = self.core.in_force.sets.get(name)
         set_id = name if name in doubted or newest is None else newest.set_id
         if set_id not in doubted:
             listing = ", ".join(doubted) or "nothing"
@@ -619,7 +619,7 @@ class Router:
 
     def _tell(self, happening: Happening) -> None:
         parent = self.core.parents[happening.parent_no - 1]
-        if self.core.experiments:
+        if self.core.in_force.experiments:
             self._trials.told(happening)
         handle = self._handle(parent)
         handle.tell(happening)
@@ -699,7 +699,7 @@ class Router:
         """Raises `CallerError` when the journal has parents at work where this router does not trade."""
         names = [adapter.name for adapter in self._adapters]
         mine = self._settings.account
-        for parent in self.core.at_work.values():
+        for parent in self.core.parents.at_work.values():
             if parent.venue in names and parent.order.account == mine:
                 continue
             raise CallerError(
@@ -718,7 +718,7 @@ class Router:
     def _check_tradable(self, spelling: str) -> None:
         """Raises `CallerError`, with the reason, for a symbol that a venue lists and does not let be traded now."""
         symbol = canonical_symbol(spelling)
-        if any((adapter.name, symbol) in self.core.instruments for adapter in self._adapters):
+        if any((adapter.name, symbol) in self.core.in_force.instruments for adapter in self._adapters):
             return
         for adapter in self._adapters:
             why = adapter.why_not(symbol) if isinstance(adapter, Selective) else ""
@@ -729,7 +729,7 @@ class Router:
         """The instrument to watch: on the first venue that lists it. Raises `CallerError` where none does."""
         symbol = canonical_symbol(spelling)
         for adapter in self._adapters:
-            instrument = self.core.instruments.get((adapter.name, symbol))
+            instrument = self.core.in_force.instruments.get((adapter.name, symbol))
             if instrument is not None:
                 return instrument
         raise CallerError(f"{spelling!r}, which is to be watched, is listed on no venue; nothing was started")
@@ -750,7 +750,7 @@ class Router:
         """Tell the core, once, every set whose content is not in force yet."""
         now = self._now()
         for name, param_set in self._store.in_force(now_ns=now).items():
-            current = self.core.sets.get(name)
+            current = self.core.in_force.sets.get(name)
             known = self._offered.get(name, "" if current is None else current.digest)
             if known != param_set.digest:
                 self._offered[name] = param_set.digest
@@ -758,9 +758,9 @@ class Router:
 
     async def _what_is_left(self) -> tuple[ClOrdId, ...]:
         """Wait until nothing is at work that the switch forbids, then ask the venues whether it is so."""
-        mode = self.core.mode
+        mode = self.core.breakers.mode
         with anyio.move_on_after(self._settings.shutdown_s):
-            while any(one.life is ParentLife.STOPPING for one in self.core.at_work.values()):  # noqa: ASYNC110
+            while any(one.life is ParentLife.STOPPING for one in self.core.parents.at_work.values()):  # noqa: ASYNC110
                 await anyio.sleep(BOOK_POLL_S)
         left: list[ClOrdId] = []
         for adapter in self._adapters:

@@ -26,7 +26,7 @@ def check_lift(core: Core, venue: VenueName, symbol: Symbol) -> Symbol:
     if (venue, symbol) not in found:
         listing = ", ".join(f"{name} on {place}" for place, name in found) or "nothing"
         raise CallerError(f"{symbol} on {venue} is not halted; nothing was changed. Halted is: {listing}")
-    for parent in core.at_work.values():
+    for parent in core.parents.at_work.values():
         if parent.venue == venue and parent.instrument.symbol == symbol:
             open_ids = ", ".join(child.order.cl_ord_id for child in parent.open_children)
             what = f"its orders {open_ids} are not known to be over" if open_ids else "it has not ended"

@@ -93,13 +93,15 @@ def admit(core: Core, order: ParentOrder) -> VenueName | Parent:
                 f"and reduce_only is {order.reduce_only}; nothing was sent. Set it to {closes}, or name the other side"
             )
     check_plugins(core, order, instrument)
-    if order.experiment and order.experiment not in core.experiments:
-        known_ones = ", ".join(core.experiments) or "none"
+    if order.experiment and order.experiment not in core.in_force.experiments:
+        known_ones = ", ".join(core.in_force.experiments) or "none"
         raise CallerError(
             f"there is no experiment {order.experiment!r}; nothing was sent. Started on this journal: {known_ones}"
         )
-    if core.mode is not _ACTIVE and not (core.mode is TradingMode.REDUCE_ONLY and order.reduce_only):
-        raise CallerError(f"trading is {core.mode.value} (kill switch: {core.mode_reason}); nothing was sent")
+    if core.breakers.mode is not _ACTIVE and not (core.breakers.mode is TradingMode.REDUCE_ONLY and order.reduce_only):
+        raise CallerError(
+            f"trading is {core.breakers.mode.value} (kill switch: {core.breakers.mode_reason}); nothing was sent"
+        )
     book = core.desk.books.get((instrument.venue, order.account, instrument.symbol))
     if book is not None and book.halted:
         raise VenueFault(
@@ -117,10 +119,10 @@ def listed(core: Core, spelling: str, venues: tuple[VenueName, ...]) -> Instrume
             known = ", ".join(core.desk.venues) or "none"
             raise CallerError(f"venue {venue!r} is not connected; nothing was sent. Connected: {known}")
     for venue in venues or tuple(core.desk.venues):
-        found = core.instruments.get((venue, symbol))
+        found = core.in_force.instruments.get((venue, symbol))
         if found is not None:
             return found
-    names = [f"{name} ({venue})" for venue, name in core.instruments]
+    names = [f"{name} ({venue})" for venue, name in core.in_force.instruments]
     more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
     raise CallerError(
         f"{spelling!r} is not listed on any allowed venue; nothing was sent. "
@@ -206,21 +208,21 @@ def preview(core: Core, order: ParentOrder, venue: VenueName, market: MarketView
     mid = market.mid_hticks
     if market.trust is not Trust.OK or mid is None:
         raise CallerError(f"the book of {order.symbol} on {venue} is {market.trust.value}; try again when it is known")
-    instrument = core.instruments[venue, canonical_symbol(order.symbol)]
+    instrument = core.in_force.instruments[venue, canonical_symbol(order.symbol)]
     parent = Parent(
         no=0,
         order=order,
         intent=None,
         venue=venue,
         instrument=instrument,
-        set_name=order.param_set or core.default_set,
+        set_name=order.param_set or core.in_force.default_set,
         now_ns=now_ns,
     )
     parent.arrival_hticks = mid
-    params = core.sets[parent.set_name].resolve(venue, instrument.symbol, now_ns=now_ns)
+    params = core.in_force.sets[parent.set_name].resolve(venue, instrument.symbol, now_ns=now_ns)
     limits = limits_of(params)
     try:
-        due = due_of(parent, core.schedules[order.schedule], limits, now_ns=now_ns)
+        due = due_of(parent, core.deciding.schedules[order.schedule], limits, now_ns=now_ns)
     except PluginFault as fault:
         raise CallerError(f"{fault}; nothing was sent") from fault
     view = view_of(
@@ -231,11 +233,11 @@ def preview(core: Core, order: ParentOrder, venue: VenueName, market: MarketView
         due_ns=due.by_ns,
         capabilities=core.desk.venues[venue].capabilities,
         now_ns=now_ns,
-        contradicted=core.doubt_of(order.policy, params),
+        contradicted=core.in_force.doubt_of(order.policy, params),
     )
-    decision, _ = core.decider(parent, core.policies[order.policy], view, params)
+    decision, _ = core.deciding.decider(parent, core.deciding.policies[order.policy], view, params)
     return Foresight(
-        decision=decision, denials=foreseen(core.desk, parent, view, decision, mode=core.mode, limits=limits)
+        decision=decision, denials=foreseen(core.desk, parent, view, decision, mode=core.breakers.mode, limits=limits)
     )
 
 
@@ -245,8 +247,10 @@ def check_size(core: Core, order: ParentOrder, venue: VenueName, feed: Feed, *, 
     What is larger than one order may be is cut, so that is one where even the venue's smallest order is worth too much.
     While its market is not known nobody can tell.
     """
-    instrument = core.instruments[venue, canonical_symbol(order.symbol)]
-    params = core.sets[order.param_set or core.default_set].resolve(venue, instrument.symbol, now_ns=now_ns)
+    instrument = core.in_force.instruments[venue, canonical_symbol(order.symbol)]
+    params = core.in_force.sets[order.param_set or core.in_force.default_set].resolve(
+        venue, instrument.symbol, now_ns=now_ns
+    )
     most = params["risk.order_notional_max"]
     value = instrument.value(instrument.lots(order.quantity), feed.mid_hticks(now_ns) // 2)
     if value <= most:
@@ -261,20 +265,20 @@ def check_size(core: Core, order: ParentOrder, venue: VenueName, feed: Feed, *, 
 
 def check_plugins(core: Core, order: ParentOrder, instrument: Instrument) -> None:
     """Raise `CallerError` for a policy, schedule or param-set that is not there, or not enough for the order."""
-    policy = core.policies.get(order.policy)
+    policy = core.deciding.policies.get(order.policy)
     if policy is None:
-        known = ", ".join(core.policies)
+        known = ", ".join(core.deciding.policies)
         raise CallerError(f"there is no policy {order.policy!r}; nothing was sent. Installed: {known}")
-    schedule = core.schedules.get(order.schedule)
+    schedule = core.deciding.schedules.get(order.schedule)
     if schedule is None:
-        known = ", ".join(core.schedules)
+        known = ", ".join(core.deciding.schedules)
         raise CallerError(f"there is no schedule {order.schedule!r}; nothing was sent. Installed: {known}")
     schedule.check(order.schedule_args)
-    name = order.param_set or core.default_set
-    if name not in core.sets:
-        known = ", ".join(core.sets) or "none"
+    name = order.param_set or core.in_force.default_set
+    if name not in core.in_force.sets:
+        known = ", ".join(core.in_force.sets) or "none"
         raise CallerError(f"there is no param-set {name!r}; nothing was sent. Loaded: {known}")
-    params = core.sets[name].resolve(instrument.venue, instrument.symbol, now_ns=core.now_ns)
+    params = core.in_force.sets[name].resolve(instrument.venue, instrument.symbol, now_ns=core.now_ns)
     missing = params.missing(ALWAYS) or params.missing(policy.needs)
     if missing:
         who = "the router" if params.missing(ALWAYS) else f"{order.policy!r}"

@@ -57,10 +57,10 @@ class Lookout:
     def _look_at_books(self, now_ns: int) -> None:
         core = self._dispatcher.core
         needed: dict[tuple[VenueName, Symbol], tuple[ParentId, int]] = {}
-        for parent in core.at_work.values():
+        for parent in core.parents.at_work.values():
             state = core.desk.venues.get(parent.venue)
             if parent.active and state is not None and state.here:
-                params, _ = core.resolved(parent.set_name, parent.instrument)
+                params, _ = core.in_force.resolved(parent.set_name, parent.instrument, core.now_ns)
                 needed.setdefault((parent.venue, parent.instrument.symbol), (parent.id, stale_ns(params)))
         for key in [key for key in self._books if key not in needed]:
             del self._books[key]  # nobody waits for it any more

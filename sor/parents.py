@@ -4,7 +4,7 @@ A parent that is over and of which nothing has been heard for a time is *retired
 memory, and stay as bytes (`sor.packed`). It is *recalled*, as it was, when anything is heard of it after all, so that
 what is late meets the same machines as what is not. After another, much longer time it is *forgotten*: what turns up
 then is nobody's here (`sor.foreign`), and of its id only a digest stays, so that it never trades again. When each
-happens is a function of facts (`sor.router`).
+happens is a function of facts (`sor.retirement`).
 
 Reading does not recall: whoever reads a retired parent is handed what the bytes say.
 """
@@ -28,12 +28,15 @@ class Parents:
 
     given      how many numbers have been given.
     working    those in working memory, by number.
+    at_work    those that have not ended, or have an order at a venue all the same: who goes through many goes through
+               these.
     keep       whoever reads a whole journal keeps them whole, also those that the router has forgotten.
     """
 
     def __init__(self, *, keep: bool) -> None:
         self.given = 0
         self.working: dict[int, Parent] = {}
+        self.at_work: dict[int, Parent] = {}
         self._keep = keep
         self._packer = Packer()
         self._retired: OrderedDict[int, Packed] = OrderedDict()
@@ -96,7 +99,7 @@ class Parents:
         """A new one, whose number is the next."""
         assert parent.no == self.given + 1, parent.no
         self.given = parent.no
-        self.working[parent.no] = parent
+        self.working[parent.no] = self.at_work[parent.no] = parent
         self._numbers[parent.id] = parent.no
 
     def retire(self, parent: Parent, now_ns: int) -> None:

@@ -236,4 +236,4 @@ class ExecutionPort:
         return sum(values, Decimal(0))
 
     def _instrument(self, symbol: Symbol) -> Instrument:
-        return self.router.core.instruments[self._adapter.name, symbol]
+        return self.router.core.in_force.instruments[self._adapter.name, symbol]

@@ -306,7 +306,7 @@ class Reconciler:
         stated = {(position.symbol, position.position_side): position.qty_lots for position in account.positions}
         modes = adapter.capabilities.position_modes
         found: dict[_Key, _Difference] = {}
-        for place, symbol in tuple(self._core.instruments):
+        for place, symbol in tuple(self._core.in_force.instruments):
             if place != venue:
                 continue
             book = self._book(venue, symbol)
@@ -386,7 +386,7 @@ class Reconciler:
     # --- what is known --------------------------------------------------------------------------------------------
 
     def _open_children(self, venue: VenueName) -> Iterable[Child]:
-        parents = self._core.at_work.values()
+        parents = self._core.parents.at_work.values()
         return (child for parent in parents if parent.venue == venue for child in parent.open_children)
 
     def _book(self, venue: VenueName, symbol: Symbol) -> OwnBook | None:

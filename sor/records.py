@@ -23,7 +23,7 @@ def fills_of_parent(parent: Parent) -> tuple[Fill, ...]:
 
 def record_of(parent: Parent, core: Core) -> ParentRecord:
     """What TCA needs to know of a parent; it may still be working."""
-    params, _ = core.resolved(parent.set_name, parent.instrument)
+    params, _ = core.in_force.resolved(parent.set_name, parent.instrument, core.now_ns)
     end_mark = None if parent.end_market is None else parent.end_market.mid_hticks
     rest = parent.remaining_lots
     ladder = () if parent.end_market is None else parent.end_market.ladder(parent.side)

@@ -76,7 +76,7 @@ def examine(
     unsafe += _lost(core, plan, said)
     unsafe += _judged(core, plan, books)
     findings.stuck += _unended(core)
-    instrument = core.instruments.get((venue, canonical_symbol(symbol)))
+    instrument = core.in_force.instruments.get((venue, canonical_symbol(symbol)))
     if instrument is None:
         unsafe.append("the journal: it has no instrument")
         return Count(orders=len(books.orders))

@@ -229,7 +229,7 @@ class Worker:
         self.say(Said.ACCEPTED, ask.parent_id)
 
     def _order(self, router: Router, ask: Ask, view: MarketView) -> ParentOrder:
-        instrument = router.core.instruments[self._adapter.name, canonical_symbol(self._job.symbol)]
+        instrument = router.core.in_force.instruments[self._adapter.name, canonical_symbol(self._job.symbol)]
         limit: Decimal | None = None
         if ask.policy == PRICED:
             assert view.mid_hticks is not None, "it is trusted"

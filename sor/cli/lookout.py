@@ -28,9 +28,9 @@ def long_enough_s(router: Router, order: ParentOrder, instrument: Instrument) ->
     `order` is one that the router would take, of that instrument.
     """
     core = router.core
-    if MEASURED_BY not in core.policies[order.policy].needs:
+    if MEASURED_BY not in core.deciding.policies[order.policy].needs:
         return 0.0
-    params, _ = core.resolved(order.param_set or core.default_set, instrument)
+    params, _ = core.in_force.resolved(order.param_set or core.in_force.default_set, instrument, core.now_ns)
     return params[MEASURED_BY] + SPARE_S
 
 

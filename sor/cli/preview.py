@@ -90,7 +90,7 @@ async def preview(job: Job, output: Output, interrupts: Interrupts) -> Seen:
 
 async def _look(job: Job, router: Router, adapter: VenueAdapter, console: Console | None) -> Seen:
     order = job.order_for(router, adapter)
-    instrument = listed_on(router.core.instruments, adapter.name, order.symbol)
+    instrument = listed_on(router.core.in_force.instruments, adapter.name, order.symbol)
     with anyio.move_on_after(MARKET_WAIT_S):
         while not _known(router.market(order.symbol), marks=adapter.capabilities.marks):  # noqa: ASYNC110 - a look
             await anyio.sleep(MARKET_POLL_S)

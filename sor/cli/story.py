@@ -249,7 +249,7 @@ class _Teller:
 
     def _parameters(self, at_ns: int, record: Decided) -> None:
         """What the policy read, said once, and again when another set or regime came into force."""
-        policy = self._story.core.policies.get(record.by)
+        policy = self._story.core.deciding.policies.get(record.by)
         found = self._story.sets.get(record.params_digest)
         if policy is None or found is None or (record.params_digest, record.decision.regime) == self._told_set:
             return

@@ -97,7 +97,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         Raises `CallerError` for a symbol that the venue does not list; nothing was sent.
         """
         order = self.order
-        listed_on(router.core.instruments, adapter.name, order.symbol)
+        listed_on(router.core.in_force.instruments, adapter.name, order.symbol)
         if PositionSide.BOTH in adapter.capabilities.position_modes:
             return order
         long = (order.side is Side.BUY) is not order.reduce_only
@@ -240,7 +240,7 @@ class _Work:
     @property
     def unconfirmed(self) -> tuple[str, ...]:
         """Orders that may still be at the venue, those of earlier processes included."""
-        at_work = self._router.core.at_work.values()
+        at_work = self._router.core.parents.at_work.values()
         return tuple(child.order.cl_ord_id for parent in at_work for child in parent.open_children)
 
     def outcome(self, signal: int) -> Outcome:

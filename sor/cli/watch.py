@@ -136,7 +136,8 @@ class Watcher:
                 self._told_gist = gist
                 self._event(f"{decided.by}: {wanted(self._instrument, decided.decision, time.time_ns())}", "cyan")
             if decided.denials:
-                params, _ = self._router.core.resolved(parent.set_name, self._instrument)
+                core = self._router.core
+                params, _ = core.in_force.resolved(parent.set_name, self._instrument, core.now_ns)
                 limits = {name: params[name] for name in LIMITS.values() if name in params}
                 refused = ", ".join(denied(denial, limits) for denial in decided.denials)
                 self._event(f"the risk gate refused it: {refused}", "yellow")

@@ -22,11 +22,11 @@ def assigned_of(core: Core, order: ParentOrder, venue: VenueName, *, now_ns: int
     """What the experiment that an admitted order names gives it, None where it names none."""
     if not order.experiment:
         return None
-    running = core.experiments[order.experiment]
+    running = core.in_force.experiments[order.experiment]
     experiment = running.experiment
     if running.ended:
         return untouched(experiment, running.ended)
-    instrument = core.instruments[venue, canonical_symbol(order.symbol)]
+    instrument = core.in_force.instruments[venue, canonical_symbol(order.symbol)]
     assigned = assign(
         experiment,
         order=order,

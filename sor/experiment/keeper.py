@@ -86,11 +86,13 @@ class Keeper:
     def _watch(self, assigned: Assigned) -> Watch:
         watch = self.watches.get(assigned.experiment)
         if watch is None:
-            watch = self.watches[assigned.experiment] = Watch(self._core.experiments[assigned.experiment].experiment)
+            watch = self.watches[assigned.experiment] = Watch(
+                self._core.in_force.experiments[assigned.experiment].experiment
+            )
         return watch
 
     def _stop(self, name: str, stops: list[Stop]) -> None:
-        running = self._core.experiments[name]
+        running = self._core.in_force.experiments[name]
         posted: set[str] = set()
         for stop in stops:
             if running.stops(stop.arm) and not posted & {stop.arm, ALL}:
@@ -108,9 +110,9 @@ class Keeper:
 
 def watches_of(core: Core) -> dict[str, Watch]:
     """The guards of all experiments, fed with every parent so far: arms as they were given, ends as they came."""
-    if not core.experiments:
+    if not core.in_force.experiments:
         return {}
-    watches = {name: Watch(running.experiment) for name, running in core.experiments.items()}
+    watches = {name: Watch(running.experiment) for name, running in core.in_force.experiments.items()}
     given = [
         (parent, parent.assigned) for parent in core.parents if parent.assigned is not None and parent.assigned.arm
     ]
@@ -133,28 +135,28 @@ def outcome_of(parent: Parent, core: Core) -> Over:
 
 def check_start(core: Core, experiment: Experiment) -> None:
     """Raise `CallerError` for an experiment that this journal's router cannot run."""
-    known = core.experiments.get(experiment.name)
+    known = core.in_force.experiments.get(experiment.name)
     if known is not None:
         what = "runs already" if not known.ended else "has ended, and one that goes on later is another one"
         raise CallerError(f"experiment {experiment.name} {what}; nothing was changed. Give the new one another name")
     for arm in (*experiment.arms, *experiment.shadows):
-        if core.policies.get(arm.policy) is None:
+        if core.deciding.policies.get(arm.policy) is None:
             raise CallerError(
                 f"{arm.name} of experiment {experiment.name} names policy {arm.policy!r}, which is not installed; "
-                f"nothing was changed. Installed: {', '.join(core.policies)}"
+                f"nothing was changed. Installed: {', '.join(core.deciding.policies)}"
             )
-        if arm.param_set not in core.sets:
+        if arm.param_set not in core.in_force.sets:
             raise CallerError(
                 f"{arm.name} of experiment {experiment.name} names param-set {arm.param_set!r}, which is not loaded; "
-                f"nothing was changed. Loaded: {', '.join(core.sets) or 'none'}"
+                f"nothing was changed. Loaded: {', '.join(core.in_force.sets) or 'none'}"
             )
 
 
 def check_stop(core: Core, asked: StopAsked) -> None:
     """Raise `CallerError` for an experiment or an arm that is not there."""
-    running = core.experiments.get(asked.experiment)
+    running = core.in_force.experiments.get(asked.experiment)
     if running is None:
-        known = ", ".join(core.experiments) or "none"
+        known = ", ".join(core.in_force.experiments) or "none"
         raise CallerError(f"there is no experiment {asked.experiment!r}; nothing was changed. Started: {known}")
     names = [arm.name for arm in running.experiment.arms]
     if asked.arm and asked.arm not in names:

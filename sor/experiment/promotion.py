@@ -110,8 +110,8 @@ def promoted(core: Core, found: Evidence, *, set_id: str, reason: str) -> tuple[
             f"the evidence does not carry {found.arm.name} of {found.experiment.name}: {'; '.join(found.against)}. "
             "Nothing was published. Let it run on, or give --force with your reason, which the set will keep"
         )
-    source = core.sets[found.arm.param_set]
-    now = core.sets.get(set_id.partition("/")[0])
+    source = core.in_force.sets[found.arm.param_set]
+    now = core.in_force.sets.get(set_id.partition("/")[0])
     gap = found.watch.gap
     bounds = (gap.mean, gap.low, gap.high)
     origin = Origin(

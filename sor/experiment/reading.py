@@ -81,7 +81,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 def named(core: Core, name: str | None) -> Running:
     """An experiment by its name; None means the only one there is. Raises `CallerError`."""
-    known = core.experiments
+    known = core.in_force.experiments
     if name is None and len(known) == 1:
         return next(iter(known.values()))
     running = None if name is None else known.get(name)
@@ -94,7 +94,7 @@ def named(core: Core, name: str | None) -> Running:
 def statuses(core: Core) -> tuple[Status, ...]:
     """How each experiment stands, in the order of their starts."""
     watches = watches_of(core)
-    return tuple(_status(core, running, watches[name]) for name, running in core.experiments.items())
+    return tuple(_status(core, running, watches[name]) for name, running in core.in_force.experiments.items())
 
 
 def _status(core: Core, running: Running, watch: Watch) -> Status:

@@ -16,17 +16,17 @@ def shadowed(core: Core, wish: Rehearse, *, now_ns: int) -> Iterator[Shadowed]:
     """A fact for each shadow of the parent's experiment; one whose policy or set is not there or not enough is mute."""
     parent = core.parents[wish.parent_no - 1]
     assert parent.assigned is not None, "it has shadows"
-    for shadow in core.experiments[parent.assigned.experiment].experiment.shadows:
-        policy = core.policies.get(shadow.policy)
-        if policy is None or shadow.param_set not in core.sets:
+    for shadow in core.in_force.experiments[parent.assigned.experiment].experiment.shadows:
+        policy = core.deciding.policies.get(shadow.policy)
+        if policy is None or shadow.param_set not in core.in_force.sets:
             continue
-        params, _ = core.resolved(shadow.param_set, parent.instrument)
+        params, _ = core.in_force.resolved(shadow.param_set, parent.instrument, core.now_ns)
         if params.missing(policy.needs):
             continue
         view = msgspec.structs.replace(
             wish.view,
             memory=parent.shadows.get(shadow.name, {}),
-            contradicted=core.doubt_of(shadow.policy, params),
+            contradicted=core.in_force.doubt_of(shadow.policy, params),
         )
         decision, vetoes = decide(parent, policy, view, params)
         yield Shadowed(

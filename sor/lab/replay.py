@@ -405,7 +405,7 @@ class Replayer:
         world.open(epoch=0, version=__version__, sets=self._sets, default_set=self.plan.param_set)
         adapter = self._open_venue(ground.options)
         world.connect(adapter)
-        (instrument,) = core.instruments.values()
+        (instrument,) = core.in_force.instruments.values()
         feed = world.dispatcher.feed(adapter.name, instrument.symbol)
         sizes: list[int] = []
         # A hundredth of a recording each, but of a market made up as it goes only the first minutes.
@@ -483,7 +483,7 @@ class Replayer:
         reports = tuple(report(record) for record in records)
         costs = costs_of(reports)
         known = np.isfinite(costs)
-        params, _ = core.resolved(arm.param_set, self.instrument)
+        params, _ = core.in_force.resolved(arm.param_set, self.instrument, core.now_ns)
         impact: Floats | None = None
         if plan.impact is not None and self.ground.flow is not None:
             impact = paid_on_top_bps(records, plan.impact, self.ground.flow, together=plan.together)

@@ -87,7 +87,7 @@ def folded(turns: Iterator[Turn], *, keep: bool = False) -> Core:
     """The state that a journal gives. keep: with all parents, whatever of them the router has forgotten."""
     plugins = installed()
     core = fold(turns, policies=plugins.policies, schedules=plugins.schedules, decisions=RecordedDecisions(), keep=keep)
-    core.decider = decide
+    core.deciding.decider = decide
     return core
 
 
@@ -394,7 +394,7 @@ class StackLife:
         process = self._process = self.loop.create_task(self._live())
         clock.run_until(clock.now_ns() + round(CONNECTING_S_MAX * NS), done=lambda: self._up or process.done())
         if self._up:
-            for parent in self.core.at_work.values():
+            for parent in self.core.parents.at_work.values():
                 self._await(self.router.handle(parent.id))
             return None
         assert process.done(), "connecting never ends"

@@ -350,7 +350,7 @@ class Storm:
         self.clock.run_until(self.clock.now_ns() + round(duration_s * NS))
 
     def _all_ended(self) -> bool:
-        return not self.core.at_work
+        return not self.core.parents.at_work
 
     @property
     def _hedged(self) -> bool:
@@ -358,7 +358,7 @@ class Storm:
 
     @property
     def _instrument(self) -> Instrument:
-        return self.core.instruments[self.life.venue.name, self.rig.symbol]
+        return self.core.in_force.instruments[self.life.venue.name, self.rig.symbol]
 
     # --- the judgement ----------------------------------------------------------------------------------------------
 

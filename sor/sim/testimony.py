@@ -53,7 +53,7 @@ def claimed_of(core: Core, *, fill_by_fill: bool) -> list[Claimed]:
 
 def told_of(core: Core, *, venue: VenueName, symbol: Symbol, deadlines_ns: Mapping[ParentId, int]) -> Told:
     """Orders, fills, costs and positions. `deadlines_ns`: the latest that each parent ever had."""
-    instrument = core.instruments[venue, symbol]
+    instrument = core.in_force.instruments[venue, symbol]
     book = core.desk.books.get((venue, ACCOUNT, symbol))
     return Told(
         terms=Terms(tick=instrument.tick_size, lot=instrument.lot_size * instrument.multiplier),

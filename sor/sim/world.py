@@ -123,7 +123,7 @@ class World:
         return self.core.by_id[order.parent_id]
 
     def _told(self, happening: Happening) -> None:
-        if self.core.experiments:
+        if self.core.in_force.experiments:
             self.keeper.told(happening)
         if self._tell is not None:
             self._tell(happening)

@@ -87,7 +87,7 @@ def run_alone(
     world = World(core, start_ns=int(tape.group_venue_ns[0]), recorder=_Nowhere(), horizons_ns=())
     world.open(epoch=1, version="test", sets={"t": parse(param_text(values), where="t")}, default_set="t")
     world.connect(venue)
-    (instrument,) = core.instruments.values()
+    (instrument,) = core.in_force.instruments.values()
     world.dispatcher.feed(venue.name, instrument.symbol)
     for start in starts:
         order = ParentOrder(
@@ -107,4 +107,4 @@ def run_alone(
         assert owned is not None
         fills[owned.parent_no - 1].append((told.venue_ns, told.last_ticks, told.last_lots, bool(told.is_maker)))
     reports = [report(record_of(parent, core)) for parent in core.parents]
-    return Ran(instrument, core.resolved("t", instrument)[0], fills, reports)
+    return Ran(instrument, core.in_force.resolved("t", instrument, core.now_ns)[0], fills, reports)

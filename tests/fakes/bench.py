@@ -27,6 +27,7 @@ from sor.commands import (
     Watch,
 )
 from sor.decide import Recorded as RecordedDecisions
+from sor.deciding import Decider
 from sor.events import (
     AnyFact,
     EndMarked,
@@ -50,7 +51,7 @@ from sor.param_table import IF_GIVEN, TABLE
 from sor.parent import Parent
 from sor.policy import Policy, Schedule
 from sor.recovery import WISHES, fold
-from sor.router import Core, Decider
+from sor.router import Core
 from sor.units import NS
 from tests.fakes.policies import Immediate, ScriptedPolicy, Slices
 
@@ -230,7 +231,7 @@ class Bench:
         )
         assert state_of(again) == state_of(self.core)
         assert [*again.parents.retired] == [*self.core.parents.retired]
-        again.decider = self._decider
+        again.deciding.decider = self._decider
         self.core = again
         self.now_ns += after_ns
         return self.session(same_accounts=same_accounts, last_ns=again.now_ns)

@@ -83,7 +83,7 @@ def run_trial(
         sets = ParamStore().in_force(now_ns=START_NS) | dict(more_sets or {})
         world.open(epoch=EPOCH, version=__version__, sets=sets, default_set="baseline")
         world.connect(adapter)
-        (instrument,) = core.instruments.values()
+        (instrument,) = core.in_force.instruments.values()
         world.dispatcher.feed(adapter.name, instrument.symbol)
         world.keeper.heed(StartAsked(text=text, where="trial.json"))
         begin_ns = START_NS + 2 * NS

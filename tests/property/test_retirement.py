@@ -16,11 +16,12 @@ from hypothesis import settings
 from sor.adapter import Capabilities
 from sor.commands import Alarm, AnyWish, Recorded
 from sor.decide import Recorded as RecordedDecisions
+from sor.deciding import Decider
 from sor.events import AnyFact, SessionStarted
 from sor.orders import PositionSide
 from sor.records import record_of
 from sor.recovery import WISHES, fold
-from sor.router import Core, Decider
+from sor.router import Core
 from tests.fakes.bench import SURE, Bench, state_of
 from tests.property.test_machines import Lawless, TestLawless, TruthfulButContrary
 
@@ -60,7 +61,7 @@ class TwinBench(Bench):
         again = fold(self.tape, policies=self.policies, schedules=self.schedules, decisions=RecordedDecisions())
         assert state_of(again) == state_of(self.twin)
         assert [*again.parents.retired] == [*self.twin.parents.retired]
-        again.decider = self._decider
+        again.deciding.decider = self._decider
         self.twin = again
         return super().restart(same_accounts=same_accounts, after_ns=after_ns)
 

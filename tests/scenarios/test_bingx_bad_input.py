@@ -273,7 +273,7 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second less for each order."""
-    monkeypatch.setattr("sor.router.MARKET_POLL_NS", 20 * MS)
+    monkeypatch.setattr("sor.deciding.MARKET_POLL_NS", 20 * MS)
     monkeypatch.setattr("sor.cli.trade.FEES_WAIT_S", 0.1)
 
 

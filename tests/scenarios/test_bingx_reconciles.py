@@ -80,7 +80,7 @@ class Shared:
             "parent_id": ParentId(name),
             "symbol": "btc-usdt",
             "side": side,
-            "quantity": self.core.instruments[self.life.venue.name, self.rig.symbol].quantity(lots),
+            "quantity": self.core.in_force.instruments[self.life.venue.name, self.rig.symbol].quantity(lots),
             "policy": "cross",
             "deadline_s": 300.0,
             "position_side": self.mode,

@@ -146,7 +146,7 @@ class Desk(Rig):
             schedules=plugins.schedules,
             decisions=RecordedDecisions(),
         )
-        core.decider = decide
+        core.deciding.decider = decide
         self.venue = successor or self.new_venue()
         self.world = self._world(core)
         self.run(1_000)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from heapq import heappush
 from pathlib import Path
 
 import msgspec
@@ -41,7 +40,8 @@ from sor.packed import Packed, Packer, kept_whole
 from sor.parent import Parent, ParentLife
 from sor.parents import Parents
 from sor.reasons import EndReason
-from sor.router import Core
+from sor.retirement import Retirement
+from sor.settling import Settling
 from sor.sim.lives import CoreLife
 from sor.tca.money import scale_of
 from sor.units import NS
@@ -185,13 +185,13 @@ def cross_before_the_cancel_is_known(patch: pytest.MonkeyPatch) -> None:
         gone = child.life > Life.IN_DOUBT or child.pending is Pending.CANCEL
         return 0 if gone else max(0, child.reserved_lots - child.counted_lots)
 
-    def busy(self: Core, parent: Parent) -> bool:
+    def busy(self: Settling, parent: Parent) -> bool:
         for child in tuple(parent.open_children):
-            self.desk._enter(parent, child)
+            self._desk._enter(parent, child)
         return any(child.life is Life.PENDING_NEW for child in parent.open_children)
 
     patch.setattr(Child, "leaves_lots", property(leaves))
-    patch.setattr(Core, "_busy", busy)
+    patch.setattr(Settling, "_busy", busy)
 
 
 def refused_cancel_is_canceled(patch: pytest.MonkeyPatch) -> None:
@@ -211,13 +211,13 @@ def silent_cancel_is_canceled(patch: pytest.MonkeyPatch) -> None:
 
 def end_with_orders_resting(patch: pytest.MonkeyPatch) -> None:
     """A parent that is stopped is over at once (R2)."""
-    original = Core._stop
+    original = Settling.stop
 
-    def stop(self: Core, parent: Parent, status: ParentStatus, reason: EndReason, text: str) -> None:
+    def stop(self: Settling, parent: Parent, status: ParentStatus, reason: EndReason, text: str) -> None:
         original(self, parent, status, reason, text)
         parent.open_children.clear()
 
-    patch.setattr(Core, "_stop", stop)
+    patch.setattr(Settling, "stop", stop)
 
 
 def amends_hold_nothing(patch: pytest.MonkeyPatch) -> None:
@@ -432,15 +432,15 @@ def callers_are_not_told(patch: pytest.MonkeyPatch) -> None:
 def retire_in_doubt(patch: pytest.MonkeyPatch) -> None:
     """A parent whose end is decided is retired while it is in doubt whether an order of it is at the venue."""
 
-    def is_over(self: Core, parent: Parent) -> bool:
+    def is_over(self: Retirement, parent: Parent) -> bool:
         del self
         return all(child.life is Life.IN_DOUBT for child in parent.open_children)
 
-    def stop(self: Core, parent: Parent, *why: object) -> None:
+    def stop(self: Settling, parent: Parent, *why: object) -> None:
         before = parent.life
         true_stop(self, parent, *why)  # type: ignore[arg-type]  # as it was called
         if parent.life is not before and parent.open_children:
-            heappush(self._over, (self.now_ns, parent.no))
+            self._retirement.ended(parent, parent.heard_ns)
 
     def give_up(parent: Parent) -> None:
         parent.life = ParentLife.DONE
@@ -454,14 +454,15 @@ def retire_in_doubt(patch: pytest.MonkeyPatch) -> None:
         give_up(parent)
         return kept_whole(parent, now_ns)
 
-    def finish(self: Core, parent: Parent, now: int) -> None:
-        self._over[:] = sorted(one for one in self._over if one[1] != parent.no)
+    def finish(self: Settling, parent: Parent, now: int) -> None:
+        over = self._retirement._over
+        over[:] = sorted(one for one in over if one[1] != parent.no)
         true_finish(self, parent, now)
 
-    true_stop, true_finish, true_pack = Core._stop, Core._finish, Packer.pack
-    patch.setattr(Core, "_finish", finish)
-    patch.setattr(Core, "_is_over", is_over)
-    patch.setattr(Core, "_stop", stop)
+    true_stop, true_finish, true_pack = Settling.stop, Settling._finish, Packer.pack
+    patch.setattr(Settling, "_finish", finish)
+    patch.setattr(Retirement, "_is_over", is_over)
+    patch.setattr(Settling, "stop", stop)
     patch.setattr(Packer, "pack", retire)
     patch.setattr(sor.parents, "kept_whole", retire_whole)
 
@@ -480,17 +481,17 @@ def retired_orders_forget_their_fills(patch: pytest.MonkeyPatch) -> None:
 
 def forget_at_work(patch: pytest.MonkeyPatch) -> None:
     """Parents are forgotten by when they were handed in, one whose orders still rest or are in doubt among them."""
-    original = Core._forget
+    original = Retirement._forget
 
-    def forget(self: Core, now: int) -> None:
+    def forget(self: Retirement, now: int) -> None:
         original(self, now)
-        for parent in [one for one in self.parents.working.values() if not one.ended]:
+        for parent in [one for one in self._parents.working.values() if not one.ended]:
             if now - parent.accepted_ns >= self.forget_ns:
-                self.desk.retire(parent)
-                self.at_work.pop(parent.no, None)
-                del self.parents.working[parent.no]
+                self._desk.retire(parent)
+                self._parents.at_work.pop(parent.no, None)
+                del self._parents.working[parent.no]
 
-    patch.setattr(Core, "_forget", forget)
+    patch.setattr(Retirement, "_forget", forget)
 
 
 def numbers_come_again(patch: pytest.MonkeyPatch) -> None:

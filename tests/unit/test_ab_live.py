@@ -105,7 +105,7 @@ def test_parents_that_touch_each_other_decide_nothing(tmp_path: Path) -> None:
         return buy_or_sell(number, deadline_s=40.0)
 
     core = run_trial(tmp_path / "j", experiment_text(*APART), parents=8, every_s=0.05, options=ZI, order=order)
-    experiment = core.experiments["trial"].experiment
+    experiment = core.in_force.experiments["trial"].experiment
     rows = rows_of(core, experiment, "a", "b", reports_of(core, experiment))
     assert rows.overlapping > OVERLAP_MAX
     decision, why, guards = held(core)

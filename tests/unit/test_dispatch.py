@@ -78,7 +78,7 @@ class Setting:
         )
         self.venue = Shaky(**options)
         self.world.connect(self.venue)
-        self.world.dispatcher.feed(self.venue.name, next(iter(self.core.instruments.values())).symbol)
+        self.world.dispatcher.feed(self.venue.name, next(iter(self.core.in_force.instruments.values())).symbol)
         self.go(1.0)
 
     def go(self, seconds: float) -> None:

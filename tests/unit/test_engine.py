@@ -574,20 +574,20 @@ async def test_a_bad_param_set_is_refused_and_the_old_one_stays(tmp_path: Path) 
     file.write_text(json.dumps(content))
     settings = Settings(journal=tmp_path / "j", param_dirs=(tmp_path / "sets",), default_set="mine", params_poll_s=0.01)
     async with Router(settings, venues=[ladder()]) as router:
-        before = router.core.sets["mine"].digest
+        before = router.core.in_force.sets["mine"].digest
         file.write_text("{ not json")
         await until(lambda: bool(router.alarms()))
         assert "refused" in router.alarms()[-1].text
-        assert router.core.sets["mine"].digest == before
+        assert router.core.in_force.sets["mine"].digest == before
         content["note"] = "another day"
         file.write_text(json.dumps(content))
-        await until(lambda: router.core.sets["mine"].digest != before)
+        await until(lambda: router.core.in_force.sets["mine"].digest != before)
 
 
 async def test_a_preview_costs_the_alternatives_and_sends_nothing(tmp_path: Path) -> None:
     venue = ladder()
     async with Router(Settings(journal=tmp_path / "j"), venues=[venue]) as router:
-        await until(lambda: router.core.instruments != {})
+        await until(lambda: router.core.in_force.instruments != {})
         await (await router.submit(order("warm"))).result()
         decision = router.preview(order("maybe", policy="maker_first"))
         assert {one.name for one in decision.alternatives} >= {"cross", "rest"}

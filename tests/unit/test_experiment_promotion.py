@@ -60,7 +60,7 @@ def test_a_clear_winner_of_another_policy_needs_a_reason() -> None:
     assert origin.gap_bps is not None
     mean, low, high = origin.gap_bps
     assert low < mean < high < 0
-    source = core.sets["synthetic"]
+    source = core.in_force.sets["synthetic"]
     assert {record.key: record.value for record in made.records} == {one.key: one.value for one in source.records}
 
 
@@ -108,10 +108,10 @@ def test_an_arm_whose_set_changed_is_a_mixture(tmp_path: Path) -> None:
 def test_a_set_that_gives_less_than_its_family_is_not_promoted() -> None:
     _, core = won()
     found = evidence_for(core, "trial", "b")
-    core.sets["patient"] = with_patience("patient/2027-01-19")
+    core.in_force.sets["patient"] = with_patience("patient/2027-01-19")
     with pytest.raises(CallerError, match=r"lacks acme.patience_s, which patient/2027-01-19 gives, so no router would"):
         promoted(core, found, set_id="patient/2027-01-20", reason="so")
-    del core.sets["patient"]
+    del core.in_force.sets["patient"]
 
 
 def test_going_back_is_a_new_set_that_gives_no_less() -> None:

@@ -68,7 +68,7 @@ def test_an_arm_that_does_harm_takes_no_more_parents_and_what_it_has_goes_on(tmp
     assert {parent.policy for parent in after} == {"cross"}  # their own
     assert all(parent.ended for parent in core.parents)
     assert watches_of(core)["trial"].arms["b"].over == watches_of(core)["trial"].arms["b"].given
-    assert folded(tmp_path / "j").experiments["trial"].stopped.keys() == {"b"}
+    assert folded(tmp_path / "j").in_force.experiments["trial"].stopped.keys() == {"b"}
 
 
 def test_a_parent_is_costed_once_what_trades_has_been_carried_out(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_shadow_is_handed_back_what_it_wants_to_remember_and_nothing_of_the_po
     core = run_trial(tmp_path / "j", experiment_text(TWO[0], TWO[0], shadows=[shadow]), parents=1)
     parent = core.parents[0]
     parent.shadows.clear()
-    core.policies = {"join_and_cross": Counting()}
+    core.deciding.policies = {"join_and_cross": Counting()}
     wish = Rehearse(parent.no, view(memory={"asked": 40.0}))
     for asked in (1.0, 2.0):
         [fact] = shadowed(core, wish, now_ns=core.now_ns)
@@ -229,7 +229,7 @@ async def test_a_router_takes_up_what_is_left_for_it_and_a_restart_goes_on(tmp_p
     assert wanted(journal) == [left]
     async with Router(settings, venues=venue()) as router:  # type: ignore[arg-type]
         assert wanted(journal) == []
-        assert router.core.experiments["trial"].ended == "enough"
+        assert router.core.in_force.experiments["trial"].ended == "enough"
         assert router.core.parents[0].assigned == first.parent.assigned
         second = await router.submit(buy_or_sell(2))
         await second.result()
@@ -270,6 +270,6 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_what_is_adopted_is_the_whole_text(tmp_path: Path) -> None:
     run_trial(tmp_path / "j", experiment_text(*TWO), parents=1)
     [fact] = [record for record in records(tmp_path / "j") if isinstance(record, ExperimentAdopted)]
-    again = folded(tmp_path / "j").experiments["trial"]
+    again = folded(tmp_path / "j").in_force.experiments["trial"]
     assert (fact.digest, again.since_ns) == (again.experiment.digest, fact.now_ns)
     assert again.experiment.guards.harm_bps == Decimal(20)

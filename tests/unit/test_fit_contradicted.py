@@ -189,10 +189,14 @@ def test_an_exploring_policy_is_doubted_as_its_own_and_other_policies_are_not() 
         text="hopeful does not predict fills well",
     )
     assert core.step(told) == [Alarm(0, VenueName(""), told.text, halts=False)]
-    assert [core.doubt_of(name, FITTED) for name in ("hopeful", "explore:hopeful", "cross")] == [TOLD, TOLD, None]
-    assert core.doubt_of("hopeful", BASELINE) is None
+    assert [core.in_force.doubt_of(name, FITTED) for name in ("hopeful", "explore:hopeful", "cross")] == [
+        TOLD,
+        TOLD,
+        None,
+    ]
+    assert core.in_force.doubt_of("hopeful", BASELINE) is None
     core.step(FitTrusted(now_ns=2, set_id=FITTED.set_id, reason="looked at"))
-    assert core.doubt_of("hopeful", FITTED) is None
+    assert core.in_force.doubt_of("hopeful", FITTED) is None
 
 
 def test_the_word_can_be_given_on_the_command_line(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,23 +61,23 @@ async def test_a_running_router_heeds_the_file_and_says_what_is_left(tmp_path: P
             "nothing is left that the switch forbids, by the venues' own word",
         ]
         ask_switch(tmp_path / "j", SwitchAsked(mode=TradingMode.ACTIVE, reason="over"))
-        await until(lambda: router.core.mode is TradingMode.ACTIVE)
+        await until(lambda: router.core.breakers.mode is TradingMode.ACTIVE)
 
 
 async def test_where_no_router_runs_the_next_one_heeds_it_before_it_connects(tmp_path: Path) -> None:
     Journal.create(tmp_path / "j", epoch=7, environment=Environment.SIMULATED).close()
     ask_switch(tmp_path / "j", HALT)
     async with Router(Settings(journal=tmp_path / "j"), venues=[ladder()]) as router:
-        assert (router.core.mode, router.core.mode_reason) == (TradingMode.HALTED, "drill")
+        assert (router.core.breakers.mode, router.core.breakers.mode_reason) == (TradingMode.HALTED, "drill")
     async with Router(Settings(journal=tmp_path / "j"), venues=[ladder()]) as router:
-        assert router.core.mode is TradingMode.HALTED  # it is in the journal now
+        assert router.core.breakers.mode is TradingMode.HALTED  # it is in the journal now
 
 
 async def test_a_file_that_cannot_be_read_halts(tmp_path: Path) -> None:
     async with Router(Settings(journal=tmp_path / "j", switch_poll_s=0.01), venues=[ladder()]) as router:
         (tmp_path / "j" / SWITCH_NAME).write_text("{")
-        await until(lambda: router.core.mode is TradingMode.HALTED)
-        assert "cannot be read" in router.core.mode_reason
+        await until(lambda: router.core.breakers.mode is TradingMode.HALTED)
+        assert "cannot be read" in router.core.breakers.mode_reason
 
 
 async def test_killing_from_a_program_answers_with_what_is_left(tmp_path: Path) -> None:

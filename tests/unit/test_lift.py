@@ -74,12 +74,12 @@ async def test_it_stays_halted_while_an_order_of_it_is_not_over(
     async with Router(Settings(journal=journal, switch_poll_s=0.01), venues=[venue]) as router:
         await overfilled(router)
         (parent,) = router.core.parents
-        router.core.at_work[parent.no] = parent  # as if it had not ended
+        router.core.parents.at_work[parent.no] = parent  # as if it had not ended
         with pytest.raises(CallerError, match="BTCUSDT on simulated stays halted, nothing was changed: parent one is"):
             router.lift_halt(venue.name, "BTCUSDT", reason=REASON)
         ask_router(journal, LiftAsked(venue="simulated", symbol="BTCUSDT", reason=REASON))
         await until(lambda: "what was asked for is refused: BTCUSDT" in router.alarms()[-1].text)
-        del router.core.at_work[parent.no]
+        del router.core.parents.at_work[parent.no]
         assert router.core.desk.book_of(parent).halted
 
 

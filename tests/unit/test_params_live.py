@@ -64,23 +64,23 @@ def test_a_new_set_counts_from_the_next_decision_of_a_parent_at_work() -> None:
     wait = decision(rest("acme", 100, 9_999, until_ns=START_NS + 50 * NS))
     one = bench(ScriptedPolicy([wait, wait]))
     parent = one.submit(parent_order())
-    assert one.core.limits(parent).collar_bps == 50.0
+    assert one.core.in_force.limits(parent, one.core.now_ns).collar_bps == 50.0
     assert adopt(one, param_text({"risk.collar_bps": "30"})) == []
-    assert one.core.limits(parent).collar_bps == 30.0
+    assert one.core.in_force.limits(parent, one.core.now_ns).collar_bps == 30.0
     one.ack(parent.open_children[0])
     [again] = decided(one.wake_by_market(parent))
-    assert again.params_digest == one.core.sets["baseline"].digest
+    assert again.params_digest == one.core.in_force.sets["baseline"].digest
 
 
 def test_a_set_that_gives_less_is_not_taken_and_somebody_is_told() -> None:
     one = bench(ScriptedPolicy())
     parent = one.submit(parent_order())
-    before = one.core.sets["baseline"]
+    before = one.core.in_force.sets["baseline"]
     [alarm] = adopt(one, param_text(without=("risk.collar_bps", "placement.dwell_ms")))
     assert alarm.startswith("param-set baseline: baseline/2026-11-21 stays, as ")
     assert alarm.endswith(" lacks placement.dwell_ms, risk.collar_bps")
-    assert one.core.sets["baseline"] is before
-    assert one.core.limits(parent).collar_bps == 50.0
+    assert one.core.in_force.sets["baseline"] is before
+    assert one.core.in_force.limits(parent, one.core.now_ns).collar_bps == 50.0
 
 
 def test_a_set_that_lacks_what_the_machines_read_takes_nobody_in() -> None:
@@ -111,7 +111,7 @@ def test_a_value_that_runs_out_is_refused_at_the_door_and_kept_for_whoever_works
     one.run_for(11 * NS)
     with pytest.raises(CallerError, match=r"does not give acme.patience_s"):
         admit(one.core, parent_order("P2"))
-    params, _ = one.core.resolved("baseline", parent.instrument)
+    params, _ = one.core.in_force.resolved("baseline", parent.instrument, one.core.now_ns)
     assert params["acme.patience_s"] == 4.5
 
 
@@ -121,10 +121,10 @@ def test_a_value_that_follows_another_counts_from_its_first_moment() -> None:
     later = {"value": "2", "scope": {"venue": "acme"}, "valid_from": until}
     adopt(one, with_record(with_record(param_text()), **later))
     parent = one.submit(parent_order())
-    assert one.core.resolved("baseline", parent.instrument)[0]["acme.patience_s"] == 4.5
+    assert one.core.in_force.resolved("baseline", parent.instrument, one.core.now_ns)[0]["acme.patience_s"] == 4.5
     one.run_for(11 * NS)
     one.wake_by_market(parent)
-    assert one.core.resolved("baseline", parent.instrument)[0]["acme.patience_s"] == 2.0
+    assert one.core.in_force.resolved("baseline", parent.instrument, one.core.now_ns)[0]["acme.patience_s"] == 2.0
 
 
 # --- the router: a set is a file --------------------------------------------------------------------------------------
@@ -154,14 +154,14 @@ async def test_a_changed_file_is_a_fact_in_the_journal_and_what_is_decided_by(tm
     settings = Settings(journal=tmp_path / "j", param_dirs=(sets,), default_set="mine", params_poll_s=0)
     async with Router(settings, venues=[open_venue({"market": "ladder", "latency": "near"})]) as router:
         await (await router.submit(buy("first"))).result()
-        before = router.core.sets["mine"].digest
+        before = router.core.in_force.sets["mine"].digest
         write(sets, "mine/2026-01-02", {"placement.collar_bps": "19"})
         assert len(router.reload_params()) == 1
-        after = router.core.sets["mine"].digest
+        after = router.core.in_force.sets["mine"].digest
         await (await router.submit(buy("second"))).result()
         file.write_text("{ not json", encoding="utf-8")
         assert len(router.reload_params()) == 1
-        assert router.core.sets["mine"].digest == after
+        assert router.core.in_force.sets["mine"].digest == after
     records = [record for turn in turns(tmp_path / "j") for record in turn.records]
     adopted = [record.digest for record in records if isinstance(record, ParamsAdopted) and record.name == "mine"]
     assert adopted == [before, after]
@@ -179,7 +179,7 @@ async def test_a_changed_file_is_a_fact_in_the_journal_and_what_is_decided_by(tm
         schedules=plugins.schedules,
         decisions=Recorded(),
     )
-    assert again.sets["mine"].digest == after
+    assert again.in_force.sets["mine"].digest == after
 
 
 @pytest.mark.anyio
@@ -195,14 +195,14 @@ async def test_a_set_for_later_stops_nobody_and_comes_into_force_in_time(
     write(sets, "mine/2026-01-03", {"placement.collar_bps": "19"}, valid_from=tomorrow.isoformat())
     settings = Settings(journal=tmp_path / "j", param_dirs=(sets,), default_set="mine", params_poll_s=0)
     async with Router(settings, venues=[open_venue({"market": "ladder"})]) as router:
-        assert router.core.sets["mine"].set_id == "mine/2026-01-02"
-        assert "mine/2026-01-03" not in router.core.sets
+        assert router.core.in_force.sets["mine"].set_id == "mine/2026-01-02"
+        assert "mine/2026-01-03" not in router.core.in_force.sets
         ahead_ns = 2 * 86_400 * NS
         assert router.reload_params() == []
-        assert router.core.sets["mine"].set_id == "mine/2026-01-03"
+        assert router.core.in_force.sets["mine"].set_id == "mine/2026-01-03"
         (sets / "mine").rename(tmp_path / "gone")
         assert router.reload_params() == []
-        assert router.core.sets["mine"].set_id == "mine/2026-01-03"
+        assert router.core.in_force.sets["mine"].set_id == "mine/2026-01-03"
 
 
 @pytest.mark.anyio

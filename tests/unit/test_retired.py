@@ -292,7 +292,7 @@ def test_an_order_that_was_refused_and_lives_is_withdrawn_though_its_parent_is_r
     made = bench.report(cl_ord_id, ExecType.NEW)
     assert any(isinstance(wish, Alarm) and wish.halts for wish in made)
     assert any(isinstance(wish, Cancel) and wish.ref.cl_ord_id == cl_ord_id for wish in made)
-    assert 1 in bench.core.at_work
+    assert 1 in bench.core.parents.at_work
 
 
 def test_what_the_books_say_of_a_retired_order_is_looked_up() -> None:

@@ -264,13 +264,13 @@ def test_only_parents_at_work_are_gone_through() -> None:
     world = Bench(wanting)
     parent = world.submit(parent_order())
     (child,) = parent.children
-    assert list(world.core.at_work.values()) == [parent]
+    assert list(world.core.parents.at_work.values()) == [parent]
     world.report(child, ExecType.REJECTED, reject=RejectKind.NOTHING_TO_REDUCE)
-    assert (parent.ended, parent.market, world.core.at_work) == (True, None, {})
+    assert (parent.ended, parent.market, world.core.parents.at_work) == (True, None, {})
     world.ack(child)
-    assert list(world.core.at_work.values()) == [parent]
+    assert list(world.core.parents.at_work.values()) == [parent]
     world.canceled(child, cum=0)
-    assert world.core.at_work == {}
+    assert world.core.parents.at_work == {}
 
 
 def test_who_waits_for_its_market_looks_ever_less_often() -> None:

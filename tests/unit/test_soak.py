@@ -27,7 +27,7 @@ def test_parents_follow_one_another_and_nothing_waits_longer_than_they_do() -> N
     assert last.orders > last.ended
     assert (soaked.turns > 500, 1 <= soaked.turn_facts_max < 100, soaked.journal > 0) == (True, True, True)
     assert last.census["Parents.working"][0] == last.census["Parents._numbers"][0] >= last.ended
-    assert last.census["Core.at_work"][0] <= 20
+    assert last.census["Parents.at_work"][0] <= 20
     assert last.census["Dispatcher._queue"] == (0, 0)
     assert last.census["VirtualScheduler._heap"][1] <= 20 * 12  # each parent that ended half a minute ago included
     assert [line.split()[0] for line in shown(soaked).splitlines()] == [

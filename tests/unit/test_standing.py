@@ -296,7 +296,7 @@ def test_on_a_venue_whose_book_has_our_orders_they_are_not_ahead_of_us() -> None
     policy, turns = Waits(0, 1), Turns()
     world = world_of(policy, turns)
     world.connect(venue)
-    instrument = next(iter(world.core.instruments.values()))
+    instrument = next(iter(world.core.in_force.instruments.values()))
     feed = world.dispatcher.feed(venue.name, instrument.symbol)
     world.scheduler.run_until(2 * NS)
     policy.ticks = feed.view(world.scheduler.now_ns()).bids[0][0]
