@@ -66,8 +66,8 @@ WAITING = (
     "Turnstile._queues",
     "ParentHandle._happenings",
     "LiveFeed._watches",
-    "Router._at_work",
-    "Router._ended",
+    "Handles._at_work",
+    "Handles._ended",
     "Router._alarms",
 )
 """Where something waits: the most in one is told."""

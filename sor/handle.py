@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
+from weakref import WeakValueDictionary
 
 import anyio
 
@@ -19,6 +20,8 @@ from sor.tca import ParentReport, report
 
 HAPPENINGS_MAX = 10_000
 """What a handle keeps for a listener that does not read; then the oldest go, and the listener is told how many."""
+ENDED_HANDLES_MAX = 1_000
+"""Handles of ended parents that are kept, with all their happenings, when nobody holds them; then the oldest go."""
 
 
 class ParentHandle:
@@ -129,3 +132,41 @@ class ParentHandle:
     def _check(self) -> None:
         if self._fault is not None:
             raise self._fault
+
+
+class Handles:
+    """The handles of a router: one of each parent, for as long as somebody holds it or the parent is at work."""
+
+    def __init__(self, core: Core, *, cancel: Callable[[ParentId], None]) -> None:
+        self._core = core
+        self._cancel = cancel
+        self._handles: WeakValueDictionary[int, ParentHandle] = WeakValueDictionary()
+        self._at_work: dict[int, ParentHandle] = {}
+        self._ended: deque[ParentHandle] = deque(maxlen=ENDED_HANDLES_MAX)
+        self._fault: JournalFault | None = None
+
+    def of(self, parent: Parent) -> ParentHandle:
+        """The handle of a parent."""
+        handle = self._handles.get(parent.no)
+        if handle is None:
+            handle = self._handles[parent.no] = ParentHandle(parent, core=self._core, cancel=self._cancel)
+            if not parent.ended:
+                self._at_work[parent.no] = handle
+                if self._fault is not None:
+                    handle.give_up(self._fault)
+        return handle
+
+    def tell(self, parent: Parent, happening: Happening) -> None:
+        """Something has happened to a parent."""
+        handle = self.of(parent)
+        handle.tell(happening)
+        if parent.ended:
+            self._at_work.pop(parent.no, None)
+            if not self._ended or self._ended[-1] is not handle:
+                self._ended.append(handle)
+
+    def give_up(self, fault: JournalFault) -> None:
+        """Nothing more will be heard of any parent: whoever waits for one is told why."""
+        self._fault = fault
+        for handle in self._at_work.values():
+            handle.give_up(fault)

@@ -24,7 +24,7 @@ def lift(ctx: click.Context, symbol: str | None, journal: Path, venue: str, reas
     records it with the reason; where none runs the next one does, before it connects. It is refused while an order of
     the symbol is not known to be over. Exit code 1 when it is refused, or a router that runs does not heed it.
     """
-    from sor.halts import check_lift, halted
+    from sor.by_hand import check_lift, halted
     from sor.ids import VenueName
     from sor.instruments import canonical_symbol
     from sor.journal.lock import lock_holder

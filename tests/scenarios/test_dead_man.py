@@ -69,9 +69,9 @@ class Watched:
 
     def break_journal(self) -> None:
         """Nothing can be recorded any more."""
-        dispatcher = self.life.router._dispatcher
-        assert dispatcher is not None
-        dispatcher.fault = JournalFault("no space left on the disk")
+        session = self.life.router._session
+        assert session is not None
+        session.dispatcher.fault = JournalFault("no space left on the disk")
 
     @property
     def resting(self) -> int:

@@ -419,8 +419,8 @@ def callers_are_not_told(patch: pytest.MonkeyPatch) -> None:
 
     def handle(self: Router, parent_id: ParentId) -> ParentHandle:
         found = original(self, parent_id)
-        self._handles.pop(found.parent.no)
-        self._at_work.pop(found.parent.no, None)
+        self._handles._handles.pop(found.parent.no)
+        self._handles._at_work.pop(found.parent.no, None)
         return found
 
     patch.setattr(Router, "handle", handle)

@@ -426,7 +426,7 @@ async def test_strays_are_looked_for_again_and_again(tmp_path: Path) -> None:
 
 
 async def test_handles_of_what_has_ended_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sor.engine.ENDED_HANDLES_MAX", 2)
+    monkeypatch.setattr("sor.handle.ENDED_HANDLES_MAX", 2)
     async with Router(Settings(journal=tmp_path / "j"), venues=[ladder()]) as router:
         held = await router.submit(order("0", quantity=Decimal("0.01")))
         await held.result()

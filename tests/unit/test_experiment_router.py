@@ -1,11 +1,13 @@
 """An experiment in a router: recorded with the parent, kept by a restart, stopped by its guards, asked for by files."""
 
+import shutil
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from sor.adapter import VenueAdapter
 from sor.cli.main import run
 from sor.commands import Alarm, Decided, Happening, Place, Rehearse
 from sor.engine import Router, Settings
@@ -15,7 +17,7 @@ from sor.experiment.keeper import outcome_of, watches_of
 from sor.experiment.shadow import shadowed
 from sor.journal import Record, turns
 from sor.journal.wanted import StartAsked, StopAsked, ask_router, refusal_of, wanted
-from sor.orders import ParentOrder
+from sor.orders import ParentOrder, ParentStatus
 from sor.params import Params
 from sor.policy import Decision
 from sor.recovery import folded
@@ -28,6 +30,10 @@ from tests.fakes.views import view
 from venues.simulated.adapter import open_venue
 
 TWO = (("cross", "baseline"), ("maker_first", "baseline"))
+
+
+def near_ladder() -> VenueAdapter:
+    return open_venue({"market": "ladder", "latency": "near"})
 
 
 def records(journal: Path) -> list[Record]:
@@ -206,10 +212,7 @@ async def test_a_router_takes_up_what_is_left_for_it_and_a_restart_goes_on(tmp_p
     journal = tmp_path / "j"
     settings = Settings(journal=journal, switch_poll_s=0.005)
 
-    def venue() -> list[object]:
-        return [open_venue({"market": "ladder", "latency": "near"})]
-
-    async with Router(settings, venues=venue()) as router:  # type: ignore[arg-type]
+    async with Router(settings, venues=[near_ladder()]) as router:
         path = ask_router(journal, StartAsked(text=experiment_text(TWO[0], TWO[0]), where="trial.json"))
         await until(lambda: not path.exists())
         first = await router.submit(buy_or_sell(1))
@@ -227,7 +230,7 @@ async def test_a_router_takes_up_what_is_left_for_it_and_a_restart_goes_on(tmp_p
         assert any("bad.json" in alarm.text for alarm in router.alarms())
     left = ask_router(journal, StopAsked(experiment="trial", arm="", reason="enough"))
     assert wanted(journal) == [left]
-    async with Router(settings, venues=venue()) as router:  # type: ignore[arg-type]
+    async with Router(settings, venues=[near_ladder()]) as router:
         assert wanted(journal) == []
         assert router.core.in_force.experiments["trial"].ended == "enough"
         assert router.core.parents[0].assigned == first.parent.assigned
@@ -235,6 +238,25 @@ async def test_a_router_takes_up_what_is_left_for_it_and_a_restart_goes_on(tmp_p
         await second.result()
         assert second.parent.assigned is not None
         assert (second.parent.assigned.arm, second.parent.assigned.why) == ("", "enough")
+
+
+@pytest.mark.anyio
+async def test_a_parent_of_an_experiment_may_end_while_the_next_process_starts(tmp_path: Path) -> None:
+    """It is paused, so that nothing of it is at the venue, and is not to go on: it ends before a venue is there."""
+    first = tmp_path / "first"
+    async with Router(Settings(journal=first), venues=[near_ladder()]) as router:
+        path = ask_router(first, StartAsked(text=experiment_text(TWO[0], TWO[0]), where="trial.json"))
+        await until(lambda: not path.exists())
+        parent = (await router.submit(buy_or_sell(1, schedule="twap", deadline_s=600.0))).parent
+        router.pause(parent.id)
+        await until(lambda: not parent.open_children)
+        shutil.copytree(first, tmp_path / "j")  # as a process that is killed leaves it
+    async with Router(Settings(journal=tmp_path / "j", resume=()), venues=[near_ladder()]) as router:
+        assert router.handle(parent.id).status is ParentStatus.CANCELED
+    assigned = parent.assigned
+    assert assigned is not None
+    arm = watches_of(folded(tmp_path / "j"))["trial"].arms[assigned.arm]
+    assert (arm.given, arm.over) == (1, 1)
 
 
 def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

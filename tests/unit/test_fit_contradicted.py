@@ -27,6 +27,7 @@ from sor.policy import Decision, Placement, Rest, Take
 from sor.reasons import TimeoutBound
 from sor.revisit import Revisit
 from sor.router import Core
+from sor.session import Session
 from sor.snapshot import Contradiction, View
 from sor.units import MS, NS
 from tests.fakes.patience import until
@@ -160,7 +161,7 @@ async def test_a_doubt_that_nobody_recorded_is_recorded_by_the_next_start(
 ) -> None:
     """A process that dies between the outcome and the fact: here one that is deaf to its own doubts."""
     with monkeypatch.context() as deaf:
-        deaf.setattr(Router, "_doubted", lambda router, doubt: None)
+        deaf.setattr(Session, "_doubted", lambda session, doubt: None)
         async with router_on(journal) as router:
             parent = (await router.submit(order("first", policy="hopeful"))).parent
             await until(lambda: len(parent.children) > 6)
