@@ -163,14 +163,14 @@ async def stumble() -> None:
 
 def break_net(links: NetLinks) -> None:
     """One of its tasks raises what nobody catches."""
-    assert links._inside is not None
-    links._inside.tasks.start_soon(stumble)
+    assert links._session.inside is not None
+    links._session.inside.tasks.start_soon(stumble)
 
 
 def break_lean(links: LeanLinks) -> None:
     """A listener raises what nobody catches."""
-    assert links._inside is not None
-    links._inside.net.failed(AssertionError("a broken invariant"))
+    assert links._session.inside is not None
+    links._session.inside.net.failed(AssertionError("a broken invariant"))
 
 
 @pytest.mark.parametrize("kind", [NetLinks, LeanLinks])
