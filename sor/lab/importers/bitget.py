@@ -20,24 +20,12 @@ import msgspec
 
 from sor.ids import VenueName
 from sor.instruments import Instrument, canonical_symbol
+from sor.lab.importers.channel_message import SIDES, ChannelMessage, message_of
 from sor.lab.importers.said import BookSaid, OwnSnapshots, QuoteSaid, Said, TradeSaid, millis_ns
 from sor.units import RATE_E8
 
-_SIDES = {"buy": 1, "sell": -1}
 _KINDS = ("sp", "mc")
 _INVERSE = "DMCBL"
-
-
-class _Arg(msgspec.Struct, frozen=True, rename="camel"):
-    inst_type: str = ""
-    channel: str = ""
-    inst_id: str = ""
-
-
-class _Message(msgspec.Struct):
-    arg: _Arg = _Arg()
-    action: str = ""
-    data: msgspec.Raw = msgspec.Raw()
 
 
 class _Book(msgspec.Struct, gc=False):
@@ -76,7 +64,6 @@ class _Answer(msgspec.Struct):
 _Trade = tuple[str, str, str, Literal["buy", "sell"]]
 """Time, price, size, side."""
 
-_decode = msgspec.json.Decoder(_Message).decode
 _decode_books = msgspec.json.Decoder(list[_Book]).decode
 _decode_trades = msgspec.json.Decoder(list[_Trade]).decode
 _decode_tickers = msgspec.json.Decoder(list[_Ticker]).decode
@@ -112,13 +99,11 @@ class Bitget(OwnSnapshots):
         return None
 
     def said(self, text: bytes) -> Sequence[Said]:
-        """Books, trades or tickers of one message; `pong` and answers to subscriptions say nothing."""
-        if not text.startswith(b"{"):
+        """Books, trades or tickers of one message."""
+        message = message_of(text)
+        if message is None or message.arg.inst_type.lower() not in _KINDS:
             return ()
-        message = _decode(text)
         arg = message.arg
-        if not message.data or arg.inst_type.lower() not in _KINDS:
-            return ()
         if arg.channel == "books":
             return [_book(message, one) for one in _decode_books(message.data)]
         if arg.channel == "trade" and message.action == "update":
@@ -136,7 +121,7 @@ def _step(place: int | str | None, scale: int | str | None) -> Decimal:
     return Decimal(1).scaleb(-int(named))
 
 
-def _book(message: _Message, book: _Book) -> BookSaid:
+def _book(message: ChannelMessage, book: _Book) -> BookSaid:
     at = millis_ns(book.ts)
     return BookSaid(
         symbol=message.arg.inst_id,
@@ -149,13 +134,13 @@ def _book(message: _Message, book: _Book) -> BookSaid:
     )
 
 
-def _trade(message: _Message, trade: _Trade) -> TradeSaid:
+def _trade(message: ChannelMessage, trade: _Trade) -> TradeSaid:
     made, price, qty, side = trade
     at = millis_ns(made)
     return TradeSaid(
         symbol=message.arg.inst_id,
         trade_id="",
-        side=_SIDES[side],
+        side=SIDES[side],
         price=price,
         qty=qty,
         venue_ns=at,

@@ -19,21 +19,10 @@ import msgspec
 
 from sor.ids import VenueName
 from sor.instruments import Instrument, canonical_symbol
+from sor.lab.importers.channel_message import SIDES, ChannelMessage, message_of
 from sor.lab.importers.said import BookSaid, OwnSnapshots, QuoteSaid, Said, TradeSaid, millis_ns
 
-_SIDES = {"buy": 1, "sell": -1}
 _NO_CHECKSUM = 0
-
-
-class _Arg(msgspec.Struct, frozen=True, rename="camel"):
-    channel: str = ""
-    inst_id: str = ""
-
-
-class _Message(msgspec.Struct):
-    arg: _Arg = _Arg()
-    action: str = ""
-    data: msgspec.Raw = msgspec.Raw()
 
 
 class _Book(msgspec.Struct, gc=False, rename="camel"):
@@ -80,7 +69,6 @@ class _Answer(msgspec.Struct):
     data: list[_Listed] = []
 
 
-_decode = msgspec.json.Decoder(_Message).decode
 _decode_books = msgspec.json.Decoder(list[_Book]).decode
 _decode_trades = msgspec.json.Decoder(list[_Trade]).decode
 _decode_tickers = msgspec.json.Decoder(list[_Ticker]).decode
@@ -122,11 +110,9 @@ class Okx(OwnSnapshots):
         )
 
     def said(self, text: bytes) -> Sequence[Said]:
-        """Books, trades or tickers of one message; `pong` and answers to subscriptions say nothing."""
-        if not text.startswith(b"{"):
-            return ()
-        message = _decode(text)
-        if not message.data:
+        """Books, trades or tickers of one message."""
+        message = message_of(text)
+        if message is None:
             return ()
         channel = message.arg.channel
         if channel == "books" or channel.endswith("l2-tbt"):
@@ -138,7 +124,7 @@ class Okx(OwnSnapshots):
         return ()
 
 
-def _book(message: _Message, book: _Book) -> BookSaid:
+def _book(message: ChannelMessage, book: _Book) -> BookSaid:
     at = millis_ns(book.ts)
     return BookSaid(
         symbol=message.arg.inst_id,
@@ -158,7 +144,7 @@ def _trade(trade: _Trade) -> TradeSaid:
     return TradeSaid(
         symbol=trade.inst_id,
         trade_id=trade.trade_id,
-        side=_SIDES[trade.side],
+        side=SIDES[trade.side],
         price=trade.px,
         qty=trade.sz,
         venue_ns=at,

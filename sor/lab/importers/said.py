@@ -80,7 +80,6 @@ class Dialect(Protocol):
     """One venue's messages. It may remember what a later message leaves out.
 
     name      the importer's name in the manifest.
-    notes     a sentence for each finding that only this venue has.
     """
 
     @property
