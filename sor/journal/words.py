@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import assert_never
 
 from sor.adapter import NewOrder
-from sor.commands import Alarm, Amend, Cancel, Decided, Ended, Place, Query
+from sor.commands import Alarm, Amend, Cancel, Decided, Ended, Place, Query, Recorded
 from sor.events import (
     AmendAsked,
     ArmStopped,
@@ -49,6 +49,10 @@ from sor.orders import ExecutionReport, OrdType, Side
 from sor.policy import Rest, Take
 from sor.units import NS, seconds
 
+_OfAccount = PositionKnown | PositionMoved | WalletKnown | WalletMoved | StrayFound | NeighbourFound | Contradicted
+_OfWhatIsInForce = InstrumentAdopted | ParamsAdopted | ExperimentAdopted | ArmStopped | FitContradicted
+_Asked = CancelAsked | PauseAsked | ResumeAsked | AmendAsked | ModeSet | HaltLifted | FitTrusted
+
 
 def utc(at_ns: int) -> str:
     """A time as `2026-11-21 06:40:45.123456`, UTC; microseconds are cut, not rounded."""
@@ -76,20 +80,54 @@ class Narrator:
         return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in self._say(record))
 
     def _say(self, record: Record) -> str:
+        if isinstance(record, _OfAccount):
+            return self._account(record)
+        if isinstance(record, _OfWhatIsInForce):
+            return self._in_force(record)
+        if isinstance(record, _Asked):
+            return self._asked(record)
+        if isinstance(record, Recorded):
+            return self._wish(record)
         match record:
             case SessionStarted():
                 same = "; somebody vouches for the accounts" if record.same_accounts else ""
                 params = f"param-set {record.default_set}"
                 return f"sor {record.version} opened the journal, epoch {record.epoch}, {params}{same}"
-            case InstrumentAdopted(instrument=it):
-                fees = f"fees {it.maker_fee_e8 / 1e4:g}/{it.taker_fee_e8 / 1e4:g} bps"
-                return f"{it.venue} lists {it.symbol} v{it.version}: tick {it.tick_size}, lot {it.lot_size}, {fees}"
-            case ParamsAdopted():
-                return f"param-set {record.name} ({record.digest}) is in force"
             case VenueUp():
                 return f"{record.venue} is up{f', account {record.identity}' if record.identity else ''}"
             case VenueDown():
                 return f"{record.venue} is down: {record.reason}"
+            case Submitted(order=order):
+                limit = "" if order.limit is None else f", limit {order.limit}"
+                what = f"{_verb(order.side)} {order.quantity} {order.symbol} on {record.venue}{limit}"
+                by = order.policy
+                if record.assigned is not None:
+                    by = _assigned(record.assigned, by)
+                return f"parent {order.parent_id}: {what}, {by} over {order.schedule}, {order.deadline_s:g} s"
+            case Looked():
+                return f"parent {record.parent_no} looked ({record.cause}): {self._market(record.market)}"
+            case Reported(report=report):
+                return self._report(report)
+            case RequestLost(failed=failed):
+                said = f": {failed.code} {failed.text}".rstrip(": ")
+                return f"{failed.request} of {failed.cl_ord_id} at {record.venue} is {_spaced(failed.reach)}{said}"
+            case Woke():
+                return f"parent {record.parent_no} woke: {'the market moved' if record.market else 'its time came'}"
+            case Shadowed():
+                wanted = ", ".join(self._placement(each) for each in record.decision.placements) or "hold"
+                who = f"{record.shadow} ({record.policy}, {record.set_id})"
+                return f"parent {record.parent_no}: {who} would {wanted}: {_spaced(record.decision.reason)}"
+            case Marked():
+                mid = "unknown" if record.mid_hticks == 0 else f"{record.mid_hticks / 2:g} ticks"
+                horizon = f"{seconds(record.horizon_ns):g} s"
+                return f"parent {record.parent_no}: mid {horizon} after fill {record.exec_id} is {mid}"
+            case EndMarked():
+                return f"parent {record.parent_no} ended with something left: {self._market(record.market)}"
+            case _:
+                assert_never(record)
+
+    def _account(self, record: _OfAccount) -> str:
+        match record:
             case PositionKnown():
                 size = self._lots(record.venue, record.symbol, abs(record.qty_lots))
                 sign = "-" if record.qty_lots < 0 else ""
@@ -117,22 +155,29 @@ class Narrator:
                 return f"{whose} has orders at {record.venue}: {', '.join(record.cl_ord_ids)}"
             case Contradicted():
                 return f"{record.cl_ord_id} is contradicted by the venue's {_spaced(record.by)}: {record.text}"
-            case Submitted(order=order):
-                limit = "" if order.limit is None else f", limit {order.limit}"
-                what = f"{_verb(order.side)} {order.quantity} {order.symbol} on {record.venue}{limit}"
-                by = order.policy
-                if record.assigned is not None:
-                    by = _assigned(record.assigned, by)
-                return f"parent {order.parent_id}: {what}, {by} over {order.schedule}, {order.deadline_s:g} s"
-            case Looked():
-                return f"parent {record.parent_no} looked ({record.cause}): {self._market(record.market)}"
-            case Reported(report=report):
-                return self._report(report)
-            case RequestLost(failed=failed):
-                said = f": {failed.code} {failed.text}".rstrip(": ")
-                return f"{failed.request} of {failed.cl_ord_id} at {record.venue} is {_spaced(failed.reach)}{said}"
-            case Woke():
-                return f"parent {record.parent_no} woke: {'the market moved' if record.market else 'its time came'}"
+            case _:
+                assert_never(record)
+
+    def _in_force(self, record: _OfWhatIsInForce) -> str:
+        match record:
+            case InstrumentAdopted(instrument=it):
+                fees = f"fees {it.maker_fee_e8 / 1e4:g}/{it.taker_fee_e8 / 1e4:g} bps"
+                return f"{it.venue} lists {it.symbol} v{it.version}: tick {it.tick_size}, lot {it.lot_size}, {fees}"
+            case ParamsAdopted():
+                return f"param-set {record.name} ({record.digest}) is in force"
+            case ExperimentAdopted():
+                return f"experiment {record.name} ({record.digest}) takes parents"
+            case ArmStopped():
+                what = f"arm {record.arm} of {record.experiment}" if record.arm else f"experiment {record.experiment}"
+                return f"{what} takes no more parents: {record.text}"
+            case FitContradicted():
+                fit = f"the fit of {record.set_id} ({record.digest})"
+                return f"nothing new rests by {fit} under {record.policy}: {record.text}"
+            case _:
+                assert_never(record)
+
+    def _asked(self, record: _Asked) -> str:
+        match record:
             case CancelAsked():
                 return f"parent {record.parent_no} is to end{', the router shuts down' if record.shutdown else ''}"
             case PauseAsked():
@@ -152,26 +197,13 @@ class Narrator:
                 return f"trading is {_spaced(record.mode)}: {record.reason}"
             case HaltLifted():
                 return f"the halt of {record.symbol} on {record.venue} is lifted: {record.reason}"
-            case FitContradicted():
-                fit = f"the fit of {record.set_id} ({record.digest})"
-                return f"nothing new rests by {fit} under {record.policy}: {record.text}"
             case FitTrusted():
                 return f"{record.set_id} is trusted again: {record.reason}"
-            case ExperimentAdopted():
-                return f"experiment {record.name} ({record.digest}) takes parents"
-            case ArmStopped():
-                what = f"arm {record.arm} of {record.experiment}" if record.arm else f"experiment {record.experiment}"
-                return f"{what} takes no more parents: {record.text}"
-            case Shadowed():
-                wanted = ", ".join(self._placement(each) for each in record.decision.placements) or "hold"
-                who = f"{record.shadow} ({record.policy}, {record.set_id})"
-                return f"parent {record.parent_no}: {who} would {wanted}: {_spaced(record.decision.reason)}"
-            case Marked():
-                mid = "unknown" if record.mid_hticks == 0 else f"{record.mid_hticks / 2:g} ticks"
-                horizon = f"{seconds(record.horizon_ns):g} s"
-                return f"parent {record.parent_no}: mid {horizon} after fill {record.exec_id} is {mid}"
-            case EndMarked():
-                return f"parent {record.parent_no} ended with something left: {self._market(record.market)}"
+            case _:
+                assert_never(record)
+
+    def _wish(self, record: Recorded) -> str:
+        match record:
             case Place():
                 return f"parent {record.parent_no}.{record.child_no}: {self._order(record.venue, record.order)}"
             case Cancel(ref=ref):
