@@ -38,15 +38,7 @@ class VenueState:
     retired     numbers of retired parents by the venue's ids of their orders.
     """
 
-    __slots__ = (
-        "capabilities",
-        "here",
-        "identity",
-        "orders",
-        "paces",
-        "retired",
-        "up",
-    )
+    __slots__ = ("capabilities", "here", "identity", "orders", "paces", "retired", "up")
 
     def __init__(self, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
