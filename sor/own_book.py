@@ -51,6 +51,11 @@ class OwnBook:
         self.halted = ""
         self.rejects = 0
 
+    def give_way(self, side: Side, parent_no: int) -> None:
+        """That parent no longer waits to take: it keeps nobody from resting on the other side."""
+        if self.crosser.get(side) == parent_no:
+            del self.crosser[side]
+
     def base(self, side: PositionSide, lots: int, now_ns: int) -> None:
         """The venue has spoken: flows count from here."""
         self.positions[side] = lots

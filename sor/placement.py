@@ -152,7 +152,8 @@ def carry_out(
     """
     now = view.now_ns
     wanted = decision.placements
-    _give_way(desk, parent, wanted)
+    if not any(isinstance(want, Take) for want in wanted):
+        desk.book_of(parent).give_way(parent.side, parent.no)
     left = [want.qty_lots for want in wanted]
     unmatched: list[Child] = []
     for child in parent.open_children:
@@ -195,13 +196,6 @@ def _stays_for(child: Child, wanted: tuple[Placement, ...], left: list[int]) -> 
                 return no, want
             found = found or (no, want)
     return found
-
-
-def _give_way(desk: Desk, parent: Parent, wanted: tuple[Placement, ...]) -> None:
-    """A parent that no longer wants to take keeps nobody from resting on the other side."""
-    crosser = desk.book_of(parent).crosser
-    if crosser.get(parent.side) == parent.no and not any(isinstance(want, Take) for want in wanted):
-        del crosser[parent.side]
 
 
 def _move(
@@ -294,8 +288,7 @@ def _place_all(
         desk.place(parent, order, expire_ns=expire_ns, market=view.market, now_ns=view.now_ns, limits=limits)
         if take:
             takes += 1
-            if book.crosser.get(parent.side) == parent.no:
-                del book.crosser[parent.side]
+            book.give_way(parent.side, parent.no)
         placed += 1
     return Carried(placed=placed, takes=takes, cancels=0, denials=tuple(denials), nothing_to_reduce=nothing_to_reduce)
 

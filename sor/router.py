@@ -217,7 +217,7 @@ class Core:
     def _pause_asked(self, parent: Parent, fact: PauseAsked) -> None:
         if isinstance(parent.apply(ParentEvent.PAUSE), GoParent):
             self.settling.withdraw(parent, fact.now_ns)
-            self.settling.unmark(parent)
+            self.desk.book_of(parent).give_way(parent.side, parent.no)
             parent.replan = None
             parent.revisit = None
             self.out.append(Tell(Happening(parent.no, status=parent.status)))

@@ -99,13 +99,7 @@ class Settling:
             parent.replan = None
             parent.revisit = None
             parent.retry_ns = 0
-            self.unmark(parent)
-
-    def unmark(self, parent: Parent) -> None:
-        """A parent no longer waits to take, so that nobody has to stay out of its way."""
-        crosser = self._desk.book_of(parent).crosser
-        if crosser.get(parent.side) == parent.no:
-            del crosser[parent.side]
+            self._desk.book_of(parent).give_way(parent.side, parent.no)
 
     def settle(self, parent: Parent, now: int, limits: Limits | None = None) -> None:
         """Do what is due for one parent, then say when to come back; `limits` are its own, where they are at hand."""
