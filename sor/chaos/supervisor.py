@@ -38,6 +38,9 @@ WALLET_S_MAX = 20.0
 EMULATOR_S_MAX = 60.0
 STARTS_MAX = 20
 """How often a router may fail to come up once it is calm."""
+AGAIN_S = 1.0
+"""A process that could not come up is started again after this, as by anything that looks after processes: at once, and
+it asks so often that the venue bans it, which says nothing of the router."""
 POLL_S = 0.0005
 WORKER = (sys.executable, "-m", "sor.chaos.worker")
 _SOR = (sys.executable, "-c", "from sor.cli.main import main; main()")
@@ -296,6 +299,7 @@ class _Siege:
             return True
         if code == EXIT_AGAIN:
             self.gave_up += 1
+            time.sleep(AGAIN_S)
             self._start()
             return True
         self.findings.crashed.append(f"process {self.lives} ended with {code}: {_tail(self._log)}")
@@ -365,7 +369,8 @@ class _Siege:
     def _finish(self) -> None:
         """The last life has to come up, and to end everything, in its time."""
         until_s = time.monotonic() + self._calm_s_max
-        while time.monotonic() < until_s and self.gave_up < STARTS_MAX + self.kills.total():
+        starts_max = self.gave_up + STARTS_MAX
+        while time.monotonic() < until_s and self.gave_up < starts_max:
             assert self._process is not None
             code = self._process.poll()
             if code == 0:
