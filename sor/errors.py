@@ -18,6 +18,17 @@ class NotSent(SorError):
     """The request provably never left this machine; it may be retried."""
 
 
+class RateLimited(NotSent):
+    """The venue takes nothing from us, for having been asked too much; who goes on asking makes it longer.
+
+    until_ns    wall time from which it may be asked again, nanoseconds; 0 where nobody knows.
+    """
+
+    def __init__(self, text: str, until_ns: int = 0) -> None:
+        super().__init__(text)
+        self.until_ns = until_ns
+
+
 class InDoubt(SorError):
     """The request may have arrived; only reconciliation may settle it."""
 

@@ -19,7 +19,8 @@ from sor.caretaker import Caretaker, Listener, all_of, open_children
 from sor.clock import Clock
 from sor.commands import Alarm, Happening
 from sor.configured import Configured
-from sor.dispatch import Dispatcher
+from sor.dispatch import Dispatcher, VenueSink
+from sor.errors import RateLimited
 from sor.events import CancelAsked, ParamsAdopted, SessionStarted
 from sor.experiment.keeper import Keeper
 from sor.fit_watch import Doubt, FitWatches, WatchedRecorder
@@ -41,6 +42,8 @@ CLOCK_BEHIND_S = 1.0
 BOOK_WAIT_S = 3.0
 """How long a start waits for the books of what rests."""
 BOOK_POLL_S = 0.01
+SPARE_S = 1.0
+"""Waited on top of what a venue says, since its clock is not ours."""
 
 
 class Session:
@@ -130,10 +133,7 @@ class Session:
         learned: dict[VenueName, bool] = {}
         met: list[Reconciled] = []
         for adapter, sink in sinks:
-            if isinstance(adapter, Recalling):
-                for order in recalled(self._core, adapter.name):
-                    adapter.recall(order)
-            await adapter.connect(sink, self._scheduler)
+            await self._connect(adapter, sink)
             self._connected.append(adapter)
             self._venues.check_account(self._core, adapter)
             met.append(await care.meet(adapter))
@@ -152,6 +152,23 @@ class Session:
         self._care_by(care.keep_reconciled)
         self._look_out()
         return all_of(met)
+
+    async def _connect(self, adapter: VenueAdapter, sink: VenueSink) -> None:
+        """Bring a venue up with the orders that it has of ours; where it turns us away, once its time is over."""
+        latest_ns = self._scheduler.now_ns() + to_ns(self._settings.start_patience_s)
+        while True:
+            if isinstance(adapter, Recalling):
+                for order in recalled(self._core, adapter.name):
+                    adapter.recall(order)
+            try:
+                await adapter.connect(sink, self._scheduler)
+                return
+            except RateLimited as error:
+                if not error.until_ns or error.until_ns > latest_ns:
+                    raise
+                wait_s = max(0.0, (error.until_ns - self._scheduler.now_ns()) / NS) + SPARE_S
+                self._alarm(f"the start waits {wait_s:.0f} s for {adapter.name}: {error}")
+            await anyio.sleep(wait_s)
 
     def _say_how_it_ended(self) -> None:
         """What the process before, or the clock since, has left to be said."""

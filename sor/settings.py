@@ -56,6 +56,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                       what is late meets them all the same. 0 for never.
     forget_s          what is left of them goes after this: the same id is refused from then on, and what turns up of
                       them is foreign. No sooner than venues forget their orders; 0 for never.
+    start_patience_s  a venue that turns us away at the start, for having been asked too much, is asked again once its
+                      time is over, if that is within this; else the start is refused. A process that ends instead is
+                      started again by whoever looks after it, and what was a limit becomes a ban.
     shutdown_s        how long leaving waits until everything is withdrawn.
     switch_poll_s     how often a router looks whether somebody has asked to move the kill switch of its journal
                       (`sor kill`). kill_signal: SIGUSR1 halts it too; for one router of a process, in its main thread.
@@ -80,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reconcile_s: float = 60.0
     retire_s: float = 900.0
     forget_s: float = 8 * 86_400.0
+    start_patience_s: float = 600.0
     shutdown_s: float = 30.0
     switch_poll_s: float = 0.25
     kill_signal: bool = False

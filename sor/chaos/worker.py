@@ -140,6 +140,7 @@ class Worker:
             watch=(job.symbol,),
             positions_s=POSITIONS_S,
             reconcile_s=7.0,
+            start_patience_s=0.0,  # limits are forgiven once it is calm, which nobody tells who waits
             params_poll_s=0.0,
         )
         router = Router(settings, venues=[adapter])

@@ -88,6 +88,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             resume=(self.order.parent_id,),
             same_accounts=self.same_account,
             neighbours=self.neighbours,
+            start_patience_s=0.0,  # who sits there reads until when to wait
             kill_signal=True,
         )
 

@@ -141,6 +141,7 @@ class Storm:
             dead_man_s=rng.choice((0.0, 0.0, 10.0)),
             exclusive=True,
             durability=self._durability(rng),
+            start_patience_s=0.0,  # a storm is shorter than what a venue shuts us out for
             switch_poll_s=1.0,
             params_poll_s=60.0,
             retire_s=STACK_RETIRE_S,

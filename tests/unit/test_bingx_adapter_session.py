@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from sor.adapter import CheckState, RequestFailed, Sink
-from sor.errors import CallerError, JournalFault, NotSent, SorError
+from sor.errors import CallerError, JournalFault, NotSent, RateLimited, SorError
 from sor.orders import ExecutionReport
-from sor.units import NS
+from sor.units import MS, NS
 from tests.fakes.bingx import contract
 from tests.fakes.bingx_rig import BTC, CODEC, PLACE, Ear, Meddler, Rig, brief
 from venues.bingx.adapter import open_venue
@@ -104,6 +104,24 @@ async def test_without_an_account_socket_there_is_no_session(tmp_path: Path) -> 
     rig.run(60_000)
     assert (True, "") not in rig.ear.links
     assert rig.net.standing == 0
+
+
+@pytest.mark.parametrize("fault", ["rate-limited=on=positionSide/dual", "banned"])
+async def test_who_is_turned_away_at_the_start_is_told_until_when_and_may_come_again(
+    tmp_path: Path, fault: str
+) -> None:
+    rig = Rig(tmp_path)
+    rig.switch(fault)
+    with pytest.raises(RateLimited, match="nothing was ordered") as refused:
+        await rig.connect()
+    away_ns = refused.value.until_ns - rig.time.now_ns()
+    assert 295 * NS < away_ns <= 300 * NS
+    rig.switch(f"-{fault.partition('=')[0]}")
+    rig.run(away_ns // MS + 1)
+    await rig.connect()
+    rig.venue.submit(rig.order())
+    rig.run(50)
+    assert rig.told()[0] == "ack trade 20@600001"
 
 
 async def test_b7_live_is_refused_without_permission() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from sor.adapter import AccountState, NewOrder, OpenOrder, OrderRef, Position, Scheduler, Sink, VenueAdapter
 from sor.engine import Reconciled, Router, Settings
-from sor.errors import CallerError, InDoubt, JournalFault, NotSent, VenueFault
+from sor.errors import CallerError, InDoubt, JournalFault, NotSent, RateLimited, VenueFault
 from sor.events import TradingMode, VenueUp
 from sor.handle import ParentHandle
 from sor.ids import AccountId, ParentId, Symbol, VenueName
@@ -457,6 +457,44 @@ async def test_what_was_cut_off_the_journal_is_said(tmp_path: Path, durability: 
     )
     async with Router(settings, venues=[ladder()]) as router:
         assert not router.alarms()
+
+
+class Crowded(SimulatedVenue):
+    """A ladder that is asked too much, and lets nobody in for a tenth of a second, so many times."""
+
+    def __init__(self, times: int, *, known: bool = True) -> None:
+        super().__init__(read({"market": "ladder", "latency": "near"}))
+        self.times = times
+        self.known = known
+
+    async def connect(self, sink: Sink, scheduler: Scheduler) -> None:
+        if self.times:
+            self.times -= 1
+            until_ns = scheduler.now_ns() + NS // 10 if self.known else 0
+            raise RateLimited("asked too often; nothing was sent. Stay away", until_ns)
+        await super().connect(sink, scheduler)
+
+
+async def test_a_start_waits_where_a_venue_turns_it_away_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sor.session.SPARE_S", 0.01)
+    async with Router(Settings(journal=tmp_path / "j"), venues=[Crowded(2)]) as router:
+        assert [alarm.text for alarm in router.alarms()] == [
+            "the start waits 0 s for simulated: asked too often; nothing was sent. Stay away"
+        ] * 2
+        handle = await router.submit(order("one"))
+        assert (await handle.result()).status is ParentStatus.FILLED
+
+
+@pytest.mark.parametrize(("patience_s", "known"), [(0.05, True), (0.0, True), (600.0, False)])
+async def test_a_start_is_refused_where_that_takes_too_long_or_nobody_knows_how_long(
+    tmp_path: Path, patience_s: float, known: bool
+) -> None:
+    settings = Settings(journal=tmp_path / "j", start_patience_s=patience_s)
+    with pytest.raises(RateLimited, match="asked too often"):
+        async with Router(settings, venues=[Crowded(1, known=known)]):
+            pass
 
 
 @pytest.mark.parametrize(("durability", "in_a_turn"), [(Durability.SYNCED, 50), (Durability.KERNEL, 1)])

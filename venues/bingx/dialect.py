@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from sor.errors import CallerError, InDoubt, NotSent, SorError, VenueFault
+from sor.errors import CallerError, InDoubt, RateLimited, SorError, VenueFault
 from sor.orders import RejectKind
 from sor.units import MS, NS
 from venues.bingx.endpoints import ALL, EXPIRE_HEADER, IP_LIMITS, REMAIN_HEADER, Endpoint, IpGroup
@@ -248,7 +248,7 @@ def read_error(trouble: Trouble) -> SorError:
         case Fate.NOT_SENT:
             return trouble.error()
         case Fate.RATE_LIMITED:
-            return NotSent(text)
+            return RateLimited(text, trouble.until_ns)
         case Fate.REFUSED:
             return CallerError(text)
         case Fate.IN_DOUBT:

@@ -22,7 +22,7 @@ from typing import Generic, Protocol, TypeVar, assert_never
 import msgspec
 
 from sor.adapter import Reach, Scheduler
-from sor.errors import CallerError, InDoubt, NotSent, SorError
+from sor.errors import CallerError, InDoubt, NotSent, RateLimited, SorError
 from sor.units import MS, NS
 from venues.plumbing.backoff import Backoff, Draw
 from venues.plumbing.budget import Budget, Cost, Priority
@@ -105,13 +105,13 @@ class Trouble(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     until_ns: int = 0
 
     def error(self) -> SorError:
-        """The same as an exception, for those who await: rate limited as `NotSent`, refused as `CallerError`."""
+        """The same as an exception, for those who await: refused as `CallerError`, others as they are called."""
         what = f"{self.name}: {self.code} {self.text}".replace("  ", " ").strip()
         match self.fate:
             case Fate.NOT_SENT:
                 return NotSent(f"{what}; nothing was sent. It may be tried again")
             case Fate.RATE_LIMITED:
-                return NotSent(f"{what}; it had no effect at the venue. Try again later")
+                return RateLimited(f"{what}; it had no effect at the venue. Try again later", self.until_ns)
             case Fate.REFUSED:
                 return CallerError(f"{what}; the venue refused it and it had no effect. Correct it first")
             case Fate.IN_DOUBT:
