@@ -14,7 +14,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from sor.errors import CallerError, InDoubt, NotSent
+from sor.errors import CallerError, InDoubt, NotSent, RateLimited
 from sor.sim.world import VirtualScheduler
 from sor.units import MS, NS
 from tests.fakes.byte_server import Connection, serving
@@ -296,7 +296,7 @@ def test_nothing_is_signed_by_a_clock_that_is_not_known_well_enough() -> None:
     ("fate", "kind", "says"),
     [
         (Fate.NOT_SENT, NotSent, "nothing was sent"),
-        (Fate.RATE_LIMITED, NotSent, "no effect at the venue"),
+        (Fate.RATE_LIMITED, RateLimited, "no effect at the venue"),
         (Fate.REFUSED, CallerError, "the venue refused it"),
         (Fate.IN_DOUBT, InDoubt, "Look it up, do not repeat it"),
     ],
