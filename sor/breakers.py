@@ -10,7 +10,7 @@ from decimal import Decimal
 from math import inf
 
 from sor.commands import Alarm
-from sor.desk import Desk
+from sor.desk import Desk, key_of
 from sor.events import HaltLifted, ModeSet, TradingMode
 from sor.in_force import InForce
 from sor.limits import Limits
@@ -85,10 +85,10 @@ class Breakers:
         if book.halted:
             return
         book.halted = text
-        key = (parent.venue, parent.order.account, parent.instrument.symbol)
+        key = key_of(parent)
         self._desk.out.append(Alarm(parent_no, parent.venue, text, halts=True))
         for other in tuple(self._parents.at_work.values()):
-            if other.active and (other.venue, other.order.account, other.instrument.symbol) == key:
+            if other.active and key_of(other) == key:
                 self._settling.stop(other, ParentStatus.HALTED, EndReason.HALTED, text)
                 if other.no != parent_no:
                     self._settling.settle(other, now_ns)

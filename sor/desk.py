@@ -122,7 +122,7 @@ class Desk:
         """Our own orders where `parent` trades."""
         book = parent.book
         if book is None:
-            key = (parent.venue, parent.order.account, parent.instrument.symbol)
+            key = key_of(parent)
             book = self.books.get(key)
             if book is None:
                 book = self.books[key] = OwnBook()
@@ -625,6 +625,11 @@ def _broken(report: ExecutionReport, child: Child) -> str:
         if known_of and happened_of(report, child) is _H_REJECTED:
             return "it was refused, and had been heard of"
     return ""
+
+
+def key_of(parent: Parent) -> BookKey:
+    """Where a parent trades."""
+    return parent.venue, parent.order.account, parent.instrument.symbol
 
 
 def ref_of(child: Child) -> OrderRef:

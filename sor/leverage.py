@@ -14,7 +14,7 @@ from decimal import Decimal
 
 import msgspec
 
-from sor.desk import BookKey, Desk
+from sor.desk import BookKey, Desk, key_of
 from sor.ids import StrategyId
 from sor.orders import Action, PositionSide
 from sor.own_book import OwnBook
@@ -86,7 +86,7 @@ class LeverageClaims:
     def enter(self, parent: Parent) -> None:
         """A parent was submitted."""
         order, intent = parent.order, parent.intent
-        shares = self._shares.setdefault(_key(parent), {})
+        shares = self._shares.setdefault(key_of(parent), {})
         share = shares.get(order.strategy)
         if share is None:
             share = shares[order.strategy] = _Share()
@@ -104,17 +104,13 @@ class LeverageClaims:
 
     def retire(self, parent: Parent) -> None:
         """A parent leaves working memory: what it has traded stays."""
-        share = self._shares[_key(parent)][parent.order.strategy]
+        share = self._shares[key_of(parent)][parent.order.strategy]
         if share.parents.pop(parent.no, None) is not None:
             share.trade(parent, parent.ledger.cum_lots)
 
     def filled_late(self, parent: Parent, lots: int) -> None:
         """A parent that had been retired has filled more."""
-        self._shares[_key(parent)][parent.order.strategy].trade(parent, lots)
-
-
-def _key(parent: Parent) -> BookKey:
-    return parent.venue, parent.order.account, parent.instrument.symbol
+        self._shares[key_of(parent)][parent.order.strategy].trade(parent, lots)
 
 
 def _whole(leverage: Decimal) -> int:

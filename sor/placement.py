@@ -12,7 +12,7 @@ import msgspec
 
 from sor.adapter import Capabilities, NewOrder, ReduceOnly
 from sor.child import Child, Life, Pending
-from sor.desk import Desk
+from sor.desk import Desk, key_of
 from sor.events import TradingMode
 from sor.ids import ClOrdId
 from sor.limits import Limits
@@ -340,7 +340,7 @@ def foreseen(
     desk: Desk, parent: Parent, view: View, decision: Decision, *, mode: TradingMode, limits: Limits
 ) -> tuple[Denial | None, ...]:
     """What the risk gate would say of each placement of a parent that has nothing at a venue; nothing is changed."""
-    book = desk.books.get((parent.venue, parent.order.account, parent.instrument.symbol)) or OwnBook()
+    book = desk.books.get(key_of(parent)) or OwnBook()
     found: list[Denial | None] = []
     for want in decision.placements:
         lots = _cut(parent, book, want, want.qty_lots, limits)
