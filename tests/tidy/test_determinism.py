@@ -15,7 +15,6 @@ from tests.tidy.tree import Finding, dotted, imports_in, python_files, report, s
 
 # The shell: what may ask the machine what time it is and how it is configured.
 MAY_ASK_THE_MACHINE = (
-    "sor/engine*",
     "sor/clock.py",
     "sor/chaos/*",  # real processes, in real time
     "sor/cli/*",
