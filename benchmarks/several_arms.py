@@ -27,6 +27,7 @@ from sor.lab.ab.paired import ALPHA, told_apart
 from sor.lab.ab.sequential import asymptotic, e_values
 from sor.lab.bootstrap import differences
 from sor.lab.charts import Line, chart_file
+from sor.lab.stationary import series
 
 Floats = NDArray[np.float64]
 
@@ -114,7 +115,8 @@ def found(costs: Floats, pairs: Sequence[tuple[str, str]], *, seed: int) -> list
     """Which of some comparisons are told apart at one look. costs: (B, K), one parent a block."""
     gaps = np.column_stack([costs[:, LETTERS.index(one)] - costs[:, LETTERS.index(other)] for one, other in pairs])
     told = differences(gaps, block=np.arange(len(costs)), rng=np.random.default_rng(seed))
-    return [told_apart(one, "", (), comparisons=len(pairs))[0] for one in told]
+    drawn = series(gaps, sizes=[len(gaps)], rng=np.random.default_rng([seed, 1]))
+    return [told_apart(*both, "", (), comparisons=len(pairs))[0] for both in zip(told, drawn, strict=True)]
 
 
 def _tell(what: str, at: Sequence[float], shares: Mapping[str, Sequence[float]]) -> None:

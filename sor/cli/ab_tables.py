@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from sor.lab.ab.family import UNDECIDED, Family, Verdict, Versus
 from sor.lab.ab.guards import Guard
 from sor.lab.ab.live import Live
 from sor.lab.ab.live_several import LiveSeveral
+from sor.lab.ab.page import between
 from sor.lab.ab.paired import Decision, Findings
 from sor.lab.ab.run import Ab, AbSeveral
 from sor.lab.replay import Comparison
@@ -71,7 +71,9 @@ def family_lines(out: Console, verdict: Verdict, versus: Sequence[Versus], *, un
     out.print(f"{told}; intervals and p hold for all at once, at 5 %.")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("costs", style="bold", no_wrap=True)
-    for name in ("bps", "95 %, one look", "p", "95 %, any look", "e", "needs", "cheaper"):
+    paired = [one.series for one in versus if one.series is not None]
+    as_series = ("95 %, as a series",) if paired else ()
+    for name in ("bps", "95 %, one look", *as_series, "p", "95 %, any look", "e", "needs", "cheaper"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in versus:
         looks = one.looks
@@ -79,14 +81,17 @@ def family_lines(out: Console, verdict: Verdict, versus: Sequence[Versus], *, un
         table.add_row(
             f"{one.first} - {one.second}",
             f"{one.mean:+.3f}",
-            _between(one.low, one.high),
+            between(one.low, one.high, digits=3),
+            *(() if one.series is None else (between(one.series.low, one.series.high, digits=3),)),
             "-" if one.p_value is None else f"{one.p_value:.3f}",
-            _between(*watched),
+            between(*watched, digits=3),
             "-" if one.e_value is None else f"{one.e_value:.3g}{'*' if one.listed else ''}",
             "-" if one.needed is None else f"{one.needed:,}",
             "-" if one.decision == UNDECIDED else one.decision,
         )
     out.print(table)
+    if paired:
+        out.print(f"As a series: by stationary bootstrap, in blocks of {paired[0].block_parents:.1f} parents.")
     if any(one.listed for one in versus):
         out.print("* found by e-BH, whenever one looks: of such differences 5 % are none on average.")
     if any(one.looks is None for one in versus):
@@ -95,11 +100,6 @@ def family_lines(out: Console, verdict: Verdict, versus: Sequence[Versus], *, un
         for guard in one.guards:
             if not guard.holds:
                 out.print(f"{one.first} - {one.second}: {_guard_line(guard)}")
-
-
-def _between(low: float | None, high: float | None) -> str:
-    known = low is not None and high is not None and isfinite(low) and isfinite(high)
-    return f"{low:+.3f} to {high:+.3f}" if known else "-"
 
 
 def _tell_verdict(out: Console, verdict: Verdict, names: Mapping[str, str], *, have: int, where: str = "") -> None:
@@ -144,6 +144,8 @@ def _difference_lines(found: Findings) -> list[str]:
     if gap.low is None or gap.high is None:
         return [f"{line}; too few blocks for an interval."]
     lines = [f"{line}, 95 % {gap.low:+.4f} to {gap.high:+.4f} (p = {gap.p_value:.3f}), for one look at the end."]
+    again = f"stationary bootstrap of blocks of {found.series.block_parents:.1f} parents"
+    lines.append(f"As a series ({again}): 95 % {between(found.series.low, found.series.high)}.")
     if found.effective is not None:
         lines.append(f"They overlap, and know as much as {found.effective:.0f} parents that do not.")
     if found.looks is None:

@@ -1,9 +1,9 @@
 """How sure a mean over parents is, when parents that overlap in time share the same market.
 
 Design
-- Blocks are fixed, disjoint, equally long stretches of start time; a parent belongs to the block it starts in. Parents
-  start at random times, so there is no ordered series for a moving or stationary bootstrap (Politis, Romano 1994) to
-  cut up, and disjoint blocks also give the randomisation test its units.
+- Blocks are fixed, disjoint, equally long stretches of start time; a parent belongs to the block it starts in. They are
+  as long as is known of parents that overlap, whatever the costs look like, and give the randomisation test its units.
+  `sor.lab.stationary` takes paired differences as the series that they are, with blocks as long as it asks for.
 - A block is four deadlines long, on short recordings down to two, and longer where that would give more than
   `BLOCKS_MAX` blocks. Parents are dependent while they overlap, so blocks of length L miss about deadline / (3 L) of
   the variance at their seams. Over 60 deadlines, 30 blocks of two cover 93 % and reject a true null at 5 % in 6 to 8 %
@@ -23,6 +23,7 @@ Not promised: dependence that lasts longer than a block (a trend over the whole 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil, log2
 
 import msgspec
@@ -46,9 +47,9 @@ DRAWS = 2_000
 _FLIPS = 9_999
 _EXACT_BLOCKS = 13
 """Up to this many blocks all 2**blocks sign patterns are gone through, beyond it `_FLIPS` are drawn."""
-_NOTHING = 1e-9
+NOTHING = 1e-9
 """A spread of this part of what it is compared with is rounding."""
-_ERROR_SHARE_MIN = 0.25
+ERROR_SHARE_MIN = 0.25
 """A resample's own error is not believed below this part of the sample's: one that happens to miss the few blocks that
 differ would otherwise count as almost infinitely far off. On costs that are alike in four blocks of five, 15 blocks
 then cover as often (94 %) with an interval a thirtieth as long; on normal and skewed costs nothing changes."""
@@ -182,7 +183,7 @@ def _by_block(values: Floats, block: Ints) -> tuple[Floats, Floats]:
 
 def _bootstrap_t(
     sizes: Floats, sums: Floats, rng: np.random.Generator
-) -> list[tuple[float, float] | tuple[None, None]]:
+) -> Sequence[tuple[float, float] | tuple[None, None]]:
     """Ends of the intervals of sums / sizes that hold all at once, one for each column of sums, (blocks, K).
 
     None where there are none to give.
@@ -196,11 +197,20 @@ def _bootstrap_t(
     pivots = np.zeros((DRAWS, columns))
     for no, column in enumerate(sums.T):
         (means[no],), (errors[no],) = _ratio(sizes[np.newaxis], column[np.newaxis])
-        if errors[no] <= _NOTHING * abs(means[no]):
-            errors[no] = 0.0  # nothing varies: the mean is known, and has no part in how far others are off
+        if errors[no] <= NOTHING * abs(means[no]):
+            errors[no] = 0.0  # nothing varies: the mean is known
             continue
         again, spread = _ratio(sizes_drawn, column[drawn])
-        pivots[:, no] = (again - means[no]) / np.maximum(spread, _ERROR_SHARE_MIN * errors[no])
+        pivots[:, no] = (again - means[no]) / np.maximum(spread, ERROR_SHARE_MIN * errors[no])
+    return simultaneous_ends(means, errors, pivots)
+
+
+def simultaneous_ends(means: Floats, errors: Floats, pivots: Floats) -> list[tuple[float, float]]:
+    """Ends of `LEVEL` intervals of K means that hold all at once, by the largest and the least pivot of each draw.
+
+    means, errors   (K,); an error of 0 is of a mean that is known, which has no part in how far the others are off.
+    pivots          (draws, K): how far off each mean is when it is drawn again, in its own errors.
+    """
     varied = pivots[:, errors > 0.0]
     if not varied.size:
         return [(float(mean), float(mean)) for mean in means]
@@ -242,7 +252,7 @@ def _sign_flips(sums: Floats, rng: np.random.Generator) -> list[float] | list[No
     norms = np.sqrt((sums**2).sum(axis=0))
     scaled = sums / np.where(norms > 0.0, norms, 1.0)
     totals = np.abs((1 - 2 * bits) @ scaled)
-    lies = np.abs(scaled.sum(axis=0)) - _NOTHING * np.abs(scaled).sum(axis=0)
+    lies = np.abs(scaled.sum(axis=0)) - NOTHING * np.abs(scaled).sum(axis=0)
     clearest = np.argsort(-lies, kind="stable")
     # The farthest of the columns from each one on, in that order; what was harder to find is never surer.
     farthest = np.maximum.accumulate(totals[:, clearest[::-1]], axis=1)[:, ::-1]

@@ -47,6 +47,9 @@ def test_patience_is_cheaper_than_crossing_on_a_made_up_market(say: Say) -> None
     assert (found["design"], found["decision"], found["n"]) == ("paired", "a", 30)
     assert found["estimate_bps"]["high"] < 0.0
     assert found["estimate_bps"]["alpha"] == 0.05
+    drawn = found["stationary_bootstrap"]
+    assert drawn["low"] < found["estimate_bps"]["mean"] < drawn["high"] < 0.0
+    assert (drawn["alpha"], drawn["block_parents"] >= 1.0) == (0.05, True)
     assert found["tail"]["a"] <= found["tail"]["b"]
     assert {name: guard["holds"] for name, guard in found["guards"].items()} == {
         "costed": True,
@@ -60,6 +63,13 @@ def test_patience_is_cheaper_than_crossing_on_a_made_up_market(say: Say) -> None
     _look_at(Path("page.html").read_text(encoding="utf-8"))
     assert "Decision: a (maker_first). A is cheaper" in told
     assert "holds   books: the venue's books agree with every fill" in told
+    blocks = f"As a series (stationary bootstrap of blocks of {drawn['block_parents']:.1f} parents)"
+    assert f"{blocks}: 95 % {drawn['low']:+.4f} to {drawn['high']:+.4f}." in told
+    assert f"by stationary bootstrap {drawn['low']:+.4f} to {drawn['high']:+.4f}" in page_text("page.html")
+
+
+def page_text(path: str) -> str:
+    return " ".join(read_page(Path(path).read_text(encoding="utf-8")).words)
 
 
 def _look_at(page: str) -> None:
@@ -84,6 +94,7 @@ def test_several_arms_are_told_at_once(say: Say) -> None:
     assert {name: one["decision"] for name, one in pairs.items()} == {"ab": "b", "ac": "undecided", "bc": "b"}
     assert 0.0 < pairs["ab"]["estimate_bps"]["low"] < pairs["ab"]["estimate_bps"]["mean"]
     assert pairs["ab"]["sequential"]["e_value"] is None  # too few blocks
+    assert pairs["ab"]["stationary_bootstrap"]["low"] > 0.0
     assert all(guard["holds"] for one in (found, *pairs.values()) for guard in one["guards"].values())
     control = say(*arms, *terms[:-2], "--html", "page.html").out
     reader = read_page(Path("page.html").read_text(encoding="utf-8"))
@@ -92,6 +103,8 @@ def test_several_arms_are_told_at_once(say: Say) -> None:
     for told in ("Differences, with intervals", "cost(a) - cost(c) as it came", "a - b, bps", "a - c tail"):
         assert told in text
     assert "2 comparisons, each against a" in control
+    assert "95 %, as a series" in control
+    assert "95%, as a series" in text
     assert "Undecided: b is cheaper than a; the cheapest may be b or c, which only --family all tells apart." in control
 
 

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.overlapping_parents import METHODS, POWER, Case, count
 from sor.errors import CallerError
 from sor.experiment.bounds import LOOKS_FROM
 from sor.lab.ab.document import conclusion, estimate_document
 from sor.lab.ab.guards import Guard, false_positives_allowed
-from sor.lab.ab.paired import ALPHA, Decision, Paired, findings
+from sor.lab.ab.paired import ALPHA, Decision, Paired, findings, told_apart
 from sor.lab.ab.sequential import Looks
+from sor.lab.bootstrap import Difference
+from sor.lab.stationary import Series
 from sor.units import NS
 
 Floats = NDArray[np.float64]
@@ -48,6 +51,17 @@ def test_the_same_policy_twice_is_undecided() -> None:
     assert wrong <= false_positives_allowed(runs, alpha=ALPHA)
     # Had overlapping parents counted as independent it would be worse.
     assert np.median([one.effective for one in found if one.effective is not None]) < 120
+
+
+@pytest.mark.slow
+def test_parents_that_overlap_are_told_apart_where_they_differ_and_not_otherwise() -> None:
+    runs, case = 150, Case(parents=200, deadlines=60)
+    alike, planted = (dict(zip(METHODS, count(case, runs, moved=moved)[0], strict=True)) for moved in (0.0, POWER))
+    allowed = false_positives_allowed(runs, alpha=ALPHA)
+    assert alike["all three"] <= min(alike["blocks and signs"], alike["stationary"]) <= allowed < alike["one by one"]
+    # The third of them costs little: a test that knew the deviation would see the planted one in 80 %.
+    assert planted["blocks and signs"] - planted["all three"] <= 0.05
+    assert planted["all three"] >= 0.65
 
 
 @pytest.mark.parametrize(("effect", "cheaper"), [(0.5, Decision.A), (-0.5, Decision.B)])
@@ -104,6 +118,43 @@ def test_a_winner_with_a_longer_tail_is_no_winner() -> None:
     assert found.decision is Decision.UNDECIDED
     assert found.why.startswith("a looks cheaper, but: 95% of parents of a cost at most")
     assert findings([long], seed=1, margin_bps=20.0).decision is Decision.A
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p_value", "series", "why"),
+    [
+        (0.1, 0.4, 0.01, (0.05, 0.45), "b is cheaper: both intervals of the difference lie on its side of zero"),
+        (-0.1, 0.4, 0.01, (0.05, 0.45), "the interval of the difference holds zero"),
+        (0.1, 0.4, 0.06, (0.05, 0.45), "blocks with their signs turned"),
+        (0.1, 0.4, 0.01, (-0.05, 0.45), "the interval of the stationary bootstrap is not on one side of zero with it"),
+        (0.1, 0.4, 0.01, (-0.4, -0.1), "the interval of the stationary bootstrap is not on one side of zero with it"),
+        (0.1, 0.4, 0.01, (None, None), "the differences in the order of time hang together too long"),
+    ],
+)
+def test_a_winner_takes_all_three_methods(
+    low: float, high: float, p_value: float, series: tuple[float | None, float | None], why: str
+) -> None:
+    found = Difference(mean=0.2, low=low, high=high, p_value=p_value, blocks=20, parents=60)
+    drawn = Series(low=series[0], high=series[1], block_parents=12.0)
+    told = told_apart(found, drawn, "b", ())
+    assert told[0] is why.startswith("b is cheaper")
+    assert told[1].startswith(why)
+
+
+def test_the_series_is_in_the_order_of_time_and_of_costed_parents_alone() -> None:
+    # In the order of time the differences rise and fall together; as they are handed in they have no order.
+    rng = np.random.default_rng(12)
+    steps = np.cumsum(rng.standard_normal(400))
+    gap, start_ns = steps - steps.mean(), np.arange(400) * DEADLINE_NS
+    mixed = rng.permutation(400)
+    shuffled = Paired(cost_a=gap[mixed], cost_b=np.zeros(400), start_ns=start_ns[mixed], deadline_ns=DEADLINE_NS)
+    ordered = Paired(cost_a=gap, cost_b=np.zeros(400), start_ns=start_ns, deadline_ns=DEADLINE_NS)
+    assert findings([shuffled], seed=1).series == findings([ordered], seed=1).series
+    assert findings([ordered], seed=1).series.block_parents > 20.0
+    ordered.cost_b[::2] = nan
+    assert findings([ordered], seed=1).series.block_parents < 30.0
+    two = market(np.random.default_rng(13)), market(np.random.default_rng(14))
+    assert findings(two, seed=1).series.low is not None
 
 
 def test_what_the_books_say_counts() -> None:

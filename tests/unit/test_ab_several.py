@@ -104,6 +104,9 @@ def test_planted_differences_are_found_with_their_signs_and_the_cheapest_is_name
         assert one.low is not None
         assert one.high is not None
         assert one.low < one.mean < one.high
+        assert one.series is not None
+        assert one.series.low is not None
+        assert one.series.low < one.mean
         assert one.listed is (one.decision != UNDECIDED)
         assert (one.stopped_at is not None) is one.listed
     # Against the control alone d and b are not compared, and its intervals are narrower.
@@ -133,6 +136,7 @@ def test_of_two_arms_it_is_the_comparison_of_two() -> None:
     )
     assert one.low == pytest.approx(two.difference.low, rel=0.1)
     assert one.p_value == pytest.approx(two.difference.p_value, abs=0.005)
+    assert one.series == two.series
     assert one.looks is not None
     assert two.looks is not None
     assert one.looks.low.tolist() == two.looks.low.tolist()
@@ -199,6 +203,7 @@ def versus(pair: str, decision: str = UNDECIDED, *, needed: int | None = 7) -> V
         low=None,
         high=None,
         p_value=None,
+        series=None,
         looks=None,
         stopped_at=None,
         e_value=None,

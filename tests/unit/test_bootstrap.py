@@ -2,13 +2,10 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from sor.errors import CallerError
 from sor.lab.bootstrap import BLOCKS_MAX, BLOCKS_MIN, Difference, Interval, block_of, difference, interval
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from tests.fakes.walks import overlapping
 
 
 def seeded(seed: int = 7) -> np.random.Generator:
@@ -125,17 +122,6 @@ def test_pairing_takes_out_what_both_policies_share() -> None:
     assert alone.low < 0 < alone.high
     assert paired.p_value is not None
     assert paired.p_value < 0.001
-
-
-def overlapping(rng: np.random.Generator, *, parents: int, span: int, deadline: int) -> tuple[Ints, Floats]:
-    """Starts and costs with mean 0 of parents that rest while a random walk runs.
-
-    A gain is at most 1, a move against us costs twice its size: what a resting order that then crosses looks like.
-    """
-    walk = np.concatenate([[0.0], np.cumsum(rng.standard_normal(span + deadline))])
-    start = rng.integers(0, span, parents)
-    move = (walk[start + deadline] - walk[start]) / np.sqrt(deadline)
-    return start, np.where(move < 0, -1.0, 2 * move) - (2 / np.sqrt(2 * np.pi) - 0.5)
 
 
 def test_the_interval_covers_where_ignoring_overlap_does_not() -> None:

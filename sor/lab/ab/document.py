@@ -15,6 +15,7 @@ from sor.lab.ab.family import Verdict, Versus
 from sor.lab.ab.guards import Guard
 from sor.lab.ab.paired import ALPHA, Decision
 from sor.lab.ab.sequential import Looks
+from sor.lab.stationary import Series
 
 Floats = NDArray[np.float64]
 
@@ -25,6 +26,16 @@ def estimate_document(
     """The difference with its interval of one look, and what else the design knows of it."""
     known = {"mean": mean, "low": low, "high": high, "alpha": round(ALPHA, 12), **more}
     return {name: finite(value) for name, value in known.items()}
+
+
+def series_document(series: Series) -> dict[str, float | None]:
+    """What the stationary bootstrap says of the same mean, and how long its blocks are, in parents."""
+    return {
+        "low": series.low,
+        "high": series.high,
+        "alpha": round(ALPHA, 12),
+        "block_parents": round(series.block_parents, 3),
+    }
 
 
 def sequential_document(looks: Looks | None, *, stopped_at: int | None) -> dict[str, float | None]:
@@ -77,13 +88,14 @@ def family_document(
 
 
 def _versus_document(one: Versus) -> dict[str, object]:
-    """One comparison of a family, in the words of a comparison of two; the interval and the sequence hold for all."""
+    """One comparison of a family, in the words of a comparison of two; intervals and the sequence hold for all."""
     return {
         "first": one.first,
         "second": one.second,
         "n": one.parents,
         "units": one.units,
         "estimate_bps": estimate_document(one.mean, one.low, one.high, p_value=one.p_value),
+        **({} if one.series is None else {"stationary_bootstrap": series_document(one.series)}),
         "sequential": {
             **sequential_document(one.looks, stopped_at=one.stopped_at),
             "e_value": finite(one.e_value),

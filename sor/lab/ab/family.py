@@ -21,6 +21,7 @@ import msgspec
 from sor.errors import CallerError
 from sor.lab.ab.guards import Guard
 from sor.lab.ab.sequential import Looks
+from sor.lab.stationary import Series
 
 LETTERS = "abcdefghij"
 """Arms in their order, the control first; as many as an experiment may have."""
@@ -49,6 +50,7 @@ class Versus(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One comparison of a family; differences are cost(first) - cost(second), bps.
 
     low, high     of one look, all of the family at once; None where there is too little for them. p_value: adjusted.
+    series        what the stationary bootstrap says of one look, likewise; None for parents that are not paired.
     looks         the sequence, likewise; None before there is one. stopped_at: when it first left zero out, in parents
                   of a replay, else in coins.
     e_value       evidence against no difference. listed: e-BH over the family gives it up.
@@ -64,6 +66,7 @@ class Versus(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     low: float | None
     high: float | None
     p_value: float | None
+    series: Series | None
     looks: Looks | None
     stopped_at: int | None
     e_value: float | None

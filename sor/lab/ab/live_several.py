@@ -111,6 +111,7 @@ def _versus(pair: tuple[str, str], live: Live, *, listed: bool) -> Versus:
         low=live.low,
         high=live.high,
         p_value=live.p_value,
+        series=None,
         looks=live.looks,
         stopped_at=None if live.looks is None else live.looks.stopped_at(),
         e_value=live.e_value,

@@ -150,10 +150,10 @@ def third_edges(measures: Mapping[str, Floats]) -> dict[str, Floats]:
     return found
 
 
-def between(low: float | None, high: float | None) -> str:
+def between(low: float | None, high: float | None, *, digits: int = 4) -> str:
     """An interval, `-` where it is not known."""
     known = low is not None and high is not None and np.isfinite(low) and np.isfinite(high)
-    return f"{low:+.4f} to {high:+.4f}" if known else "-"
+    return f"{low:+.{digits}f} to {high:+.{digits}f}" if known else "-"
 
 
 def with_interval(mean: float, low: float | None, high: float | None) -> str:
@@ -174,12 +174,16 @@ def _sentence(text: str) -> str:
 
 
 def _comparisons(versus: Sequence[Versus]) -> str:
-    head = ("costs", "bps", f"{1 - ALPHA:.0%}, one look", "p", f"{1 - ALPHA:.0%}, any look", "e", "needs", "cheaper")
+    level = f"{1 - ALPHA:.0%}"
+    paired = any(one.series is not None for one in versus)
+    as_series = (f"{level}, as a series",) if paired else ()
+    head = ("costs", "bps", f"{level}, one look", *as_series, "p", f"{level}, any look", "e", "needs", "cheaper")
     rows = [
         (
             f"{one.first} - {one.second}",
             f"{one.mean:+.4f}",
             between(one.low, one.high),
+            *(() if one.series is None else (between(one.series.low, one.series.high),)),
             "-" if one.p_value is None else f"{one.p_value:.4f}",
             watched(one.looks)[0],
             "-" if one.e_value is None else f"{one.e_value:.3g}{' (listed)' if one.listed else ''}",
@@ -190,7 +194,8 @@ def _comparisons(versus: Sequence[Versus]) -> str:
     ]
     note = (
         '<p class="note">Intervals and p-values hold for all comparisons at once. Listed: found by e-BH, whenever one '
-        "looks; of such differences 5 % are none on average.</p>"
+        "looks; of such differences 5 % are none on average."
+        f"{' As a series: in the order of time, by stationary bootstrap.' if paired else ''}</p>"
     )
     return f"{_table(head, rows)}{note}" if rows else ""
 

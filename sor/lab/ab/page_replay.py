@@ -58,6 +58,8 @@ def page_of_two(ab: Ab, markets: Sequence[Market], story: Story, *, setting: str
         ("cost(a) - cost(b)", f"{gap.mean:+.4f} bps"),
         (f"{1 - ALPHA:.0%} interval, one look", between(gap.low, gap.high)),
         ("p by turning blocks", "-" if gap.p_value is None else f"{gap.p_value:.4f}"),
+        ("the same as a series, by stationary bootstrap", between(found.series.low, found.series.high)),
+        ("mean length of its blocks", f"{found.series.block_parents:.1f} parents"),
         (
             "parents, blocks, effective",
             f"{found.costed}, {gap.blocks}, {'-' if found.effective is None else f'{found.effective:.0f}'}",

@@ -2,12 +2,13 @@
 
 A parent is paired with itself, so what the market did to both cancels. Parents that overlap in time share their market:
 the unit that counts is a block of start time (`sor.lab.bootstrap`), and `effective` says how many independent parents
-would know the mean as well. The interval is for one look at the end; the sequence, over block means in order of time,
-holds however often one looks, and needs more blocks.
+would know the mean as well. In the order of time the differences are a series, too, which the stationary bootstrap
+draws again in blocks as long as its autocorrelations ask for (`sor.lab.stationary`). Both intervals are for one look at
+the end; the sequence, over block means in order of time, holds however often one looks, and needs more blocks.
 
-A winner is named only when the interval lies on one side of zero, the randomisation test agrees (with few blocks and
-skewed costs either may err alone), and every guard holds. Otherwise the answer is `undecided`, with the number of
-parents that would see the effect asked for. Source: methods 8.1 and 8.2.
+A winner is named only when both intervals lie on one side of zero, the randomisation test agrees (with few blocks and
+skewed costs each may err alone; decision 0108), and every guard holds. Otherwise the answer is `undecided`, with the
+number of parents that would see the effect asked for. Source: methods 8.1 and 8.2.
 """
 
 from __future__ import annotations
@@ -26,12 +27,15 @@ from sor.experiment.bounds import COSTED_MIN, LOOKS_FROM, TAIL
 from sor.lab.ab.guards import Guard, tail
 from sor.lab.ab.sequential import Looks, asymptotic, needed
 from sor.lab.bootstrap import BLOCKS_MIN, LEVEL, Difference, block_of, blocks_needed, difference
+from sor.lab.stationary import Series, series
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 ALPHA = 1.0 - LEVEL
 _STREAM = 4
+SERIES_STREAM = 9
+"""Of the seed: what the stationary bootstrap draws leaves all other draws as they are."""
 
 
 class Decision(StrEnum):
@@ -60,6 +64,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     parents, costed   put on the markets, and with a cost under both arms.
     difference        with the interval of a single look. effective: independent parents that know the mean as well.
+    series            what the stationary bootstrap says of the same mean, for a single look too.
     looks             the sequence over blocks, None with fewer than LOOKS_FROM blocks. seen: (L,) parents at each
                       look. stopped_at: of them, when zero was first excluded.
     needed            parents for a power of 80 % to see `effect_bps`, on markets like these; None where nothing varies.
@@ -69,6 +74,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     parents: int
     costed: int
     difference: Difference
+    series: Series
     effective: float | None
     looks: Looks | None
     seen: Ints
@@ -105,6 +111,9 @@ def findings(
     cost_b = np.concatenate([market.cost_b[one] for market, one in zip(markets, kept, strict=True)])
     block = blocks_of(markets, kept)
     found = difference(ours=cost_a, theirs=cost_b, block=block, rng=np.random.default_rng([seed, _STREAM]))
+    by_time, sizes = in_order(markets, kept)
+    rng = np.random.default_rng([seed, SERIES_STREAM])
+    (drawn,) = series((cost_a - cost_b)[by_time, np.newaxis], sizes=sizes, rng=rng)
     means, seen = block_means(cost_a - cost_b, blocks_of(markets, kept, fine=True))
     looks = asymptotic(means, alpha=ALPHA, tightest_at=len(means)) if len(means) >= LOOKS_FROM else None
     effect = abs(found.mean) if effect_bps is None else effect_bps
@@ -120,11 +129,12 @@ def findings(
         tail(*by_winner(cost_a, cost_b, likely=likely), winner=likely, margin_bps=margin_bps, quantile=TAIL),
         *guards,
     )
-    clear, why = told_apart(found, likely, held)
+    clear, why = told_apart(found, drawn, likely, held)
     return Findings(
         parents=parents,
         costed=costed,
         difference=found,
+        series=drawn,
         effective=float((cost_a - cost_b).var()) / error**2 if known else None,
         looks=looks,
         seen=seen,
@@ -167,6 +177,18 @@ def blocks_of(markets: Sequence[Started], kept: Sequence[NDArray[np.bool_]], *, 
     return np.concatenate(blocks)
 
 
+def in_order(markets: Sequence[Started], kept: Sequence[NDArray[np.bool_]]) -> tuple[Ints, list[int]]:
+    """Places of the costed parents in the order of their starts, market after market, and how many each market has."""
+    places, sizes, before = [], [], 0
+    for market, one in zip(markets, kept, strict=True):
+        starts = market.start_ns[one]
+        if starts.size:
+            places.append(np.argsort(starts, kind="stable") + before)
+            sizes.append(starts.size)
+            before += starts.size
+    return np.concatenate(places), sizes
+
+
 def block_error(gap: Floats, block: Ints) -> float:
     """Standard error of the mean over parents, by blocks."""
     off = np.bincount(block, weights=gap - gap.mean())
@@ -184,7 +206,9 @@ def block_means(gap: Floats, block: Ints) -> tuple[Floats, Ints]:
     return means, np.cumsum(sizes[held])
 
 
-def told_apart(found: Difference, likely: str, guards: Sequence[Guard], *, comparisons: int = 1) -> tuple[bool, str]:
+def told_apart(
+    found: Difference, drawn: Series, likely: str, guards: Sequence[Guard], *, comparisons: int = 1
+) -> tuple[bool, str]:
     """Whether one arm is cheaper, and why or why not. likely: how it is called; comparisons: of which this is one."""
     if found.low is None or found.high is None:
         few = (
@@ -195,7 +219,12 @@ def told_apart(found: Difference, likely: str, guards: Sequence[Guard], *, compa
         return False, "the interval of the difference holds zero"
     if found.p_value is None or found.p_value >= ALPHA:
         return False, "blocks with their signs turned come out as far from zero too often"
+    if drawn.low is None or drawn.high is None:
+        long = f"blocks of {drawn.block_parents:.1f} parents"
+        return False, f"the differences in the order of time hang together too long for an interval: in {long}"
+    if drawn.low <= 0.0 <= drawn.high or (drawn.low > 0.0) is not (found.low > 0.0):
+        return False, "the interval of the stationary bootstrap is not on one side of zero with it"
     broken = [guard for guard in guards if not guard.holds]
     if broken:
         return False, f"{likely} looks cheaper, but: {'; '.join(guard.says for guard in broken)}"
-    return True, f"{likely} is cheaper: the interval of the difference lies on its side of zero, and all guards hold"
+    return True, f"{likely} is cheaper: both intervals of the difference lie on its side of zero, and all guards hold"

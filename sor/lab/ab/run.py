@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from sor.errors import CallerError
-from sor.lab.ab.document import conclusion, estimate_document, family_document
+from sor.lab.ab.document import conclusion, estimate_document, family_document, series_document
 from sor.lab.ab.family import LETTERS, Family
 from sor.lab.ab.guards import Guard
 from sor.lab.ab.paired import Findings, Paired, findings
@@ -148,6 +148,7 @@ def ab_document(ab: Ab) -> dict[str, object]:
         "blocks": gap.blocks,
         "effective_n": found.effective,
         "estimate_bps": estimate_document(gap.mean, gap.low, gap.high, p_value=gap.p_value),
+        "stationary_bootstrap": series_document(found.series),
         **conclusion(
             looks=found.looks,
             stopped_at=found.stopped_at,

@@ -2,8 +2,9 @@
 
 What `paired` does for two arms, with the draws shared: whole blocks of start time are drawn again, or have their signs
 turned, for all arms together, so that what ties the comparisons (the market, and the arm that they have in common) is
-in the draws and costs no more than it must. A parent counts where it has a cost under every arm. An arm is cheaper only
-where the interval, the randomisation test and every guard say so. Source: methods 8.1 and 8.2; decision 0101.
+in the draws and costs no more than it must; the stationary bootstrap draws the same stretches of time for all arms. A
+parent counts where it has a cost under every arm. An arm is cheaper only where both intervals, the randomisation test
+and every guard say so. Source: methods 8.1 and 8.2; decisions 0101 and 0108.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from sor.experiment.bounds import COSTED_MIN, LOOKS_FROM, TAIL
 from sor.lab.ab.betting import discoveries
 from sor.lab.ab.family import LETTERS, UNDECIDED, Family, Verdict, Versus, verdict
 from sor.lab.ab.guards import Guard, tail
-from sor.lab.ab.paired import ALPHA, block_error, block_means, blocks_of, told_apart
+from sor.lab.ab.paired import ALPHA, SERIES_STREAM, block_error, block_means, blocks_of, in_order, told_apart
 from sor.lab.ab.sequential import Looks, asymptotic, e_values, needed
 from sor.lab.bootstrap import Difference, blocks_needed, differences
+from sor.lab.stationary import Series, series
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -90,6 +92,8 @@ def compare_together(
     block, fine = blocks_of(markets, kept), blocks_of(markets, kept, fine=True)
     gaps = np.column_stack([costs[:, first] - costs[:, second] for first, second in pairs])
     found = differences(gaps, block=block, rng=np.random.default_rng([seed, _STREAM]))
+    by_time, sizes = in_order(markets, kept)
+    drawn = series(gaps[by_time], sizes=sizes, rng=np.random.default_rng([seed, SERIES_STREAM]))
     means, seen = np.array([block_means(gap, fine)[0] for gap in gaps.T]), block_means(gaps[:, 0], fine)[1]
     level, watched = ALPHA / len(pairs), means.shape[1] >= LOOKS_FROM
     evidence = e_values(means, alpha=level, tightest_at=means.shape[1])[:, -1]
@@ -108,6 +112,7 @@ def compare_together(
             arms[pair[1]],
             costs[:, list(pair)],
             found[no],
+            drawn[no],
             error=block_error(gaps[:, no], block),
             looks=asymptotic(means[no], alpha=level, tightest_at=means.shape[1]) if watched else None,
             e_value=float(evidence[no]) if watched else None,
@@ -139,6 +144,7 @@ def _versus(
     second: str,
     costs: Floats,
     found: Difference,
+    drawn: Series,
     *,
     error: float,
     looks: Looks | None,
@@ -157,7 +163,7 @@ def _versus(
         tail(costs[:, ours], costs[:, 1 - ours], winner=likely, margin_bps=margin_bps, quantile=TAIL),
         *own_guards,
     )
-    clear, why = told_apart(found, likely, (*guards, *own), comparisons=comparisons)
+    clear, why = told_apart(found, drawn, likely, (*guards, *own), comparisons=comparisons)
     look = None if looks is None else looks.stopped_at()
     effect = abs(found.mean) if effect_bps is None else effect_bps
     enough = found.blocks >= blocks_needed(comparisons)
@@ -170,6 +176,7 @@ def _versus(
         low=found.low,
         high=found.high,
         p_value=found.p_value,
+        series=drawn,
         looks=looks,
         stopped_at=None if look is None else int(seen[look - 1]),
         e_value=e_value,
