@@ -5,9 +5,9 @@
 Design
 - A resting order against one that crosses: it gains 1 where the market comes, and pays twice the move where it goes
   away, so differences are skewed, and parents that overlap share their market (a random walk).
-- Each row is a recording: how many parents, over how many deadlines. In the last two the market has a mood as well that
-  fades within 4 and within 16 deadlines and moves all differences by a third of their own spread: that is longer than
-  the blocks of start time know of.
+- Each row is a recording: how many parents, over how many deadlines. In the last three the market has a mood as well
+  that fades within 4 or 16 deadlines and moves all differences by a third of their own spread, or by the whole of
+  it: that is longer than the blocks of start time know of.
 - What is counted is the share of runs in which a method leaves out 0: of differences whose mean is 0, and of the same
   ones moved by 2.8 standard deviations of their mean, which a test that knew that deviation would see in 80 %.
 
@@ -36,20 +36,22 @@ DEADLINE = 100
 POWER = 2.8
 """Of the standard deviation of the mean."""
 _MEAN = 2.0 / sqrt(2.0 * pi) - 0.5
+_SPREAD = sqrt(2.5 - _MEAN**2)
 METHODS = ("one by one", "blocks", "signs", "stationary", "blocks and signs", "all three")
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """A recording. mood: deadlines within which the market's mood fades, 0 without one."""
+    """A recording. mood: deadlines within which the market's mood fades, 0 without one; share: of the own spread."""
 
     parents: int
     deadlines: int
     mood: float = 0.0
+    share: float = 1.0 / 3.0
 
     @property
     def name(self) -> str:
         told = f"{self.parents} over {self.deadlines}"
-        return f"{told}, mood {self.mood:g}" if self.mood else told
+        return f"{told}, mood of {self.mood:g}, {self.share:.0%}" if self.mood else told
 
 
 CASES = (
@@ -60,6 +62,7 @@ CASES = (
     Case(parents=400, deadlines=200),
     Case(parents=400, deadlines=200, mood=4.0),
     Case(parents=400, deadlines=200, mood=16.0),
+    Case(parents=400, deadlines=200, mood=16.0, share=1.0),
 )
 
 
@@ -105,7 +108,7 @@ def sample(case: Case, rng: np.random.Generator) -> tuple[Ints, Floats]:
         mood[0] = rng.standard_normal()
         for no in range(1, case.deadlines):
             mood[no] = keeps * mood[no - 1] + sqrt(1.0 - keeps**2) * rng.standard_normal()
-        gap = gap + mood[start // DEADLINE] / 2.0
+        gap = gap + case.share * _SPREAD * mood[start // DEADLINE]
     return start, gap
 
 

@@ -7,14 +7,17 @@ Design
 - How long blocks are on average comes from the autocorrelations of the series itself (Politis, White 2004, Econometric
   Reviews 23, as corrected by Patton, Politis, White 2009, Econometric Reviews 28). `sor.lab.bootstrap` cuts the same
   differences up by time: it knows how long a parent lives and nothing of what markets remember, this the reverse.
+- No block is so long that fewer than `blocks_needed` are left to draw from (six of one series). Of short series a few
+  in a hundred ask for longer ones, by noise that makes the estimated spectrum vanish, not by what they remember.
 - A block that reaches the end of its market goes on at that market's beginning, never in another market: each
   difference is drawn as often as any other, and markets that differ in level are drawn anew.
 - The interval is studentised by the spread between the blocks that were drawn, which are independent of each other
   given the series, and scaled by the spread of the resampled means (Goetze, Kuensch 1996, Annals of Statistics 24: only
   studentised do blocks get the skewness right). Percentiles of the resampled means are too narrow, as they are with
   disjoint blocks: tests/unit/test_stationary_peers.py counts how often.
-- Several series over the same parents are drawn together, with the longest of their block lengths, and their intervals
-  hold all at once by the largest and the least pivot, as in `sor.lab.bootstrap.differences`.
+- Several series over the same parents are drawn together, with one length from the average of their autocorrelations
+  (the longest of many lengths would be one that chance has made long). Their intervals hold all at once by the
+  largest and the least pivot, as in `sor.lab.bootstrap.differences`.
 
 Not promised: autocorrelations of a short series are themselves uncertain, so that it covers 91 to 96 % where 95 % are
 meant (`python -m benchmarks.overlapping_parents`). What reaches over the whole series (a trend) is not seen.
@@ -42,8 +45,8 @@ _ROOM = 500_000
 class Series(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What the stationary bootstrap says of the mean of a series.
 
-    low, high      of the `LEVEL` interval; None where there would be fewer blocks than `blocks_needed`.
-    block_parents  mean length of a block, at least 1.
+    low, high      of the `LEVEL` interval; None with fewer differences than `blocks_needed`.
+    block_parents  mean length of a block, at least 1, and no longer than leaves `blocks_needed` of them.
     """
 
     low: float | None
@@ -64,9 +67,9 @@ def series(gaps: Floats, *, sizes: Sequence[int], rng: np.random.Generator) -> t
     if min(sizes, default=0) <= 0 or sum(sizes) != len(gaps):
         raise CallerError(f"{len(gaps)} differences of markets with {list(sizes)}; nothing was computed")
     count, columns = gaps.shape
-    length = max(block_length(gap, sizes=sizes) for gap in gaps.T)
-    if count < length * blocks_needed(columns):
-        return (Series(low=None, high=None, block_parents=length),) * columns
+    length = min(block_length(gaps, sizes=sizes), count / blocks_needed(columns))
+    if length < 1.0:
+        return (Series(low=None, high=None, block_parents=1.0),) * columns
     means = gaps.mean(axis=0)
     off, spread = _drawn_again(gaps - means, sizes, length, rng)
     errors = off.std(axis=0)
@@ -77,39 +80,43 @@ def series(gaps: Floats, *, sizes: Sequence[int], rng: np.random.Generator) -> t
     return tuple(Series(low=low, high=high, block_parents=length) for low, high in ends)
 
 
-def block_length(values: Floats, *, sizes: Sequence[int]) -> float:
-    """Mean length of a block for one series, at least 1, by its autocorrelations.
+def block_length(gaps: Floats, *, sizes: Sequence[int]) -> float:
+    """Mean length of a block, at least 1, by the autocorrelations of the series, averaged where there are several.
 
-    values   (n,) float64, finite, in the order of time, market after market. sizes: how many of each market.
+    gaps     (n, K) float64, finite, in the order of time, market after market. sizes: how many of each market.
     Source   Politis, White 2004, section 3.2 (the rule for the lag) and equation 9; Patton, Politis, White 2009 for
              the constant of the stationary bootstrap. Constants are those of the authors' programs.
     """
-    count = len(values)
+    count = len(gaps)
     in_a_row = max(5, int(log10(count)))
     farthest = ceil(sqrt(count)) + in_a_row
-    covariance = _autocovariances(values, sizes, min(farthest, count - 1))
-    if covariance[0] <= (NOTHING * np.abs(values).max()) ** 2:
-        return 1.0
-    small = np.abs(covariance[1:]) < 2.0 * sqrt(log10(count) / count) * covariance[0]
+    correlation = _autocorrelations(gaps, sizes, min(farthest, count - 1))
+    small = np.abs(correlation[1:]) < 2.0 * sqrt(log10(count) / count)
     # The first lag from which on so many in a row are no more than chance.
     quiet = np.convolve(small, np.ones(in_a_row), "valid") == in_a_row if len(small) >= in_a_row else small[:0]
     lags = min(2 * (int(quiet.argmax()) + 1), farthest) if quiet.any() else farthest
-    lag = np.arange(1, min(lags, len(covariance) - 1) + 1)
-    weight = np.minimum(1.0, 2.0 * (1.0 - lag / lags)) * covariance[lag]
-    slope, spectrum = 2.0 * float((lag * weight).sum()), float(covariance[0] + 2.0 * weight.sum())
+    lag = np.arange(1, min(lags, len(correlation) - 1) + 1)
+    weight = np.minimum(1.0, 2.0 * (1.0 - lag / lags)) * correlation[lag]
+    slope, spectrum = 2.0 * float((lag * weight).sum()), float(1.0 + 2.0 * weight.sum())
     longest = ceil(min(3.0 * sqrt(count), count / 3.0))
     # slope^2 n / spectrum^2 is the length's third power; where the spectrum vanishes it is as long as it may be.
     cubed = slope**2 * count / spectrum**2 if spectrum**2 * longest**3 > slope**2 * count else longest**3
     return max(1.0, float(np.cbrt(cubed)))
 
 
-def _autocovariances(values: Floats, sizes: Sequence[int], lags: int) -> Floats:
-    """Of lags 0 to `lags`, over pairs within a market, each divided by the number of all values."""
-    off, market = values - values.mean(), np.repeat(np.arange(len(sizes)), sizes)
-    count = len(values)
+def _autocorrelations(gaps: Floats, sizes: Sequence[int], lags: int) -> Floats:
+    """Of lags 0 to `lags`, over pairs within a market; of several series the mean, without those that never vary."""
+    off = gaps - gaps.mean(axis=0)
+    spread = np.sqrt((off * off).mean(axis=0))
+    varies = spread > NOTHING * np.abs(gaps).max(axis=0)
+    if not varies.any():
+        return np.concatenate([[1.0], np.zeros(lags)])
+    off, count = off[:, varies] / spread[varies], len(gaps)
+    market = np.repeat(np.arange(len(sizes)), sizes)
     return np.array(
         [
-            float((off[lag:] * off[: count - lag])[market[lag:] == market[: count - lag]].sum()) / count
+            float((off[lag:] * off[: count - lag])[market[lag:] == market[: count - lag]].sum())
+            / (count * off.shape[1])
             for lag in range(lags + 1)
         ]
     )

@@ -128,7 +128,7 @@ def test_a_winner_with_a_longer_tail_is_no_winner() -> None:
         (0.1, 0.4, 0.06, (0.05, 0.45), "blocks with their signs turned"),
         (0.1, 0.4, 0.01, (-0.05, 0.45), "the interval of the stationary bootstrap is not on one side of zero with it"),
         (0.1, 0.4, 0.01, (-0.4, -0.1), "the interval of the stationary bootstrap is not on one side of zero with it"),
-        (0.1, 0.4, 0.01, (None, None), "the differences in the order of time hang together too long"),
+        (0.1, 0.4, 0.01, (None, None), "60 parents are too few for an interval of the differences as a series"),
     ],
 )
 def test_a_winner_takes_all_three_methods(

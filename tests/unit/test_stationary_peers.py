@@ -30,7 +30,9 @@ def test_the_automatic_length_is_theirs(keeps: float, count: int) -> None:
     # They divide a lag's covariance by the spread of the values that it joins, we as in the paper by that of all: where
     # a lag lies at the edge of chance the window differs (in 4 % of series like these). Else it is the same number.
     samples = [autoregressive(np.random.default_rng([1, no]), count, keeps=keeps) for no in range(20)]
-    same = [block_length(one, sizes=[count]) == pytest.approx(theirs_of(one), rel=1e-9) for one in samples]
+    same = [
+        block_length(one[:, np.newaxis], sizes=[count]) == pytest.approx(theirs_of(one), rel=1e-9) for one in samples
+    ]
     assert sum(same) >= 18
 
 
@@ -39,7 +41,7 @@ def test_the_length_of_skewed_differences_that_overlap_is_theirs() -> None:
     for _ in range(20):
         start, cost = overlapping(rng, parents=600, span=6_000, deadline=100)
         cost = cost[np.argsort(start, kind="stable")]
-        same += block_length(cost, sizes=[600]) == pytest.approx(theirs_of(cost), rel=1e-9)
+        same += block_length(cost[:, np.newaxis], sizes=[600]) == pytest.approx(theirs_of(cost), rel=1e-9)
     assert same >= 17
 
 

@@ -220,8 +220,7 @@ def told_apart(
     if found.p_value is None or found.p_value >= ALPHA:
         return False, "blocks with their signs turned come out as far from zero too often"
     if drawn.low is None or drawn.high is None:
-        long = f"blocks of {drawn.block_parents:.1f} parents"
-        return False, f"the differences in the order of time hang together too long for an interval: in {long}"
+        return False, f"{found.parents} parents are too few for an interval of the differences as a series"
     if drawn.low <= 0.0 <= drawn.high or (drawn.low > 0.0) is not (found.low > 0.0):
         return False, "the interval of the stationary bootstrap is not on one side of zero with it"
     broken = [guard for guard in guards if not guard.holds]
