@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 from sor.cli.ab_page import write_page
@@ -19,7 +18,8 @@ from sor.lab.ab.explored import compare_explored, explored_document
 from sor.lab.ab.family import Family
 from sor.lab.ab.live import compare_live, live_document
 from sor.lab.ab.live_several import compare_live_several, live_several_document
-from sor.lab.ab.page_live import page_of_live, page_of_live_several
+from sor.lab.ab.page_explored import page_of_explored
+from sor.lab.ab.page_live import Explaining, page_of_live, page_of_live_several
 from sor.recovery import folded
 from sor.router import Core
 
@@ -40,20 +40,18 @@ def tell_live(
 
     Raises    BadValue for options that do not go together, before the journal is read.
     """
-    if arm_a is not None and arm_a.startswith(PREFIX):
-        if family is not None or arms_b:
-            told = "leave --b and --family out; nothing was read"
-            raise BadValue(f"{arm_a} is compared with what was tried instead: {told}")
-        if html is not None:
-            raise BadValue(f"--html draws arms, and what was tried instead of {arm_a} is none; nothing was read")
-        _explored(output, journal, arm_a, effect_bps=effect_bps, margin_bps=margin_bps)
-        return
-    core = folded(journal)
-    running = named(core, name)
 
     def explaining(parent_id: ParentId) -> str:
         return shlex.join(["sor", "explain", parent_id, "--journal", str(journal)])
 
+    if arm_a is not None and arm_a.startswith(PREFIX):
+        if family is not None or arms_b:
+            told = "leave --b and --family out; nothing was read"
+            raise BadValue(f"{arm_a} is compared with what was tried instead: {told}")
+        _explored(output, journal, arm_a, explaining, html=html, effect_bps=effect_bps, margin_bps=margin_bps)
+        return
+    core = folded(journal)
+    running = named(core, name)
     if family is not None or len(arms_b) > 1:
         _several(
             output,
@@ -87,7 +85,7 @@ def _several(
     *,
     family: Family,
     html: Path | None,
-    explaining: Callable[[ParentId], str],
+    explaining: Explaining,
     effect_bps: float | None,
     margin_bps: float,
 ) -> None:
@@ -105,11 +103,22 @@ def _several(
         report_live_several(output.out, found)
 
 
-def _explored(output: Output, journal: Path, policy: str, *, effect_bps: float | None, margin_bps: float) -> None:
+def _explored(
+    output: Output,
+    journal: Path,
+    policy: str,
+    explaining: Explaining,
+    *,
+    html: Path | None,
+    effect_bps: float | None,
+    margin_bps: float,
+) -> None:
     """What a policy does by itself beside what was tried instead."""
     core = folded(journal)
     records = (record for turn in turns(journal) for record in turn.records)
     found = compare_explored(core, records, policy, effect_bps=effect_bps, margin_bps=margin_bps)
+    if html is not None:
+        write_page(output, html, page_of_explored(found, explaining))
     if output.json:
         say_json(explored_document(found))
     else:

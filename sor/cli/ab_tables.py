@@ -255,12 +255,15 @@ def _takes(effect_bps: float, more: int, needed: int) -> str:
 
 def report_explored(out: Console, found: Explored) -> None:
     """A policy's own way beside the others, and the decision."""
-    ways = ((found.own, "its own way"), (~found.own, "the other ways"))
     out.print(f"{found.policy}: {count(len(found.cost), 'parent')} that had a choice.")
-    for name, (went, way), snips, doubly in zip("ab", ways, found.snips, found.dr, strict=True):
-        told = f"{snips:+.3f} bps by weight, {doubly:+.3f} doubly robust"
-        out.print(f"{name} {way}: {count(int(went.sum()), 'parent')}, {told}")
+    for way in found.ways:
+        bps_by = way.bps
+        told = f"IPS {bps_by['ips']:+.3f}, SNIPS {bps_by['snips']:+.3f}, doubly robust {bps_by['dr']:+.3f} bps"
+        on = f"{count(int(way.went.sum()), 'parent')} that weigh as {way.weights.effective:.0f}"
+        out.print(f"{way.letter} {way.says.partition(',')[0]}: {on}, {told}")
     out.print(f"cost(a) - cost(b): {found.mean:+.4f} bps, 95 % {found.low:+.4f} to {found.high:+.4f}, for one look.")
+    if found.looks is not None:
+        out.print(f"However often one looks: {between(float(found.looks.low[-1]), float(found.looks.high[-1]))}.")
     for line in _guard_lines(found):
         out.print(line)
     more = ""

@@ -3,14 +3,15 @@
 At its first decision that places anything a parent went the policy's own way with a chance of 1 - epsilon, else one of
 the others that were possible; the journal holds the chance. Parents that had no choice say nothing and are left out.
 Arm a is the policy as it is, arm b the others as they were drawn; each is estimated from its own parents weighted by
-one over their chance (SNIPS, and doubly robust with a forecast by what was known at arrival, fitted on the other half
-of the parents), the difference with an interval by bootstrap over parents. Where exploring was so rare that b weighs
-hardly anything nothing is concluded (`offpolicy`). A winner needs the sequence by design too, as with experiments.
+one over their chance (IPS, SNIPS, and doubly robust with a forecast by what was known at arrival, fitted on the other
+half of the parents), the difference with an interval by bootstrap over parents. The doubly robust one is the one that
+decides. Where exploring was so rare that b weighs hardly anything nothing is concluded (`offpolicy`). A winner needs
+the sequence by design too, as with experiments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 import numpy as np
@@ -19,17 +20,18 @@ from numpy.typing import NDArray
 from sor.commands import Decided
 from sor.errors import CallerError
 from sor.experiment.bounds import COSTED_MIN, TAIL
-from sor.experiment.keeper import outcome_of
 from sor.explore import PREFIX
 from sor.journal import Record
 from sor.lab.ab.document import conclusion, estimate_document
 from sor.lab.ab.guards import Guard, tail
 from sor.lab.ab.live import by_design
-from sor.lab.ab.live_rows import known_of
-from sor.lab.ab.offpolicy import DRAWS, Logged, dr, logged, snips, weights
+from sor.lab.ab.live_rows import costed, known_of, reported
+from sor.lab.ab.offpolicy import Estimate, Logged, Weights, differences, dr, estimates, ips, logged, snips, weights
 from sor.lab.ab.paired import ALPHA, Decision, by_winner
 from sor.lab.ab.sequential import Looks, needed
+from sor.parent import Parent
 from sor.router import Core
+from sor.tca import ParentReport
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -38,21 +40,38 @@ CUT_BPS = 100.0
 """Costs beyond this count as this: the estimand is the mean of the cut costs."""
 
 
+class Way(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One of the two ways. says: in words. went: (N,) which parents went it. bps: mean cost by each estimator.
+
+    intervals    of the means, 95 %; empty where the weights do not carry an estimate.
+    """
+
+    letter: str
+    says: str
+    went: Flags
+    log: Logged
+    weights: Weights
+    bps: Mapping[str, float]
+    intervals: Mapping[str, Estimate]
+
+
 class Explored(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What a comparison of a policy's own way with the others came to; differences are cost(a) - cost(b), bps.
 
+    ways         a and b. estimates: of the difference, by `ips`, `snips` and `dr`.
     cost, own    (N,) of parents that had a choice and have a cost. chance: (N,) of the own way.
-    snips, dr    (mean of a, mean of b) by each estimator. low, high: 95 % of the doubly robust difference.
+    parents      (N) as the core has them. reports: (N) of TCA. counted: (N - 1,) what each but the first says.
     """
 
     policy: str
+    ways: tuple[Way, Way]
+    estimates: Mapping[str, Estimate]
     cost: Floats
     own: Flags
     chance: Floats
-    snips: tuple[float, float]
-    dr: tuple[float, float]
-    low: float
-    high: float
+    parents: tuple[Parent, ...]
+    reports: tuple[ParentReport, ...]
+    counted: Floats
     looks: Looks | None
     effect_bps: float
     needed: int | None
@@ -63,7 +82,17 @@ class Explored(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     @property
     def mean(self) -> float:
         """The doubly robust difference."""
-        return self.dr[0] - self.dr[1]
+        return self.estimates["dr"].mean
+
+    @property
+    def low(self) -> float:
+        """Of its 95 % interval."""
+        return self.estimates["dr"].low
+
+    @property
+    def high(self) -> float:
+        """Of its 95 % interval."""
+        return self.estimates["dr"].high
 
 
 def first_choices(records: Iterable[Record], policy: str) -> dict[int, tuple[float, bool]]:
@@ -91,24 +120,26 @@ def compare_explored(
     name = policy if policy.startswith(PREFIX) else f"{PREFIX}{policy}"
     choices = first_choices(records, name)
     over = [parent for parent in core.parents if parent.no in choices and parent.ended]
-    costs = [outcome_of(parent, core).cost_bps for parent in over]
-    kept = [at for at, cost in enumerate(costs) if cost is not None]
-    own = np.array([choices[over[at].no][1] for at in kept], np.bool_)
+    kept, cost, reports = costed(over, reported(core, over), cut_bps=CUT_BPS)
+    parents = tuple(over[at] for at in kept)
+    own = np.array([choices[parent.no][1] for parent in parents], np.bool_)
     if own.all() or not own.any():
         raise CallerError(
             f"of {len(kept)} parents of {name} that had a choice and have a cost {int(own.sum())} went its own way; "
             "nothing was compared. It takes parents of both"
         )
-    cost = np.clip(np.array([costs[at] for at in kept], np.float64), -CUT_BPS, CUT_BPS)
-    chance = np.array([choices[over[at].no][0] for at in kept], np.float64)
-    logs = tuple(_logged(cost, own, chance, known_of([over[at] for at in kept]), arm=arm) for arm in (True, False))
-    drawn = _drawn(logs, np.random.default_rng([seed, 6]))
-    low, high = (float(end) for end in np.quantile(drawn, (0.5 * ALPHA, 1.0 - 0.5 * ALPHA)))
-    doubly = dr(logs[0]), dr(logs[1])
-    mean, error = doubly[0] - doubly[1], float(drawn.std())
-    looks = by_design(cost, own, chance)
-    likely = Decision.A if mean < 0.0 else Decision.B
-    refusals = [refusal for log in logs if (refusal := weights(log).refusal)]
+    chance = np.array([choices[parent.no][0] for parent in parents], np.float64)
+    known, rng = known_of(parents), np.random.default_rng([seed, 6])
+    ours, theirs = (_logged(cost, own, chance, known, arm=arm) for arm in (True, False))
+    apart = differences(ours, theirs, rng)
+    ways = (
+        _way("a", "its own way", own, ours, rng),
+        _way("b", "the other ways, as they were drawn", ~own, theirs, rng),
+    )
+    counted, looks = by_design(cost, own, chance)
+    found = apart["dr"]
+    likely = Decision.A if found.mean < 0.0 else Decision.B
+    refusals = [way.weights.refusal for way in ways if way.weights.refusal]
     guards = (
         Guard(
             name="costed",
@@ -118,23 +149,42 @@ def compare_explored(
         Guard(name="weights", holds=not refusals, says=refusals[0] if refusals else "both ways carry an estimate"),
         tail(*by_winner(cost[own], cost[~own], likely=likely), winner=likely, margin_bps=margin_bps, quantile=TAIL),
     )
-    decision, why = _decided(low, high, looks, guards, likely)
-    effect = abs(mean) if effect_bps is None else effect_bps
+    decision, why = _decided(found.low, found.high, looks, guards, likely)
+    effect = abs(found.mean) if effect_bps is None else effect_bps
     return Explored(
         policy=name,
+        ways=ways,
+        estimates=apart,
         cost=cost,
         own=own,
         chance=chance,
-        snips=(snips(logs[0]), snips(logs[1])),
-        dr=doubly,
-        low=low,
-        high=high,
+        parents=parents,
+        reports=reports,
+        counted=counted,
         looks=looks,
         effect_bps=effect,
-        needed=needed(error=error, count=len(cost), effect=effect, alpha=ALPHA),
+        needed=needed(error=found.error, count=len(cost), effect=effect, alpha=ALPHA),
         guards=guards,
         decision=decision,
         why=why,
+    )
+
+
+def part_of(log: Logged, chosen: Flags) -> Logged:
+    """Some of the decisions of a log."""
+    return Logged(**{name: getattr(log, name)[chosen] for name in Logged.__struct_fields__})
+
+
+def _way(letter: str, says: str, went: Flags, log: Logged, rng: np.random.Generator) -> Way:
+    found = weights(log)
+    return Way(
+        letter=letter,
+        says=says,
+        went=went,
+        log=log,
+        weights=found,
+        bps={"ips": ips(log), "snips": snips(log), "dr": dr(log)},
+        intervals={} if found.refusal else estimates(log, rng),
     )
 
 
@@ -166,14 +216,6 @@ def _forecast(cost: Floats, went: Flags, known: Floats) -> Floats:
     return forecast
 
 
-def _drawn(logs: tuple[Logged, ...], rng: np.random.Generator) -> Floats:
-    """The doubly robust difference of parents drawn again."""
-    ours, theirs = (log.expected + log.weight * (log.reward - log.forecast) for log in logs)
-    apart = ours - theirs
-    drawn: Floats = np.array([apart[rng.integers(0, len(apart), len(apart))].mean() for _ in range(DRAWS)])
-    return drawn
-
-
 def _decided(
     low: float, high: float, looks: Looks | None, guards: tuple[Guard, ...], likely: Decision
 ) -> tuple[Decision, str]:
@@ -189,21 +231,21 @@ def _decided(
 
 def explored_document(found: Explored) -> dict[str, object]:
     """The `--json` document, of the same form as that of the other designs."""
-    ways = (("a", found.own, "its own way"), ("b", ~found.own, "the other ways, as they were drawn"))
     return {
         "design": "offpolicy",
         **{
-            name: {
+            way.letter: {
                 "policy": found.policy,
-                "way": way,
-                "costed": int(went.sum()),
-                "snips_bps": found.snips[at],
-                "dr_bps": found.dr[at],
+                "way": way.says,
+                "costed": int(way.went.sum()),
+                "effective_n": way.weights.effective,
+                **{f"{name}_bps": value for name, value in way.bps.items()},
             }
-            for at, (name, went, way) in enumerate(ways)
+            for way in found.ways
         },
         "n": len(found.cost),
         "estimate_bps": estimate_document(found.mean, found.low, found.high),
+        "by_estimator": {name: estimate_document(one.mean, one.low, one.high) for name, one in found.estimates.items()},
         **conclusion(
             looks=found.looks,
             stopped_at=None if found.looks is None else found.looks.stopped_at(),
@@ -211,7 +253,7 @@ def explored_document(found: Explored) -> dict[str, object]:
             why=found.why,
             effect_bps=found.effect_bps,
             needed=found.needed,
-            costs={name: found.cost[went] for name, went, _ in ways},
+            costs={way.letter: found.cost[way.went] for way in found.ways},
             guards=found.guards,
         ),
     }

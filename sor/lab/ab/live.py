@@ -239,9 +239,10 @@ def _placebos(rows: Rows, block: Ints, rng: np.random.Generator) -> Guard:
     return Guard(name="a_a", holds=p_value >= RATIO_LEVEL, says=says)
 
 
-def by_design(outcome: Floats, ours: Flags, chance: Floats) -> Looks | None:
-    """The sequence by design, coin after coin; the first only sets the level."""
-    return _looks(_counted(outcome, ours, chance), level=ALPHA)
+def by_design(outcome: Floats, ours: Flags, chance: Floats) -> tuple[Floats, Looks | None]:
+    """What each coin but the first says of the difference, and the sequence of it; the first only sets the level."""
+    counted = _counted(outcome, ours, chance)
+    return counted, _looks(counted, level=ALPHA)
 
 
 def _counted(outcome: Floats, ours: Flags, chance: Floats) -> Floats:

@@ -6,7 +6,7 @@ Costs are intention to treat, cut at the experiment's limits; chances are those 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -56,12 +56,37 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 def reports_of(core: Core, experiment: Experiment) -> dict[int, ParentReport]:
     """What parents of an experiment that are over have cost, by their numbers; without what contradicts itself."""
+    return reported(
+        core,
+        (
+            parent
+            for parent in core.parents
+            if _arm(parent) and parent.ended and parent.assigned and parent.assigned.experiment == experiment.name
+        ),
+    )
+
+
+def reported(core: Core, parents: Iterable[Parent]) -> dict[int, ParentReport]:
+    """What parents that are over have cost, by their numbers; without what contradicts itself."""
     found = {}
-    for parent in core.parents:
-        if _arm(parent) and parent.ended and parent.assigned and parent.assigned.experiment == experiment.name:
-            with suppress(CallerError):
-                found[parent.no] = report(record_of(parent, core))
+    for parent in parents:
+        with suppress(CallerError):
+            found[parent.no] = report(record_of(parent, core))
     return found
+
+
+def costed(
+    parents: Sequence[Parent], reports: Mapping[int, ParentReport], *, cut_bps: float
+) -> tuple[list[int], Floats, tuple[ParentReport, ...]]:
+    """Places of the parents that have a cost, these costs cut at so many bps either way, and their reports."""
+    kept, costs, told = [], [], []
+    for at, parent in enumerate(parents):
+        one = reports.get(parent.no)
+        if one is not None and one.arrival_cost_bps is not None:
+            kept.append(at)
+            costs.append(one.arrival_cost_bps)
+            told.append(one)
+    return kept, np.clip(np.array(costs, np.float64), -cut_bps, cut_bps), tuple(told)
 
 
 def rows_of(core: Core, experiment: Experiment, a: str, b: str, reports: Mapping[int, ParentReport]) -> Rows:
@@ -83,13 +108,10 @@ def rows_of(core: Core, experiment: Experiment, a: str, b: str, reports: Mapping
         if parent.ended:
             mine.append((parent, chance))
             periods.append(assigned.period)
-    told = [reports.get(parent.no) for parent, _ in mine]
-    costs = [None if one is None else one.arrival_cost_bps for one in told]
-    kept = [at for at, cost in enumerate(costs) if cost is not None]
-    cut = float(experiment.guards.cut_bps)
+    kept, cost, told = costed([parent for parent, _ in mine], reports, cut_bps=float(experiment.guards.cut_bps))
     total = given[a] + given[b]
     return Rows(
-        cost=np.clip(np.array([costs[at] for at in kept], np.float64), -cut, cut),
+        cost=cost,
         ours=np.array([_arm(mine[at][0]) == a for at in kept], np.bool_),
         chance=np.array([mine[at][1] for at in kept], np.float64),
         start_ns=np.array([mine[at][0].accepted_ns for at in kept], np.int64),
@@ -100,7 +122,7 @@ def rows_of(core: Core, experiment: Experiment, a: str, b: str, reports: Mapping
         expected=(float(expected[a]), total - float(expected[a])),
         overlapping=_overlapping([parent for parent, _ in mine]),
         deadline_ns=max((to_ns(parent.order.deadline_s) for parent, _ in mine), default=0),
-        reports=tuple(one for at in kept if (one := told[at]) is not None),
+        reports=told,
         parents=tuple(mine[at][0] for at in kept),
     )
 

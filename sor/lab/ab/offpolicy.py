@@ -17,6 +17,7 @@ Krishnamurthy, Dudik 2020.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 
 import msgspec
@@ -75,11 +76,12 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """One estimator's mean with a 95 % interval by bootstrap over parents."""
+    """One estimator's mean with a 95 % interval by bootstrap over parents. error: the spread of what was drawn."""
 
     mean: float
     low: float
     high: float
+    error: float
 
 
 def logged(
@@ -163,22 +165,38 @@ def estimates(log: Logged, rng: np.random.Generator, *, draws: int = DRAWS) -> d
     refusal = weights(log).refusal
     if refusal:
         raise CallerError(f"{refusal}; nothing was computed")
-    parents, member = np.unique(log.parent, return_inverse=True)
-    columns = np.column_stack(
-        [
-            np.ones(len(member)),
-            log.weight,
-            log.weight * log.reward,
-            log.expected + log.weight * (log.reward - log.forecast),
-        ]
-    )
-    sums = np.zeros((len(parents), columns.shape[1]))
-    np.add.at(sums, member, columns)
+    return _estimated((log,), (1.0,), rng, draws)
+
+
+def differences(ours: Logged, theirs: Logged, rng: np.random.Generator, *, draws: int = DRAWS) -> dict[str, Estimate]:
+    """`ips`, `snips` and `dr` of one log less those of another of the same decisions, parents drawn together.
+
+    Whether the weights carry it is for the caller to ask; draws in which one log has no weight are left out.
+    Raises   CallerError for logs of other decisions.
+    """
+    if not np.array_equal(ours.parent, theirs.parent):
+        raise CallerError("two logs of other parents cannot be set against each other; nothing was computed")
+    return _estimated((ours, theirs), (1.0, -1.0), rng, draws)
+
+
+def _estimated(
+    logs: Sequence[Logged], signs: Sequence[float], rng: np.random.Generator, draws: int
+) -> dict[str, Estimate]:
+    parents, member = np.unique(logs[0].parent, return_inverse=True)
+    sums = np.zeros((len(parents), len(logs), 4))
+    for no, log in enumerate(logs):
+        rewarded = log.weight * log.reward
+        doubly = log.expected + log.weight * (log.reward - log.forecast)
+        np.add.at(sums[:, no], member, np.column_stack([np.ones(len(member)), log.weight, rewarded, doubly]))
     drawn = np.stack([sums[rng.integers(0, len(parents), len(parents))].sum(axis=0) for _ in range(draws)])
+    whole = sums.sum(axis=0)
     found = {}
     for name, top, bottom in (("ips", 2, 0), ("snips", 2, 1), ("dr", 3, 0)):
-        ratios = drawn[:, top] / drawn[:, bottom]
-        whole = sums.sum(axis=0)
-        low, high = np.quantile(ratios, (0.025, 0.975))
-        found[name] = Estimate(mean=float(whole[top] / whole[bottom]), low=float(low), high=float(high))
+        with np.errstate(invalid="ignore"):
+            ratios = (drawn[..., top] / drawn[..., bottom]) @ np.array(signs)
+            mean = float((whole[:, top] / whole[:, bottom]) @ np.array(signs))
+        known = ratios[np.isfinite(ratios)]
+        low, high = np.quantile(known, (0.025, 0.975)) if known.size else (np.nan, np.nan)
+        error = float(known.std()) if known.size else np.nan
+        found[name] = Estimate(mean=mean, low=float(low), high=float(high), error=error)
     return found

@@ -63,6 +63,13 @@ class Course(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     seen: Ints
 
 
+class Forest(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Values with their intervals, one below the other."""
+
+    title: str
+    rows: Sequence[Span]
+
+
 class Worst(msgspec.Struct, frozen=True, kw_only=True):
     """One of an arm's dearest parents. told: its story, or how to get it."""
 
@@ -76,7 +83,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A comparison to look at.
 
     decision    class of the verdict's frame: a letter, or `undecided`. setting: what was run or read.
-    facts       (what, value). versus: comparisons of several arms, empty for two.
+    facts       (what, value). versus: comparisons of several arms, empty for two. forests: further estimates.
     guards      (whose, guard). units: what courses count.
     groups      the table of sides and regimes with its heading, and what has to be said of it.
     """
@@ -96,6 +103,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     groups: Rows
     groups_note: str
     worst: Sequence[Worst]
+    forests: Sequence[Forest] = ()
 
 
 def render(page: Page) -> str:
@@ -115,6 +123,7 @@ def render(page: Page) -> str:
         "<h2>Where it comes from</h2>",
         '<div class="charts">',
         _forest(page.versus),
+        *(spans(one.rows, x_label="bps", title=one.title) for one in page.forests),
         *(_course(course, page.units) for course in page.courses),
         _distribution(page.arms),
         _split(page.arms),

@@ -16,6 +16,7 @@ from sor.lab.ab.live_rows import COVARIATES, Rows, known_at_arrival
 from sor.lab.ab.live_several import LiveSeveral
 from sor.lab.ab.page import Course, Flags, Page, Shown, Worst, between, group_masks, third_edges, watched, with_interval
 from sor.lab.ab.paired import ALPHA, Decision
+from sor.lab.ab.sequential import Looks
 from sor.lab.bootstrap import block_of
 from sor.orders import Side
 from sor.parent import Parent
@@ -27,7 +28,7 @@ Explaining = Callable[[ParentId], str]
 """The command that tells the story of a parent."""
 
 _WORST = 5
-_AFTERWARDS = (
+AFTERWARDS = (
     "Looked at after the fact, and many rows of it: an interval here that leaves out zero is a question for the next "
     "experiment, not an answer. Size is over what the side that it would take showed at arrival."
 )
@@ -64,12 +65,12 @@ def page_of_live(live: Live, explaining: Explaining) -> Page:
         versus=(),
         guards=[("", guard) for guard in live.guards],
         arms=arms,
-        courses=[_course(live, "The difference as it came")],
+        courses=[course_of(live.counted, live.looks, "The difference as it came")],
         units="coins",
         groups_head=head,
         groups=groups,
-        groups_note=_AFTERWARDS,
-        worst=_worst(arms, explaining),
+        groups_note=AFTERWARDS,
+        worst=worst_of(arms, explaining),
     )
 
 
@@ -103,12 +104,14 @@ def page_of_live_several(found: LiveSeveral, explaining: Explaining) -> Page:
         versus=found.versus,
         guards=[(f"{one.first} - {one.second} ", guard) for one in found.versus for guard in one.guards],
         arms=arms,
-        courses=[_course(live, f"cost(a) - cost({second}) as it came") for _, second, live in control],
+        courses=[
+            course_of(live.counted, live.looks, f"cost(a) - cost({second}) as it came") for _, second, live in control
+        ],
         units="coins",
         groups_head=head,
         groups=groups,
-        groups_note=_AFTERWARDS,
-        worst=_worst(arms, explaining),
+        groups_note=AFTERWARDS,
+        worst=worst_of(arms, explaining),
     )
 
 
@@ -132,13 +135,13 @@ def _arm_facts(arms: Sequence[Shown], given: Sequence[int]) -> list[tuple[str, s
     ]
 
 
-def _course(live: Live, title: str) -> Course:
-    count = len(live.counted)
-    # The first coin only sets the level.
-    return Course(title=title, gaps=live.counted, looks=live.looks, seen=np.arange(2, count + 2, dtype=np.int64))
+def course_of(counted: Floats, looks: Looks | None, title: str) -> Course:
+    """The difference as its coins came; the first of them only sets the level."""
+    return Course(title=title, gaps=counted, looks=looks, seen=np.arange(2, len(counted) + 2, dtype=np.int64))
 
 
-def _worst(arms: Sequence[Shown], explaining: Explaining) -> list[Worst]:
+def worst_of(arms: Sequence[Shown], explaining: Explaining) -> list[Worst]:
+    """The dearest parents of each arm, with what became of them and the command that tells the rest."""
     found = []
     for arm in arms:
         costed = [(one.arrival_cost_bps, one) for one in arm.reports if one.arrival_cost_bps is not None]
@@ -153,26 +156,30 @@ def _worst(arms: Sequence[Shown], explaining: Explaining) -> list[Worst]:
 def _groups(pairs: Sequence[tuple[str, str, Live]]) -> tuple[Sequence[str], list[tuple[str, ...]]]:
     """Difference of means by side, symbol, and thirds of what was known at arrival; with an interval by block."""
     every = list(dict.fromkeys(parent for _, _, live in pairs for parent in live.rows.parents))
-    edges = third_edges(_measures(every))
-    symbols = list(dict.fromkeys(parent.instrument.symbol for parent in every))
     rows: dict[str, list[str]] = {}
     for at, (_, _, live) in enumerate(pairs):
         mine = live.rows.parents
-        flags = {
-            "buys": np.array([parent.side is Side.BUY for parent in mine], np.bool_),
-            "sells": np.array([parent.side is Side.SELL for parent in mine], np.bool_),
-        }
-        for symbol in symbols if len(symbols) > 1 else ():
-            flags[symbol] = np.array([parent.instrument.symbol == symbol for parent in mine], np.bool_)
         cluster = (
             live.rows.period
             if live.experiment.by is By.PERIOD
             else block_of(live.rows.start_ns, deadline_ns=live.rows.deadline_ns)
         )
-        for name, chosen in group_masks(flags, _measures(mine), edges):
+        for name, chosen in groups_of(mine, every):
             rows.setdefault(name, ["-"] * len(pairs))[at] = _apart(live.rows, chosen, cluster)
     head = ("at arrival", *(f"cost({first}) - cost({second}), bps" for first, second, _ in pairs))
     return head, [(name, *cells) for name, cells in rows.items() if any(cell != "-" for cell in cells)]
+
+
+def groups_of(parents: Sequence[Parent], every: Sequence[Parent]) -> list[tuple[str, Flags]]:
+    """Groups of parents by side, symbol and thirds of what was known at arrival; thirds are those of `every` one."""
+    flags = {
+        "buys": np.array([parent.side is Side.BUY for parent in parents], np.bool_),
+        "sells": np.array([parent.side is Side.SELL for parent in parents], np.bool_),
+    }
+    symbols = list(dict.fromkeys(parent.instrument.symbol for parent in every))
+    for symbol in symbols if len(symbols) > 1 else ():
+        flags[symbol] = np.array([parent.instrument.symbol == symbol for parent in parents], np.bool_)
+    return group_masks(flags, _measures(parents), third_edges(_measures(every)))
 
 
 def _measures(parents: Sequence[Parent]) -> Mapping[str, Floats]:
