@@ -86,7 +86,7 @@ def ab(
     import tempfile
 
     from sor.cli.ab_live import tell_live
-    from sor.cli.ab_page import check_page, story_of, write_page
+    from sor.cli.ab_page import check_page, command_of, story_of, write_page
     from sor.cli.ab_tables import report, report_several
     from sor.cli.run import EXIT_BROKEN, sets_of
     from sor.cli.tables import setting_line
@@ -142,18 +142,18 @@ def ab(
         if family is None and len(ran) == len("ab"):
             found = compare_ab(plan, ran, effect_bps=effect, margin_bps=margin)
             guards, document, told = found.found.guards, partial(ab_document, found), partial(report, output.out, found)
-            page = partial(page_of_two, found, grounds, story_of, setting=setting_line(ran[0][0]))
+            page = partial(page_of_two, found, grounds, setting=setting_line(ran[0][0]))
         else:
             several = compare_arms(plan, ran, family=Family(family or "control"), effect_bps=effect, margin_bps=margin)
             guards, document = several.found.guards, partial(several_document, several)
             told = partial(report_several, output.out, several)
-            page = partial(page_of_several, several, grounds, story_of, setting=setting_line(ran[0][0]))
+            page = partial(page_of_several, several, grounds, setting=setting_line(ran[0][0]))
         if html is not None:
-            write_page(output, html, page())
-    if output.json:
-        say_json(document())
-    else:
-        told()
+            write_page(output, html, page(story_of))
+        if output.json:
+            say_json(document())
+        else:
+            told(page(command_of))
     broken = any(guard.name == "books" and not guard.holds for guard in guards)
     ctx.exit(EXIT_BROKEN if broken else 0)
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
+from functools import partial
 from pathlib import Path
 
-from sor.cli.ab_page import write_page
+from sor.cli.ab_page import command_of, write_page
 from sor.cli.ab_tables import report_explored, report_live, report_live_several
 from sor.cli.common import Output, say_json
 from sor.cli.terms import BadValue
 from sor.experiment.reading import named
 from sor.experiment.running import Running
 from sor.explore import PREFIX
-from sor.ids import ParentId
 from sor.journal import turns
 from sor.lab.ab.explored import compare_explored, explored_document
 from sor.lab.ab.family import Family
@@ -41,9 +40,7 @@ def tell_live(
     Raises    BadValue for options that do not go together, before the journal is read.
     """
 
-    def explaining(parent_id: ParentId) -> str:
-        return shlex.join(["sor", "explain", parent_id, "--journal", str(journal)])
-
+    explaining = partial(command_of, journal)
     if arm_a is not None and arm_a.startswith(PREFIX):
         if family is not None or arms_b:
             told = "leave --b and --family out; nothing was read"
@@ -68,12 +65,13 @@ def tell_live(
         return
     b = arms_b[0] if arms_b else None
     found = compare_live(core, running, a=arm_a, b=b, effect_bps=effect_bps, margin_bps=margin_bps)
+    page = page_of_live(found, explaining)
     if html is not None:
-        write_page(output, html, page_of_live(found, explaining))
+        write_page(output, html, page)
     if output.json:
         say_json(live_document(found))
     else:
-        report_live(output.out, found)
+        report_live(output.out, found, page)
 
 
 def _several(
@@ -95,12 +93,13 @@ def _several(
     found = compare_live_several(
         core, running, family=family, arms=(first, *others), effect_bps=effect_bps, margin_bps=margin_bps
     )
+    page = page_of_live_several(found, explaining)
     if html is not None:
-        write_page(output, html, page_of_live_several(found, explaining))
+        write_page(output, html, page)
     if output.json:
         say_json(live_several_document(found))
     else:
-        report_live_several(output.out, found)
+        report_live_several(output.out, found, page)
 
 
 def _explored(
@@ -117,9 +116,10 @@ def _explored(
     core = folded(journal)
     records = (record for turn in turns(journal) for record in turn.records)
     found = compare_explored(core, records, policy, effect_bps=effect_bps, margin_bps=margin_bps)
+    page = page_of_explored(found, explaining)
     if html is not None:
-        write_page(output, html, page_of_explored(found, explaining))
+        write_page(output, html, page)
     if output.json:
         say_json(explored_document(found))
     else:
-        report_explored(output.out, found)
+        report_explored(output.out, found, page)

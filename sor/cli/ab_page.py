@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from io import StringIO
 from pathlib import Path
 
@@ -26,6 +27,11 @@ def story_of(journal: Path, parent_id: ParentId) -> str:
     console = Console(file=told, width=PIPE_WIDTH, highlight=False, markup=False, soft_wrap=True)
     tell_story(console, journal, parent_id)
     return told.getvalue()
+
+
+def command_of(journal: Path, parent_id: ParentId) -> str:
+    """The command that tells it."""
+    return shlex.join(["sor", "explain", parent_id, "--journal", str(journal)])
 
 
 def write_page(output: Output, path: Path, page: Page) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from sor.cli.ab_short import tell_short
 from sor.cli.tables import setting_line
 from sor.cli.words import bps, count
 from sor.experiment.bounds import LOOKS_FROM, TAIL
@@ -18,7 +19,7 @@ from sor.lab.ab.family import UNDECIDED, Family, Verdict, Versus
 from sor.lab.ab.guards import Guard
 from sor.lab.ab.live import Live
 from sor.lab.ab.live_several import LiveSeveral
-from sor.lab.ab.page import between
+from sor.lab.ab.page import Page, between
 from sor.lab.ab.paired import Decision, Findings
 from sor.lab.ab.run import Ab, AbSeveral
 from sor.lab.replay import Comparison
@@ -26,8 +27,8 @@ from sor.lab.replay import Comparison
 Floats = NDArray[np.float64]
 
 
-def report(out: Console, ab: Ab) -> None:
-    """Setting, both arms, the difference, what may be said of it, and the decision."""
+def report(out: Console, ab: Ab, page: Page) -> None:
+    """Setting, both arms, the difference, what may be said of it, the page in short, and the decision."""
     found = ab.found
     out.print(setting_line(ab.a[0]))
     if len(ab.a) > 1:
@@ -38,12 +39,13 @@ def report(out: Console, ab: Ab) -> None:
     out.print()
     for line in (*_difference_lines(found), *_guard_lines(found)):
         out.print(line)
+    tell_short(out, page)
     out.print()
     out.print(_verdict_line(ab), style="bold")
 
 
-def report_several(out: Console, ab: AbSeveral) -> None:
-    """Setting, every arm, every comparison, and the decision."""
+def report_several(out: Console, ab: AbSeveral, page: Page) -> None:
+    """Setting, every arm, every comparison, the page in short, and the decision."""
     found = ab.found
     out.print(setting_line(ab.arms[0][0]))
     out.print()
@@ -52,6 +54,7 @@ def report_several(out: Console, ab: AbSeveral) -> None:
     family_lines(out, found.verdict, found.versus, units="block")
     for guard in found.guards:
         out.print(_guard_line(guard))
+    tell_short(out, page)
     out.print()
     policies = {letter: name for letter, name, _ in _named(ab)}
     _tell_verdict(out, found.verdict, policies, have=found.costed, where=" on such markets")
@@ -180,8 +183,8 @@ def _verdict_line(ab: Ab) -> str:
     return f"{line} A difference of {found.effect_bps:.3f} bps takes {told} on such markets (power 80 %)."
 
 
-def report_live(out: Console, live: Live) -> None:
-    """The arms of an experiment, the difference, what may be said of it, and the decision."""
+def report_live(out: Console, live: Live, page: Page) -> None:
+    """The arms of an experiment, the difference, what may be said of it, the page in short, and the decision."""
     rows = live.rows
     by = "by parent" if live.design == "parents" else "a switchback"
     out.print(f"Experiment {live.experiment.name} ({live.experiment.digest}), {by}.")
@@ -206,6 +209,8 @@ def report_live(out: Console, live: Live) -> None:
         )
     for line in _guard_lines(live):
         out.print(line)
+    tell_short(out, page)
+    out.print()
     if live.decision is not Decision.UNDECIDED:
         winner = live.a if live.decision is Decision.A else live.b
         out.print(f"Decision: {live.decision} ({winner.name}). {live.why[0].upper()}{live.why[1:]}.", style="bold")
@@ -214,8 +219,8 @@ def report_live(out: Console, live: Live) -> None:
     out.print(f"Undecided: {live.why}.{more}", style="bold")
 
 
-def report_live_several(out: Console, found: LiveSeveral) -> None:
-    """Every arm of an experiment, every comparison, and the decision."""
+def report_live_several(out: Console, found: LiveSeveral, page: Page) -> None:
+    """Every arm of an experiment, every comparison, the page in short, and the decision."""
     by = "by parent" if found.lives[0].design == "parents" else "a switchback"
     out.print(f"Experiment {found.experiment.name} ({found.experiment.digest}), {by}.")
     table = _live_arms()
@@ -224,6 +229,7 @@ def report_live_several(out: Console, found: LiveSeveral) -> None:
     out.print(table)
     out.print()
     family_lines(out, found.verdict, found.versus, units="coin")
+    tell_short(out, page)
     out.print()
     names = {letter: arm.name for letter, arm in zip(found.letters, found.arms, strict=True)}
     _tell_verdict(out, found.verdict, names, have=min(one.parents for one in found.versus), where=" of two arms")
@@ -253,8 +259,8 @@ def _takes(effect_bps: float, more: int, needed: int) -> str:
     return f"A difference of {effect_bps:.3f} bps takes {told} (power 80 %, one look)."
 
 
-def report_explored(out: Console, found: Explored) -> None:
-    """A policy's own way beside the others, and the decision."""
+def report_explored(out: Console, found: Explored, page: Page) -> None:
+    """A policy's own way beside the others, the page in short, and the decision."""
     out.print(f"{found.policy}: {count(len(found.cost), 'parent')} that had a choice.")
     for way in found.ways:
         bps_by = way.bps
@@ -266,6 +272,8 @@ def report_explored(out: Console, found: Explored) -> None:
         out.print(f"However often one looks: {between(float(found.looks.low[-1]), float(found.looks.high[-1]))}.")
     for line in _guard_lines(found):
         out.print(line)
+    tell_short(out, page)
+    out.print()
     more = ""
     if found.decision is Decision.UNDECIDED and found.needed is not None:
         more = f" {_takes(found.effect_bps, found.needed - len(found.cost), found.needed)}"

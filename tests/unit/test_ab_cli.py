@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -61,11 +62,29 @@ def test_patience_is_cheaper_than_crossing_on_a_made_up_market(say: Say) -> None
     assert say(*arms, *BRIEF, "--jobs", "2", "--json").out == said.out  # the same bytes again, in other processes
     told = say(*arms, *BRIEF, "--html", "page.html").out
     _look_at(Path("page.html").read_text(encoding="utf-8"))
-    assert "Decision: a (maker_first). A is cheaper" in told
+    assert told.splitlines()[-1].startswith("Decision: a (maker_first). A is cheaper")
+    _look_at_the_short_page(told, found["tail"])
     assert "holds   books: the venue's books agree with every fill" in told
     blocks = f"As a series (stationary bootstrap of blocks of {drawn['block_parents']:.1f} parents)"
     assert f"{blocks}: 95 % {drawn['low']:+.4f} to {drawn['high']:+.4f}." in told
     assert f"by stationary bootstrap {drawn['low']:+.4f} to {drawn['high']:+.4f}" in page_text("page.html")
+
+
+def _look_at_the_short_page(told: str, tails: dict[str, float]) -> None:
+    """What the page shows is on the terminal too: costs and their parts, fills, markouts, groups, the dearest."""
+    lines = told.splitlines()
+    heads = [at for at, line in enumerate(lines) if line.startswith("arm ")]
+    arms, costs, fills = ({line[0]: line.split()[2:] for line in lines[at + 1 : at + 3]} for at in heads)
+    for arm in "ab":
+        five, median, tail, *parts = map(float, costs[arm])
+        assert five <= median <= tail == pytest.approx(tails[arm], abs=6e-4)
+        assert sum(parts) == pytest.approx(float(arms[arm][2]), abs=3e-3)  # they are what the mean is made of
+    assert fills["b"][:4] == ["0%", "0%", "0%", "100%"]
+    assert fills["a"][3] == "100%"
+    for what in ("buys ", "sells ", "spread_bps high", "volatility low", "size over touch middle"):
+        assert any(line.startswith(what) for line in lines)
+    (command,) = (line.partition(" bps. ")[2] for line in lines if line.startswith("Dearest of a: "))
+    assert run(shlex.split(command)[1:]) == 0
 
 
 def page_text(path: str) -> str:

@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 
 from sor.ids import ParentId
 from sor.lab.ab.family import Versus
+from sor.lab.ab.figures import COST_LINES, Shown, markouts_of, resting_of, split_of
 from sor.lab.ab.guards import Guard
 from sor.lab.ab.paired import ALPHA
 from sor.lab.ab.sequential import Looks
 from sor.lab.charts import Band, Line, Part, Span, bars, chart, document, spans
-from sor.models.survival import kaplan_meier
-from sor.tca import ParentReport
-from sor.units import NS
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -33,21 +31,6 @@ _DIFFERENCE = 2
 """Series of what is a difference and no arm."""
 _NAME_ROOM = 20
 """Letters that fit beside a bar."""
-_COST_LINES = ("timing", "spread", "fees", "rest")
-
-
-class Shown(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One arm. costs: (N,) bps, of those that count. reports: of all its parents that are over."""
-
-    letter: str
-    name: str
-    costs: Floats
-    reports: Sequence[ParentReport]
-
-    @property
-    def label(self) -> str:
-        """How charts call it."""
-        return f"{self.letter} {self.name}"
 
 
 class Course(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -257,34 +240,18 @@ def _distribution(arms: Sequence[Shown]) -> str:
 def _split(arms: Sequence[Shown]) -> str:
     rows = []
     for arm in arms:
-        lines = np.array([line for one in arm.reports if (line := _cost_lines(one)) is not None])
-        means = lines.mean(axis=0) if len(lines) else np.zeros(len(_COST_LINES))
+        means = np.nan_to_num(split_of(arm))
         label = arm.label if len(arm.label) <= _NAME_ROOM else f"{arm.label[: _NAME_ROOM - 1]}…"
         rows.append((label, [Part(value=float(mean), series=no) for no, mean in enumerate(means)]))
-    legend = [(name, no) for no, name in enumerate(_COST_LINES)]
+    legend = [(name, no) for no, name in enumerate(COST_LINES)]
     return bars(rows, x_label="bps; the mark is the sum", title="Where the cost comes from", legend=legend)
-
-
-def _cost_lines(one: ParentReport) -> tuple[float, ...] | None:
-    split = one.shortfall_bps
-    if one.arrival_cost_bps is None or split.timing is None or split.spread is None or split.fees is None:
-        return None
-    return split.timing, split.spread, split.fees, one.completion_bps or 0.0
 
 
 def _markouts(arms: Sequence[Shown]) -> str:
     shapes = []
     for series, arm in enumerate(arms):
         for is_maker, kind in ((True, "maker"), (False, "taker")):
-            sums: dict[int, list[tuple[int, float]]] = {}
-            for one in arm.reports:
-                for fill in one.fills:
-                    for markout in fill.markouts if fill.is_maker is is_maker else ():
-                        sums.setdefault(markout.horizon_ns, []).append((fill.lots, markout.markout_bps))
-            points = [
-                (horizon / NS, sum(lots * bps for lots, bps in known) / sum(lots for lots, _ in known))
-                for horizon, known in sorted(sums.items())
-            ]
+            points = markouts_of(arm, is_maker=is_maker)
             if points:
                 label = f"{arm.label}, {kind}"
                 shapes.append(Line(points=points, series=series, label=label, dashed=not is_maker))
@@ -302,17 +269,13 @@ def _fills(arms: Sequence[Shown]) -> str:
     """Kaplan-Meier of being filled whole by resting, crossing censors; dashed: the share filled by then at all."""
     shapes = []
     for series, arm in enumerate(arms):
-        ended = [one for one in arm.reports if one.last_fill_ns is not None]
-        if not ended:
+        found = resting_of(arm)
+        if found is None:
             continue
-        seconds = np.array([max(one.last_fill_ns or 0, 1) / NS for one in ended])
-        rested = np.array([one.taker_lots == 0 and one.filled_lots >= one.qty_lots for one in ended])
-        curve = kaplan_meier(seconds, rested)
-        grid: Floats = np.linspace(0.0, float(seconds.max()), _CURVE_POINTS, dtype=np.float64)
-        points = [(float(at), 1.0 - float(value)) for at, value in zip(grid, curve.at(grid), strict=True)]
-        shapes.append(Line(points=points, series=series, label=arm.label, step=True))
-        by_then = [(float(at), float((seconds <= at).sum()) / len(arm.reports)) for at in grid]
-        shapes.append(Line(points=by_then, series=series, step=True, dashed=True))
+        grid: Floats = np.linspace(0.0, float(found.seconds.max()), _CURVE_POINTS, dtype=np.float64)
+        for values, label in ((found.by_resting(grid), arm.label), (found.at_all(grid), "")):
+            points = [(float(at), float(value)) for at, value in zip(grid, values, strict=True)]
+            shapes.append(Line(points=points, series=series, label=label, step=True, dashed=not label))
     return chart(
         shapes,
         x_label="seconds since acceptance",

@@ -6,8 +6,9 @@ import numpy as np
 
 from sor.experiment.bounds import TAIL
 from sor.lab.ab.explored import Explored, Way, part_of
+from sor.lab.ab.figures import Shown
 from sor.lab.ab.offpolicy import DRAWS, differences
-from sor.lab.ab.page import Flags, Forest, Page, Shown, watched, with_interval
+from sor.lab.ab.page import Flags, Forest, Page, watched, with_interval
 from sor.lab.ab.page_live import AFTERWARDS, Explaining, course_of, groups_of, worst_of
 from sor.lab.ab.paired import Decision
 from sor.lab.charts import Span

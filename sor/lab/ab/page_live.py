@@ -11,10 +11,11 @@ from sor.experiment.bounds import TAIL
 from sor.experiment.definition import Arm, By
 from sor.ids import ParentId
 from sor.lab.ab.adjust import CLUSTERS_MIN, effect
+from sor.lab.ab.figures import Shown
 from sor.lab.ab.live import Live, reach_of
 from sor.lab.ab.live_rows import COVARIATES, Rows, known_at_arrival
 from sor.lab.ab.live_several import LiveSeveral
-from sor.lab.ab.page import Course, Flags, Page, Shown, Worst, between, group_masks, third_edges, watched, with_interval
+from sor.lab.ab.page import Course, Flags, Page, Worst, between, group_masks, third_edges, watched, with_interval
 from sor.lab.ab.paired import ALPHA, Decision
 from sor.lab.ab.sequential import Looks
 from sor.lab.bootstrap import block_of

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from sor.experiment.bounds import TAIL
 from sor.ids import ParentId
 from sor.lab.ab.family import LETTERS
+from sor.lab.ab.figures import Shown
 from sor.lab.ab.page import (
     Course,
     Flags,
     Page,
     Rows,
-    Shown,
     Worst,
     between,
     group_masks,
