@@ -19,7 +19,7 @@ Design
   (the longest of many lengths would be one that chance has made long). Their intervals hold all at once by the
   largest and the least pivot, as in `sor.lab.bootstrap.differences`.
 
-Not promised: autocorrelations of a short series are themselves uncertain, so that it covers 91 to 96 % where 95 % are
+Not promised: autocorrelations of a short series are themselves uncertain, so that it covers 93 to 95 % where 95 % are
 meant (`python -m benchmarks.overlapping_parents`). What reaches over the whole series (a trend) is not seen.
 """
 

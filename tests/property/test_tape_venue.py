@@ -7,6 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -400,6 +401,18 @@ def test_fills_positions_and_money_add_up(events: Events, asks: list[Ask], queue
         worth_atoms = cash_atoms + position_lots * mid_hticks * RATE_E8 // 2
         assert account.equity - 1_000_000 == INSTRUMENT.money(worth_atoms)
     assert account.positions == ((Position(symbol=SYMBOL, qty_lots=position_lots),) if position_lots else ())
+
+
+@settings(max_examples=50)
+@given(events=recordings(), asks=asked())
+def test_whatever_is_ordered_the_recording_stays_as_it_was(events: Events, asks: list[Ask]) -> None:
+    market, untouched = market_of(events), market_of(events)
+    trader_on(market, asks, MODERATE).run()
+    for name in ("group_ns", "trade_ns", "trade_lots", "change_group", "change_lots", "best", "reach"):
+        ours, theirs = getattr(market, name), getattr(untouched, name)
+        if isinstance(ours, dict):
+            ours, theirs = list(ours.values()), list(theirs.values())
+        assert np.array_equal(ours, theirs), name
 
 
 @settings(max_examples=25)

@@ -106,6 +106,21 @@ def test_the_spread_of_both_estimators_by_design() -> None:
     assert spread["optimal", plain] < spread["every 2m", plain] < spread["each", plain]
 
 
+def test_a_level_is_in_the_spread_of_one_estimator_and_not_of_the_other() -> None:
+    rng, periods, lag, draws = seeded(12), 120, 2, 8_000
+    for design, plain, own in (
+        (Switchback.optimal(periods, lag=lag), 5.93, 0.274),
+        (Switchback.every(1, periods, lag=lag), 6.73, 0.400),
+    ):
+        arms = design.assign(rng, draws)
+        before = np.pad(arms.astype(np.float64), ((0, 0), (lag, 0)))
+        outcome = 10.0 + before[:, 2:] + before[:, 1:-1] + before[:, :-2] + rng.standard_normal((draws, periods))
+        for by, sd in ((Estimator.HORVITZ_THOMPSON, plain), (Estimator.HAJEK, own)):
+            found = design.estimate(outcome, arms, by=by)
+            assert np.nanmean(found) == pytest.approx(3.0, abs=5 * np.nanstd(found) / np.sqrt(draws))
+            assert np.nanstd(found) == pytest.approx(sd, rel=0.04)
+
+
 def test_the_exact_test_is_uniform_without_an_effect_and_finds_one() -> None:
     rng, design = seeded(7), Switchback.optimal(60, lag=2)
     level = np.sin(np.arange(60) / 5.0)

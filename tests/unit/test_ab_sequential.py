@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 from sor.errors import CallerError
 from sor.experiment.bounds import LOOKS_FROM
 from sor.lab.ab.betting import betting, capital, cut, discoveries
-from sor.lab.ab.guards import false_positives_allowed
+from sor.lab.ab.guards import false_positives_allowed, uniform
+from sor.lab.ab.live import by_design
+from sor.lab.ab.paired import block_means
 from sor.lab.ab.sequential import (
     MixtureBound,
     Msprt,
@@ -16,6 +18,8 @@ from sor.lab.ab.sequential import (
     polynomial_stitched,
     stitched,
 )
+from sor.lab.bootstrap import block_of, difference
+from tests.fakes.walks import overlapping
 
 Floats = NDArray[np.float64]
 ALPHA = 0.05
@@ -82,11 +86,51 @@ def test_msprt_finds_nothing_where_nothing_is(nothing: Floats, mixing: float) ->
     assert found.mean() <= false_positives_allowed(RUNS, alpha=ALPHA)
 
 
-@pytest.mark.parametrize(("mixing", "power"), [(0.01, 0.95), (0.1, 0.92), (1.0, 0.86)])
-def test_msprt_finds_an_effect_of_a_tenth_of_the_spread(mixing: float, power: float) -> None:
-    steps = np.random.default_rng(12).standard_normal((RUNS, 2_000)) + 0.1
-    found = Msprt(variance=1.0, mixing=mixing).p_values(steps)[:, -1] <= ALPHA
-    assert found.mean() == pytest.approx(power, abs=0.03)
+@pytest.mark.parametrize(
+    ("mixing", "wrong", "power", "stopped"),
+    [(0.01, 0.0275, 0.95, 847), (0.1, 0.036, 0.92, 900), (1.0, 0.028, 0.86, 1_077)],
+)
+def test_msprt_is_as_wrong_as_strong_and_as_quick_as_published(
+    mixing: float, wrong: float, power: float, stopped: int
+) -> None:
+    # An effect of a tenth of the spread, 2,000 differences; who has not stopped by then counts as stopping there.
+    steps = np.random.default_rng(12).standard_normal((RUNS, 2_000))
+    bound = Msprt(variance=1.0, mixing=mixing)
+    assert (bound.p_values(steps)[:, -1] <= ALPHA).mean() == pytest.approx(wrong, abs=0.012)
+    found = bound.p_values(steps + 0.1) <= ALPHA
+    assert found[:, -1].mean() == pytest.approx(power, abs=0.03)
+    assert np.where(found[:, -1], found.argmax(axis=1) + 1, 2_000).mean() == pytest.approx(stopped, rel=0.04)
+
+
+def test_an_interval_that_is_looked_at_after_each_difference_finds_something_in_half_the_streams() -> None:
+    steps = np.random.default_rng(12).standard_normal((RUNS, 2_000))
+    scores = np.abs(np.cumsum(steps, axis=1)) / np.sqrt(np.arange(1, 2_001))
+    assert (scores[:, 19:] > 1.959964).any(axis=1).mean() == pytest.approx(0.465, abs=0.03)
+
+
+def test_coins_of_live_parents_find_nothing_where_nothing_is() -> None:
+    # Skewed costs that drift, arms of unequal shares, a look after each parent.
+    rng, stopped = np.random.default_rng(16), 0
+    for _ in range(RUNS):
+        costs = rng.standard_exponential(300) + np.linspace(0.0, 1.0, 300)
+        chance = np.full(300, rng.choice([0.3, 0.5, 0.7]))
+        looks = by_design(costs, rng.random(300) < chance, chance)[1]
+        stopped += looks is not None and looks.stopped_at() is not None
+    assert stopped / RUNS <= false_positives_allowed(RUNS, alpha=ALPHA)
+
+
+def test_blocks_of_parents_that_overlap_find_nothing_where_nothing_is() -> None:
+    # The sequence of a replay: a look after each block of four deadlines; p-values of one look are uniform.
+    rng, stopped, p_values = np.random.default_rng(17), 0, []
+    for run in range(RUNS):
+        start, gap = overlapping(rng, parents=400, span=32_000, deadline=100)
+        means, _ = block_means(gap, start // 400)
+        stopped += asymptotic(means, alpha=ALPHA, tightest_at=len(means)).stopped_at() is not None
+        if run % 10 == 0:
+            found = difference(ours=gap, theirs=np.zeros(400), block=block_of(start, deadline_ns=100), rng=rng)
+            p_values.append(found.p_value)
+    assert stopped / RUNS <= false_positives_allowed(RUNS, alpha=ALPHA)
+    assert uniform(np.array(p_values)) > 0.01
 
 
 def test_the_other_sequences_find_nothing_where_nothing_is(nothing: Floats) -> None:

@@ -80,7 +80,7 @@ def test_a_dear_arm_does_not_make_equal_ones_look_different() -> None:
 def test_e_values_find_too_much_in_5_percent_of_streams_at_most_however_often_one_looks() -> None:
     # Three arms against a control, of which the last differs: what all three share is in the control.
     rng = np.random.default_rng(3)
-    runs, looks = 1_000, 400
+    runs, looks = 2_000, 400
     control = rng.standard_exponential((runs, 1, looks))
     arms = rng.standard_exponential((runs, 3, looks))
     alike = e_values(control - arms, alpha=ALPHA / 3, tightest_at=200)

@@ -111,6 +111,16 @@ def test_several_markets_are_drawn_as_one_would_be() -> None:
     assert width(only(one + level, sizes=[100] * 6)) > 2 * width(only(one, sizes=[100] * 6))
 
 
+def test_a_block_goes_round_in_a_market_that_is_shorter_than_it() -> None:
+    # Markets of four, each of +1 or -1 throughout: a block of L is worth L of its market's sign however often it goes
+    # round, so the variance of a mean is that of the squares of geometric lengths, (2 b - 1) / n.
+    count = 8_000
+    found = only(np.repeat(np.where(np.arange(count // 4) % 2, 1.0, -1.0), 4), sizes=[4] * (count // 4))
+    assert found.block_parents > 20.0
+    half = 1.96 * sqrt((2.0 * found.block_parents - 1.0) / count)
+    assert (found.low, found.high) == pytest.approx((-half, half), rel=0.06)
+
+
 def test_what_costs_the_same_everywhere_is_known() -> None:
     known = only(np.full(70, 0.1))
     assert known.low == known.high == pytest.approx(0.1)
