@@ -14,7 +14,7 @@ from sor.cli.tables import setting_line
 from sor.cli.words import bps, count
 from sor.experiment.bounds import LOOKS_FROM, TAIL
 from sor.experiment.definition import Arm
-from sor.lab.ab.explored import Explored
+from sor.lab.ab.explored import CUT_BPS, Explored
 from sor.lab.ab.family import UNDECIDED, Family, Verdict, Versus
 from sor.lab.ab.guards import Guard
 from sor.lab.ab.live import Live
@@ -270,6 +270,8 @@ def report_explored(out: Console, found: Explored, page: Page) -> None:
     out.print(f"cost(a) - cost(b): {found.mean:+.4f} bps, 95 % {found.low:+.4f} to {found.high:+.4f}, for one look.")
     if found.looks is not None:
         out.print(f"However often one looks: {between(float(found.looks.low[-1]), float(found.looks.high[-1]))}.")
+    bets = between(float(found.bets.low[-1]), float(found.bets.high[-1]))
+    out.print(f"The same by betting, which assumes no more than costs within {CUT_BPS:g} bps: {bets}.")
     for line in _guard_lines(found):
         out.print(line)
     tell_short(out, page)

@@ -9,7 +9,7 @@ import pytest
 from sor.cli.main import run
 from sor.errors import CallerError
 from sor.journal import turns
-from sor.lab.ab.explored import compare_explored, first_choices
+from sor.lab.ab.explored import bets_on, compare_explored, first_choices
 from sor.lab.ab.page import render
 from sor.lab.ab.page_explored import page_of_explored
 from sor.lab.ab.paired import Decision
@@ -60,6 +60,8 @@ def test_resting_is_cheaper_than_what_was_tried_instead(tmp_path: Path, capsys: 
     assert "Decision: a: a is cheaper, however often one has looked" in capsys.readouterr().out
     assert set(found["by_estimator"]) == {"ips", "snips", "dr"}
     assert found["by_estimator"]["dr"] == found["estimate_bps"]
+    assert found["by_betting"]["low"] < found["sequential"]["low"] < found["sequential"]["high"]
+    assert found["sequential"]["high"] < found["by_betting"]["high"]
     # With one chance for all every parent weighs the same.
     assert found["a"]["effective_n"] == pytest.approx(found["a"]["costed"])
     # With one chance for all the weighted mean is the plain one.
@@ -70,6 +72,18 @@ def test_resting_is_cheaper_than_what_was_tried_instead(tmp_path: Path, capsys: 
     means = seen.cost[seen.own].mean(), seen.cost[~seen.own].mean()
     assert [way.bps["snips"] for way in seen.ways] == pytest.approx(means)
     assert np.isfinite(seen.mean)
+
+
+def test_the_betting_sequence_holds_the_difference_and_finds_one_that_is_large() -> None:
+    rng = np.random.default_rng(3)
+    chance = rng.choice([0.6, 0.8], 4_000)
+    own = rng.random(4_000) < chance
+    cost = np.where(own, 2.0, 14.0) + rng.standard_normal(4_000)
+    found = bets_on(cost, own, chance)
+    assert found.low[-1] < -12.0 < found.high[-1] < 0.0
+    assert (found.low[:200].max(), found.high[:200].min()) == (found.low[199], found.high[199])
+    nothing = bets_on(np.full(500, 2.0) + rng.standard_normal(500), own[:500], chance[:500])
+    assert nothing.low[-1] < 0.0 < nothing.high[-1]
 
 
 def test_the_page_shows_every_estimator_and_the_dearest_parents(

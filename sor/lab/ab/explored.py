@@ -6,7 +6,8 @@ Arm a is the policy as it is, arm b the others as they were drawn; each is estim
 one over their chance (IPS, SNIPS, and doubly robust with a forecast by what was known at arrival, fitted on the other
 half of the parents), the difference with an interval by bootstrap over parents. The doubly robust one is the one that
 decides. Where exploring was so rare that b weighs hardly anything nothing is concluded (`offpolicy`). A winner needs
-the sequence by design too, as with experiments.
+the sequence by design too, as with experiments. Beside it stands the betting sequence of weights times cost, which
+assumes nothing but the cut and that no parent foretells the next, and is wider for it by far (methods 8.1).
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from sor.errors import CallerError
 from sor.experiment.bounds import COSTED_MIN, TAIL
 from sor.explore import PREFIX
 from sor.journal import Record
-from sor.lab.ab.document import conclusion, estimate_document
+from sor.lab.ab.betting import Betting, betting
+from sor.lab.ab.document import conclusion, estimate_document, finite
 from sor.lab.ab.guards import Guard, tail
 from sor.lab.ab.live import by_design
 from sor.lab.ab.live_rows import costed, known_of, reported
@@ -61,6 +63,7 @@ class Explored(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     ways         a and b. estimates: of the difference, by `ips`, `snips` and `dr`.
     cost, own    (N,) of parents that had a choice and have a cost. chance: (N,) of the own way.
     parents      (N) as the core has them. reports: (N) of TCA. counted: (N - 1,) what each but the first says.
+    looks        the sequence of that. bets: the one that assumes no more than bounds.
     """
 
     policy: str
@@ -73,6 +76,7 @@ class Explored(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     reports: tuple[ParentReport, ...]
     counted: Floats
     looks: Looks | None
+    bets: Betting
     effect_bps: float
     needed: int | None
     guards: tuple[Guard, ...]
@@ -162,12 +166,23 @@ def compare_explored(
         reports=reports,
         counted=counted,
         looks=looks,
+        bets=bets_on(cost, own, chance),
         effect_bps=effect,
         needed=needed(error=found.error, count=len(cost), effect=effect, alpha=ALPHA),
         guards=guards,
         decision=decision,
         why=why,
     )
+
+
+def bets_on(cost: Floats, own: Flags, chance: Floats) -> Betting:
+    """The betting sequence of the difference, from each cost over the chance of its way, with the sign of the way.
+
+    cost     (N,) within `CUT_BPS` either way. own: (N,) whether of the own way. chance: (N,) of that way, in (0, 1).
+    """
+    weighed = np.where(own, cost / chance, -cost / (1.0 - chance))
+    most = CUT_BPS / float(min(chance.min(), (1.0 - chance).min()))
+    return betting(weighed, low=-most, high=most, alpha=ALPHA)
 
 
 def part_of(log: Logged, chosen: Flags) -> Logged:
@@ -245,6 +260,7 @@ def explored_document(found: Explored) -> dict[str, object]:
         },
         "n": len(found.cost),
         "estimate_bps": estimate_document(found.mean, found.low, found.high),
+        "by_betting": {"low": finite(found.bets.low[-1]), "high": finite(found.bets.high[-1])},
         "by_estimator": {name: estimate_document(one.mean, one.low, one.high) for name, one in found.estimates.items()},
         **conclusion(
             looks=found.looks,

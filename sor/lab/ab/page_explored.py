@@ -8,7 +8,7 @@ from sor.experiment.bounds import TAIL
 from sor.lab.ab.explored import Explored, Way, part_of
 from sor.lab.ab.figures import Shown
 from sor.lab.ab.offpolicy import DRAWS, differences
-from sor.lab.ab.page import Flags, Forest, Page, watched, with_interval
+from sor.lab.ab.page import Flags, Forest, Page, between, watched, with_interval
 from sor.lab.ab.page_live import AFTERWARDS, Explaining, course_of, groups_of, worst_of
 from sor.lab.ab.paired import Decision
 from sor.lab.charts import Span
@@ -44,6 +44,7 @@ def page_of_explored(found: Explored, explaining: Explaining, *, seed: int = 0) 
             ),
             ("however often one looks", any_look),
             ("always valid p", p_value),
+            ("however often, by betting alone", between(float(found.bets.low[-1]), float(found.bets.high[-1]))),
             (f"parents to see {found.effect_bps:.3f} bps", "-" if found.needed is None else f"{found.needed:,}"),
         ],
         versus=(),
