@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 
 from sor.cli.ab_page import command_of, write_page
@@ -17,6 +18,7 @@ from sor.lab.ab.explored import compare_explored, explored_document
 from sor.lab.ab.family import Family
 from sor.lab.ab.live import compare_live, live_document
 from sor.lab.ab.live_several import compare_live_several, live_several_document
+from sor.lab.ab.page import Page
 from sor.lab.ab.page_explored import page_of_explored
 from sor.lab.ab.page_live import Explaining, page_of_live, page_of_live_several
 from sor.recovery import folded
@@ -65,13 +67,13 @@ def tell_live(
         return
     b = arms_b[0] if arms_b else None
     found = compare_live(core, running, a=arm_a, b=b, effect_bps=effect_bps, margin_bps=margin_bps)
-    page = page_of_live(found, explaining)
-    if html is not None:
-        write_page(output, html, page)
-    if output.json:
-        say_json(live_document(found))
-    else:
-        report_live(output.out, found, page)
+    _tell(
+        output,
+        html,
+        page=partial(page_of_live, found, explaining),
+        document=partial(live_document, found),
+        report=partial(report_live, output.out, found),
+    )
 
 
 def _several(
@@ -93,13 +95,13 @@ def _several(
     found = compare_live_several(
         core, running, family=family, arms=(first, *others), effect_bps=effect_bps, margin_bps=margin_bps
     )
-    page = page_of_live_several(found, explaining)
-    if html is not None:
-        write_page(output, html, page)
-    if output.json:
-        say_json(live_several_document(found))
-    else:
-        report_live_several(output.out, found, page)
+    _tell(
+        output,
+        html,
+        page=partial(page_of_live_several, found, explaining),
+        document=partial(live_several_document, found),
+        report=partial(report_live_several, output.out, found),
+    )
 
 
 def _explored(
@@ -116,10 +118,28 @@ def _explored(
     core = folded(journal)
     records = (record for turn in turns(journal) for record in turn.records)
     found = compare_explored(core, records, policy, effect_bps=effect_bps, margin_bps=margin_bps)
-    page = page_of_explored(found, explaining)
+    _tell(
+        output,
+        html,
+        page=partial(page_of_explored, found, explaining),
+        document=partial(explored_document, found),
+        report=partial(report_explored, output.out, found),
+    )
+
+
+def _tell(
+    output: Output,
+    html: Path | None,
+    *,
+    page: Callable[[], Page],
+    document: Callable[[], dict[str, object]],
+    report: Callable[[Page], None],
+) -> None:
+    """The document for programs or the report for people, and the page where it is asked for."""
+    drawn = cache(page)
     if html is not None:
-        write_page(output, html, page)
+        write_page(output, html, drawn())
     if output.json:
-        say_json(explored_document(found))
+        say_json(document())
     else:
-        report_explored(output.out, found, page)
+        report(drawn())
