@@ -46,6 +46,7 @@ def test_patience_is_cheaper_than_crossing_on_a_made_up_market(say: Say) -> None
     assert said.code == 0
     found = json.loads(said.out)
     assert (found["design"], found["decision"], found["n"]) == ("paired", "a", 30)
+    _programs_rely_on(found)
     assert found["estimate_bps"]["high"] < 0.0
     assert found["estimate_bps"]["alpha"] == 0.05
     drawn = found["stationary_bootstrap"]
@@ -68,6 +69,14 @@ def test_patience_is_cheaper_than_crossing_on_a_made_up_market(say: Say) -> None
     blocks = f"As a series (stationary bootstrap of blocks of {drawn['block_parents']:.1f} parents)"
     assert f"{blocks}: 95 % {drawn['low']:+.4f} to {drawn['high']:+.4f}." in told
     assert f"by stationary bootstrap {drawn['low']:+.4f} to {drawn['high']:+.4f}" in page_text("page.html")
+
+
+def _programs_rely_on(found: dict[str, dict[str, object]]) -> None:
+    """Names that stay, whatever else is added."""
+    assert {"design", "a", "b", "n", "decision", "needed_n", "tail", "guards"} <= found.keys()
+    assert {"mean", "low", "high", "alpha"} <= found["estimate_bps"].keys()
+    assert {"low", "high", "p_always_valid", "stopped_at"} <= found["sequential"].keys()
+    assert {"a", "b"} <= found["tail"].keys()
 
 
 def _look_at_the_short_page(told: str, tails: dict[str, float]) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sor.cli.main import run
 from sor.errors import CallerError
 from sor.lab.columns import columns_of
 from sor.lab.order_hits import NEVER
 from sor.lab.truth import FITTED, RealOrders, Truth, real_orders, truth
-from sor.tape import OrderKind, Tape
+from sor.tape import OrderKind, Tape, save_tape
 from sor.units import NS
 from tests.fakes.tapes import Group, Ordered, Traded, tape_of
 
@@ -182,6 +185,20 @@ def test_where_everybody_waits_alone_every_model_is_right() -> None:
         assert model.slope == pytest.approx(1.0)
         assert model.skill == 1.0
         assert model.log_score == pytest.approx(math.log(0.99))
+
+
+def test_the_command_tells_programs_and_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tape = tmp_path / "tape"
+    save_tape(busy(4, events=1_500).tape(), tape, source=(), importer="test", findings=())
+    assert run(["truth", str(tape), "--horizon", "10s", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["orders"] > 0
+    assert {"risk_averse", "moderate", FITTED} <= {model["queue"] for model in found["models"]}
+    for model in found["models"]:
+        assert {"queue", "bias_pp", "calibration_error_pp", "brier", "log_score"} <= model.keys()
+        assert 0.0 <= model["brier"] <= 1.0
+    assert run(["truth", str(tape), "--horizon", "10s"]) == 0
+    assert f"{found['orders']:,} orders at or inside the touch, scored by 10 s" in capsys.readouterr().out
 
 
 def test_what_cannot_be_judged_is_refused() -> None:
