@@ -26,6 +26,7 @@ from sor.kill import marked
 from sor.parent import ParentLife
 from sor.router import Core
 from sor.settings import Settings
+from sor.uninterrupted import uninterrupted
 
 ENDED_POLL_S = 0.01
 
@@ -106,7 +107,7 @@ class Outside:
                 return
             self.heed_wanted()
             if self.heed_switch():
-                tasks.start_soon(self._say_what_is_left)  # somebody may want it moved on meanwhile
+                tasks.start_soon(uninterrupted(self._say_what_is_left))  # somebody may want it moved on meanwhile
 
     async def hear_signal(self) -> None:
         """SIGUSR1 halts everything."""

@@ -35,6 +35,7 @@ from sor.recall import recalled
 from sor.reconciliation import Reconciled
 from sor.router import Core
 from sor.settings import Settings
+from sor.uninterrupted import protect, uninterrupted
 from sor.units import NS, to_ns
 
 CLOCK_BEHIND_S = 1.0
@@ -83,6 +84,7 @@ class Session:
         self._connected: list[VenueAdapter] = []
         self._caring: list[tuple[anyio.CancelScope, anyio.Event]] = []
         self._patience = anyio.CancelScope()
+        protect(Dispatcher.post)
         self.dispatcher = Dispatcher(
             core,
             scheduler=scheduler,
@@ -128,7 +130,7 @@ class Session:
         self.trials.resume()
         self.outside.heed_wanted()
         self.outside.heed_switch()
-        self._tasks.start_soon(self._scheduler.run)
+        self._tasks.start_soon(uninterrupted(self._scheduler.run))
         care = self.care
         learned: dict[VenueName, bool] = {}
         met: list[Reconciled] = []
@@ -229,11 +231,11 @@ class Session:
     def _look_out(self) -> None:
         """Go on looking at what changes without anybody saying so: files, silence, a signal."""
         if self._settings.params_poll_s:
-            self._tasks.start_soon(self._watch_params)
+            self._tasks.start_soon(uninterrupted(self._watch_params))
         Lookout(self.dispatcher, alarm=self._alarms.append).start()
-        self._tasks.start_soon(self.outside.watch, self._tasks)
+        self._tasks.start_soon(uninterrupted(self.outside.watch), self._tasks)
         if self._settings.kill_signal:
-            self._tasks.start_soon(self.outside.hear_signal)
+            self._tasks.start_soon(uninterrupted(self.outside.hear_signal))
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -288,7 +290,7 @@ class Session:
             finally:
                 ended.set()
 
-        self._tasks.start_soon(run)
+        self._tasks.start_soon(uninterrupted(run))
 
     async def _stop_caring(self) -> None:
         """Nobody asks a venue anything any more: one that is closed would answer with an error."""

@@ -58,6 +58,7 @@ LOOPS = (
     "sor/outside*",
     "sor/port*",
     "sor/session*",
+    "sor/uninterrupted*",
     "sor/chaos/*",
     "sor/cli/*",
     "sor/conformance/*",

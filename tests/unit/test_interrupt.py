@@ -12,6 +12,8 @@ from sor.journal import verify
 
 REPO = Path(__file__).resolve().parents[2]
 STRATEGY = """
+import os
+import signal
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -21,9 +23,24 @@ import anyio
 from sor.engine import Router, Settings
 from sor.ids import ParentId
 from sor.orders import ParentOrder, Side
-from venues.simulated.adapter import open_venue
+from venues.simulated.adapter import SimulatedVenue
+from venues.simulated.options import read
 
-venue = open_venue({"market": "ladder", "latency": "near"})
+class Interrupting(SimulatedVenue):
+    async def connect(self, sink, scheduler):
+        self.scheduler = scheduler
+        await super().connect(sink, scheduler)
+
+    def submit(self, order):
+        super().submit(order)
+        if sys.argv[3] == "turn" and order.cl_ord_id.endswith("k-0001e"):  # the twentieth
+            self.interrupt()
+
+    def interrupt(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+venue = Interrupting(read({"market": "ladder", "latency": "near"}))
 
 
 async def main():
@@ -38,6 +55,8 @@ async def main():
         while sum(one.leaves_lots for one in venue.audit()) < 2000:
             await anyio.sleep(0.01)
         print("resting", flush=True)
+        if sys.argv[3] == "timer":
+            venue.scheduler.call_at(venue.scheduler.now_ns(), venue.interrupt)
         await anyio.sleep_forever()
 
 
@@ -49,20 +68,23 @@ finally:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("strikes", ["anywhere", "timer", "turn"])
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_ctrl_c_withdraws_everything(tmp_path: Path, backend: str) -> None:
+def test_ctrl_c_withdraws_everything(tmp_path: Path, backend: str, strikes: str) -> None:
+    """Whether it comes from outside at any time, or while a timer of the router's runs, or in the middle of a turn."""
     process = subprocess.Popen(
-        [sys.executable, "-c", STRATEGY, str(tmp_path / "journal"), backend],
+        [sys.executable, "-c", STRATEGY, str(tmp_path / "journal"), backend, strikes],
         env={**os.environ, "PYTHONPATH": str(REPO)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "resting\n"
-    process.send_signal(signal.SIGINT)
+    if strikes == "anywhere":
+        assert process.stdout.readline() == "resting\n"
+        process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert out == "left 0\n"
+    assert out.splitlines()[-1] == "left 0"
     assert "KeyboardInterrupt" in err.splitlines()[-1]
     assert verify(tmp_path / "journal").faults == ()
 
@@ -71,7 +93,7 @@ def test_ctrl_c_withdraws_everything(tmp_path: Path, backend: str) -> None:
 def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     """`kill -9`: the journal verifies, and holds every parent that `submit` had returned for."""
     process = subprocess.Popen(
-        [sys.executable, "-c", STRATEGY, str(tmp_path / "journal"), "asyncio"],
+        [sys.executable, "-c", STRATEGY, str(tmp_path / "journal"), "asyncio", "never"],
         env={**os.environ, "PYTHONPATH": str(REPO)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
