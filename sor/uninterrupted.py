@@ -16,9 +16,8 @@ P = ParamSpec("P")
 
 def protect(function: Callable[..., object]) -> None:
     """Let no interrupt strike `function`, or what it calls, on whichever loop it runs."""
-    if "trio" in sys.modules:
-        import trio
-
+    trio = sys.modules.get("trio")  # loaded where it runs, and never needed where it does not
+    if trio is not None:
         trio.lowlevel.enable_ki_protection(function)
 
 

@@ -23,7 +23,7 @@ import pytest
 
 from sor.cli.main import run
 from sor.engine import Router, Settings
-from sor.errors import CallerError, NotSent, SorError
+from sor.errors import CallerError, NotSent, RateLimited, SorError
 from sor.ids import ParentId
 from sor.journal import verify
 from sor.orders import Action, Intent, ParentOrder, ParentStatus, PositionSide, RejectKind, Side
@@ -214,7 +214,7 @@ LINES: Mapping[str, Line] = {
     ),
     "rate limit at the door": Line(
         faults=("rate-limited",),
-        raises=NotSent,
+        raises=RateLimited,
         says=(
             "limits how often it is asked: 100410",
             "unblocked after",
@@ -234,12 +234,12 @@ LINES: Mapping[str, Line] = {
     ),
     "ban at the door": Line(
         faults=("banned",),
-        raises=NotSent,
+        raises=RateLimited,
         says=("shuts this address out: http 418 100410 this address is banned", "nothing was ordered. Stay away for"),
     ),
     "firewall": Line(
         faults=("firewall",),
-        raises=NotSent,
+        raises=RateLimited,
         says=(
             "shuts this address out: http 403 Forbidden: a page of the gateway",
             "nothing was ordered. Stay away for five",
@@ -401,7 +401,7 @@ Way = Callable[[Router, Line], Awaitable[End]]
 
 
 def settings_of(folder: Path, sets: Path) -> Settings:
-    return Settings(journal=folder / "j", param_dirs=(sets,), default_set="curt")
+    return Settings(journal=folder / "j", param_dirs=(sets,), default_set="curt", start_patience_s=0.0)
 
 
 def venue_of(live: LiveVenue, folder: Path, line: Line) -> BingxVenue:
