@@ -24,6 +24,7 @@ from benchmarks import (
     order_round,
     reaction,
     replay_lane,
+    replay_policy,
 )
 from benchmarks.rows import Document, Machine, Row, table
 
@@ -76,9 +77,10 @@ SUITE: dict[str, Callable[[Size, Progress], list[Row]]] = {
     "book": lambda size, say: book_path.rows(count=size.messages, rounds=size.book_rounds, progress=say),
     "lane": lambda size, say: order_lane.rows(orders=size.lane_orders, rounds=size.rounds, progress=say),
     "g6": lambda size, say: reaction.rows(count=size.reactions, rounds=size.rounds, progress=say),
-    "replay": lambda size, say: replay_lane.rows(
-        count=size.lane_events, router_events=size.maker_events, rounds=size.rounds, progress=say
-    ),
+    "replay": lambda size, say: [
+        *replay_lane.rows(count=size.lane_events, router_events=size.maker_events, rounds=size.rounds, progress=say),
+        *replay_policy.rows(count=size.lane_events, rounds=size.rounds, progress=say),
+    ],
     "g9": lambda size, say: [maker.row(count=size.maker_events, rounds=size.rounds, progress=say)],
     "g10": lambda size, say: [order_round.row(orders=size.orders, rounds=size.rounds, progress=say)],
     "g11": lambda size, say: journal_append.rows(count=size.turns, rounds=size.rounds, progress=say),

@@ -1,12 +1,13 @@
-"""G7 and G8: events a second of one maker on one recording, beside hftbacktest with a strategy compiled by numba.
+"""G7: events a second of one maker on one recording, beside hftbacktest with a strategy compiled by numba.
 
 The task is one post-only bid of one lot at the best price, withdrawn and sent anew when the best moves and sent anew
 when it is filled, one millisecond each way, power-law queue. The recording is that of `g9`. A round of ours in `g7` is
 everything from the recording's columns to the list of fills, tables included; of the peer's it is the strategy's loop,
 with data loaded and code compiled before.
 
-`g7` must give what the peer gives: as many orders, and every fill at the same nanosecond and price. `g8` is another
-task by one thing: the router amends an order where the venue can, instead of withdrawing it and sending another.
+`g7` must give what the peer gives: as many orders, and every fill at the same nanosecond and price. `g8-router` is the
+whole router, journal and all, on another task by one thing: it amends an order where the venue can, instead of
+withdrawing it and sending another. `g8` is in `benchmarks.replay_policy`.
 """
 
 from __future__ import annotations
@@ -133,8 +134,13 @@ def scan(rows: Rows) -> float:
 
 @cache
 def _rows(count: int) -> Rows:
-    """The recording in the peer's form, and twice its last row again, later: the peer never tells of the last one."""
-    made = events_of(recording(count))
+    """The made-up recording in the peer's form."""
+    return padded(recording(count))
+
+
+def padded(tape: Tape) -> Rows:
+    """A recording in the peer's form, and twice its last row again, later: the peer never tells of the last one."""
+    made = events_of(tape)
     rows = np.concatenate((made, made[-1:], made[-1:]))
     for name in ("exch_ts", "local_ts"):
         rows[name][-2:] += np.array([10, 20]) * NS
@@ -241,17 +247,17 @@ def _peak_kb() -> int:
 
 
 def rows(*, count: int, router_events: int, rounds: int, progress: Callable[[str], None]) -> list[Row]:
-    """Both goals, and the lane beside the floor."""
+    """The goal, the lane beside the floor, and the whole router."""
     made = len(_rows(count)) - 2
     compiled()  # before anything else: the row without it is named as not measured
     truth, _ = peer(_rows(count))
     instants = len(np.unique(_rows(count)["local_ts"][:-2]))
 
     def ours() -> Sequence[float]:
-        return [made / _checked(lane(recording(count)), truth)]
+        return [made / seconds_of(lane(recording(count)), truth)]
 
     def theirs() -> Sequence[float]:
-        return [made / _checked(peer(_rows(count)), truth)]
+        return [made / seconds_of(peer(_rows(count)), truth)]
 
     checked = (
         f"{made} rows, {truth.wakes} wake-ups of the peer at {instants} instants; both sent {truth.orders} orders and "
@@ -284,7 +290,7 @@ def rows(*, count: int, router_events: int, rounds: int, progress: Callable[[str
     return [lane_row, floor_row, _router_row(router_events, rounds=rounds, progress=progress)]
 
 
-def _checked(did: tuple[Quoted, float], truth: Quoted) -> float:
+def seconds_of(did: tuple[Quoted, float], truth: Quoted) -> float:
     """The seconds of a run that did what the peer did first. Raises `WrongWork` for another."""
     quoted, taken_s = did
     if not quoted.same(truth):
@@ -305,10 +311,10 @@ def _router_row(count: int, *, rounds: int, progress: Callable[[str], None]) -> 
         return [events_per_s * made / len(events(count))]
 
     def theirs() -> Sequence[float]:
-        return [made / _checked(peer(_rows(count)), truth)]
+        return [made / seconds_of(peer(_rows(count)), truth)]
 
     row = measured(
-        name="g8",
+        name="g8-router",
         what="the whole router on the recorded venue with a policy object, journal and features on, indexing timed too",
         baseline=f"{PEER}, wait_next_feed, its own numba strategy: the loop alone",
         unit="rows/s",
@@ -317,7 +323,6 @@ def _router_row(count: int, *, rounds: int, progress: Callable[[str], None]) -> 
         rounds=rounds,
         checked="",
         progress=progress,
-        bar=Bar(0.5, at_least=True),
     )
     did = seen[0]
     return row.with_check(

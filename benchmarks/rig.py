@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -47,12 +48,12 @@ class WrongWork(SorError):
     """What was timed did not do what it claims to do; its figure would mean nothing."""
 
 
-def param_text() -> str:
-    """The param-set that the benchmarks trade under, as a file holds it."""
+def param_text(values: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The param-set that the benchmarks trade under, as a file holds it, with other values for some of its ids."""
     content = msgspec.json.decode(BASELINE.read_bytes(), type=dict[str, object])
     records = msgspec.convert(content["records"], list[dict[str, object]])
     for record in records:
-        record["value"] = ROOMY.get(str(record["id"]), record["value"])
+        record["value"] = {**ROOMY, **values}.get(str(record["id"]), record["value"])
     return msgspec.json.encode({**content, "records": records}).decode()
 
 

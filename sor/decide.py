@@ -19,6 +19,7 @@ from sor.limits import Limits
 from sor.params import Params
 from sor.parent import Parent
 from sor.policy import POLICY_FAULT, Decision, Due, Policy, Schedule
+from sor.regime import Regime
 from sor.revisit import Revisit
 from sor.snapshot import View
 from sor.units import MS, NS
@@ -57,23 +58,29 @@ _decode = msgspec.msgpack.Decoder(Decision).decode
 
 
 def decide(parent: Parent, policy: Policy, view: View, params: Params) -> tuple[Decision, tuple[str, ...]]:
-    """Ask the policy and apply the invariants; a policy that raises or talks nonsense gets its parent ended safely.
+    """Ask the policy and apply the invariants, both under the parameters of the regime that the view shows.
 
-    Both read the parameters of the regime that the view shows, and the decision says which that was.
+    The decision says which regime that was.
+    """
+    del parent
+    return ruled(policy, view, params, params.regime_of(view.market.features))
+
+
+def ruled(policy: Policy, view: View, params: Params, regime: Regime | None) -> tuple[Decision, tuple[str, ...]]:
+    """As `decide`, in a given regime; a policy that raises or talks nonsense gets its parent ended safely.
+
     The answer is taken through the journal's encoding first: what is acted on is then what will be read back, of the
     types that the contract names, whatever the policy handed over.
     """
-    del parent
-    regime = params.regime_of(view.market.features)
     params = params.within(regime)
     try:
         decision = _decode(_encode(policy.decide(view, params)))
         _check_revisit(decision)
-        ruled = apply_invariants(decision, view, params, regime="" if regime is None else regime.value)
+        ruling = apply_invariants(decision, view, params, regime="" if regime is None else regime.value)
     except Exception as error:  # noqa: BLE001 - a plug-in's bug must not stop the other parents or leave orders resting
         note = f"policy {policy.name!r} raised {type(error).__name__}: {error}"
         return Decision(placements=(), revisit=Revisit(), reason=POLICY_FAULT, note=note), ()
-    return ruled.decision, ruled.vetoes
+    return ruling.decision, ruling.vetoes
 
 
 def _check_revisit(decision: Decision) -> None:

@@ -6,7 +6,7 @@ and the orders there are.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -159,7 +159,7 @@ def carry_out(
     for child in parent.open_children:
         if not child.rests or child.life is not _LIVE or child.cancel_wanted:
             continue
-        found = _stays_for(child, wanted, left)
+        found = stays_for(child, wanted, left)
         if found is None:
             unmatched.append(child)
             continue
@@ -183,7 +183,19 @@ def carry_out(
     return _place_all(desk, parent, view, missing, mode=mode, limits=limits)
 
 
-def _stays_for(child: Child, wanted: tuple[Placement, ...], left: list[int]) -> tuple[int, Rest] | None:
+class AtPrice(Protocol):
+    """An order that rests, as far as it is compared with what is wanted."""
+
+    @property
+    def price_ticks(self) -> int:
+        """Its price."""
+
+    @property
+    def leaves_lots(self) -> int:
+        """What it may still fill."""
+
+
+def stays_for(child: AtPrice, wanted: tuple[Placement, ...], left: list[int]) -> tuple[int, Rest] | None:
     """The placement that an order stays for, with its number, by what is left of each; None: for none.
 
     A smaller order keeps its place, and several may make up one wanted; a larger one would overfill. What is wanted in
@@ -218,7 +230,7 @@ def _move(
         if budget is None:
             return False
         lots = min(lots, budget + child.leaves_lots)  # what it holds already is in the budget of open exits
-    lots = _fitting(parent, lots, rest.price_ticks, limits)
+    lots = fitting(parent, lots, rest.price_ticks, limits)
     denied = deny(
         Proposal(takes=False, lots=lots, ticks=rest.price_ticks),
         parent=parent,
@@ -303,10 +315,10 @@ def _cut(parent: Parent, book: OwnBook, want: Placement, lots: int, limits: Limi
         if budget <= 0:
             return Denial.NOTHING_TO_REDUCE
         lots = min(lots, budget)
-    return _fitting(parent, lots, _ticks_of(want), limits)
+    return fitting(parent, lots, _ticks_of(want), limits)
 
 
-def _fitting(parent: Parent, lots: int, ticks: int, limits: Limits) -> int:
+def fitting(parent: Parent, lots: int, ticks: int, limits: Limits) -> int:
     """What of `lots` one order may hold, by the venue's largest quantity and by our own largest value.
 
     What is left is placed later, when this has come to an end or the policy wants it, so it is not left too small to be

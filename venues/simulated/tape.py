@@ -113,7 +113,7 @@ class TapeVenue:
         self._capabilities = Capabilities(
             client_ids=CLIENT_IDS,
             tif=frozenset({Tif.GTC, Tif.IOC, Tif.FOK}),
-            amend=AmendModel.NATIVE_SAME_ID,
+            amend=AmendModel.NATIVE_SAME_ID if settings.amends else AmendModel.NONE,
             amend_keeps_priority_on_size_down=True,
             self_trade=SelfTrade.CANCEL_TAKER,
             orders_per_s=10_000.0,
@@ -558,6 +558,7 @@ def open_tape_venue(options: dict[str, str]) -> TapeVenue:
     name                           instead of the recording's venue.
     opening_lots, equity           position and money to begin with.
     owners                         `one` account (default), or `parents`: each parent as if it were alone.
+    amends                         `yes` (default) or `no`: whether the venue changes orders that rest.
     market                         `tape`, if given: what tells this venue from the synthetic ones.
     Raises                         CallerError for an unknown option or one that does not read: nothing was opened.
     """

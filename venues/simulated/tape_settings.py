@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
 import msgspec
@@ -25,6 +26,7 @@ class TapeSettings(msgspec.Struct, frozen=True, kw_only=True):
     opening_lots     position that every owner starts with, signed.
     equity           what the account starts with, in the settlement asset.
     owners           a name of `venues.simulated.tape_owner.OWNERS`: who must not trade with whom, and shares queues.
+    amends           whether the venue changes orders that rest; where it does not, they are withdrawn and sent anew.
     """
 
     queue: str = "risk_averse"
@@ -34,6 +36,7 @@ class TapeSettings(msgspec.Struct, frozen=True, kw_only=True):
     opening_lots: int = 0
     equity: Decimal = Decimal(1_000_000)
     owners: str = "one"
+    amends: bool = True
 
 
 _OPTIONS = (
@@ -50,6 +53,7 @@ _OPTIONS = (
     "opening_lots",
     "equity",
     "owners",
+    "amends",
 )
 
 
@@ -68,6 +72,7 @@ def read_settings(options: dict[str, str]) -> TapeSettings:
         opening_lots=whole_option(options, "opening_lots", 0),
         equity=decimal_option(options, "equity", Decimal(1_000_000)),
         owners=options.get("owners", "one"),
+        amends=choice_option(options, "amends", {"yes": True, "no": False}, default=True),
     )
     if settings.queue != EXACT:
         queue_model(settings.queue)
@@ -115,6 +120,16 @@ def whole_option(options: dict[str, str], name: str, default: int) -> int:
     if value != int(value):
         raise CallerError(f"option {name}: {value} is not a whole number; nothing was opened")
     return int(value)
+
+
+def choice_option(options: dict[str, str], name: str, choices: Mapping[str, bool], *, default: bool) -> bool:
+    """One of a few words. Raises `CallerError` for another one."""
+    text = options.get(name)
+    if text is None:
+        return default
+    if text not in choices:
+        raise CallerError(f"option {name}: {text!r} is none; nothing was opened. Use {' or '.join(choices)}")
+    return choices[text]
 
 
 def rate_option_e8(options: dict[str, str], name: str, default: int) -> int:

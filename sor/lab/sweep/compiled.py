@@ -7,8 +7,8 @@ from functools import cache
 from typing import NamedTuple
 
 from sor.errors import CallerError
-from sor.lab.sweep import kernel
-from sor.lab.sweep.kernel import Asked, Bytes, Filled, Ints, Market, Terms
+from sor.lab.sweep import kernel, steps
+from sor.lab.sweep.kernel import Asked, Bytes, Filled, Floats, Ints, Market, Terms
 
 _PARTS = (
     kernel.past,
@@ -23,17 +23,43 @@ _PARTS = (
     kernel.withdrawn,
     kernel.taken,
     kernel.run_parent,
+    steps.opened,
+    steps._ladder,
+    steps._keep,
+    steps.holds,
+    steps._deeper,
+    steps._sees,
+    steps._reached,
+    steps._walked_together,
 )
 
 
 class Kernel(NamedTuple):
-    """The two functions that are called from outside: best prices of a tape, and its parents."""
+    """The functions that are called from outside: best prices of a tape, its parents, and the steps of one parent."""
 
     tabled: Callable[[Ints, Bytes, Bytes, Ints, Ints, Ints, Ints, Ints, Bytes], tuple[Ints, Ints, Ints]]
     run: Callable[[Market, Terms, Asked, Filled], int]
+    looked: Callable[[Ints, Ints, int, int, Ints], tuple[int, int, int]]
+    opposite_at: Callable[[Ints, Ints, int, int, int], tuple[int, int]]
+    rested: Callable[[Ints, Ints, Ints, Floats, int, int], None]
+    walked: Callable[[Ints, Ints, Ints, Floats, Ints, int, int, int], int]
+    awaited: Callable[[Ints, Ints, Ints, Floats, int], int]
+    met: Callable[[Ints, Ints, int, int, int, int, Ints], int]
+    stands: Callable[[Ints, Ints, Ints, Floats, int, int], None]
+    stood: Callable[[Ints, Ints, Ints, Floats, int], int]
 
 
-INTERPRETED = Kernel(kernel.tabled, kernel.run)
+_STEPS = (
+    steps.looked,
+    steps.opposite_at,
+    steps.rested,
+    steps.walked,
+    steps.awaited,
+    steps.met,
+    steps.stands,
+    steps.stood,
+)
+INTERPRETED = Kernel(kernel.tabled, kernel.run, *_STEPS)
 """As Python runs it, a hundred times slower: what the tests hold the compiled one to."""
 
 
@@ -54,4 +80,5 @@ def compiled() -> Kernel:
     # around every call, which would take two thirds of the time.
     for part in _PARTS:
         register_jitable(_nrt=False)(part)
-    return Kernel(njit(cache=True)(kernel.tabled), njit(cache=True, _nrt=False)(kernel.run))
+    whole = njit(cache=True, _nrt=False)
+    return Kernel(njit(cache=True)(kernel.tabled), whole(kernel.run), *(whole(step) for step in _STEPS))

@@ -42,8 +42,16 @@ BEYOND_DEPTH: Final = 4
 BEYOND_MINIMUM: Final = 5
 BEYOND_TIME: Final = 6
 ROOM: Final = 7
+ENDED: Final = 8
+BEYOND_TIE: Final = 9
+BEYOND_PLACE: Final = 10
+BEYOND_TOGETHER: Final = 11
+BEYOND_FAULT: Final = 12
 """How a parent was left: done; the recording ended first; the book was not sound, silent for longer than a book may
-be, or too thin for its crossing; less than the venue's minimum was left; its time was up; no room for its fills."""
+be, or too thin for its crossing; less than the venue's minimum was left; its time was up; no room for its fills.
+In the lane of policies also: ended with something left; a fill and something else came at one instant; its policy
+waits for a place in the queue; too many orders would rest at one price; its policy failed, or the router raised an
+alarm."""
 
 
 class Market(NamedTuple):

@@ -23,10 +23,15 @@ from sor.lab.sweep.compiled import Kernel
 from sor.lab.sweep.kernel import (
     BEYOND_BOOK,
     BEYOND_DEPTH,
+    BEYOND_FAULT,
     BEYOND_MINIMUM,
+    BEYOND_PLACE,
     BEYOND_SILENCE,
+    BEYOND_TIE,
     BEYOND_TIME,
+    BEYOND_TOGETHER,
     DONE,
+    ENDED,
     UNFINISHED,
     Asked,
     Bytes,
@@ -51,6 +56,11 @@ BEYOND: Mapping[int, str] = MappingProxyType(
         BEYOND_DEPTH: "the book could not fill a crossing within the collar",
         BEYOND_MINIMUM: "less than the venue's minimum was left",
         BEYOND_TIME: "its time was up before it could cross",
+        ENDED: "its time was up with something left",
+        BEYOND_TIE: "a fill came at the very instant of something else, and which was first is not known",
+        BEYOND_PLACE: "its policy waits for a place in the queue",
+        BEYOND_TOGETHER: "too many of its orders would rest at one price",
+        BEYOND_FAULT: "its policy failed, or the router raised an alarm",
     }
 )
 """Why a parent is for the production engine."""
