@@ -25,6 +25,7 @@ from sor.ids import ClOrdId
 from sor.instruments import Instrument
 from sor.lab.sweep.exchange import Beyond, Exchange, Fill, Sent, capabilities_of
 from sor.lab.sweep.ground import Ground
+from sor.lab.sweep.hands import Hands
 from sor.lab.sweep.kernel import BEYOND_PLACE, BEYOND_TIE, DONE, ENDED, NEVER, UNFINISHED, Floats, Ints
 from sor.lab.sweep.places import Places
 from sor.lab.sweep.solo import Solo
@@ -37,7 +38,8 @@ from sor.parent import Parent
 from sor.policy import Decision, Policy
 from sor.regime import Regime
 from sor.revisit import Revisit
-from sor.snapshot import View
+from sor.snapshot import Costs, View
+from sor.units import rate_bps
 
 _REPORT: Final = 0
 _OURS: Final = 1
@@ -121,13 +123,13 @@ class Desk:
             while not solo.done and self._go_on():
                 pass
             if solo.done:
-                state = DONE if solo.filled_lots == self._parent.ledger.order_lots else ENDED
+                state = DONE if self._hands.filled_lots == self._parent.ledger.order_lots else ENDED
         except Beyond as beyond:
             state = beyond.code
         return Routed(
             state=state,
             fills=tuple(self._exchange.fills),
-            orders=solo.orders,
+            orders=self._hands.orders,
             amends=self._amends,
             cancels=self._cancels,
             timeouts=solo.timeouts,
@@ -164,7 +166,15 @@ class Desk:
             set_name=params.set_id,
             now_ns=start_ns,
         )
-        self._solo = Solo(self, self._parent, params=params, limits=limits_of(params), capabilities=self._capabilities)
+        limits, capabilities = limits_of(params), self._capabilities
+        costs = Costs(
+            rate_bps(instrument.maker_fee_e8),
+            rate_bps(instrument.taker_fee_e8),
+            capabilities.submit_rtt_ns,
+            capabilities.cancel_rtt_ns,
+        )
+        self._hands = Hands(self, self._parent, limits=limits, capabilities=capabilities)
+        self._solo = Solo(self, self._hands, self._parent, params=params, limits=limits, costs=costs)
         self._exchange.begin()
         self._places = Places(self._ground.steps)
         self._outward: list[tuple[int, Callable[[], None]]] = []

@@ -9,32 +9,26 @@ again: the policy is asked by `sor.decide`, its answer goes through the invarian
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
-from sor.adapter import AmendModel, Capabilities
-from sor.desk import VenueState
+from sor.deciding import HOLD_POLL_NS, MARKET_POLL_NS, MARKET_POLL_NS_MAX
 from sor.events import TradingMode
-from sor.ids import ClOrdId
-from sor.instruments import Instrument
 from sor.invariants import apply as apply_invariants
-from sor.lab.sweep.exchange import AMEND, CANCEL, LIVE, NOTHING, OVER, PENDING, Beyond, Sent
+from sor.lab.sweep.exchange import AMEND, LIVE, NOTHING, OVER, PENDING, Beyond, Sent
+from sor.lab.sweep.hands import Hands, Surroundings
 from sor.lab.sweep.kernel import BEYOND_FAULT
 from sor.limits import Limits
 from sor.market import MarketView, Trust
-from sor.orders import ExecType, OnNoMarket, RejectKind, Side
-from sor.own_book import OwnBook
+from sor.orders import ExecType, OnNoMarket, RejectKind
 from sor.params import Params
 from sor.parent import Parent
-from sor.placement import cross_decision, fitting, stays_for
-from sor.policy import POLICY_FAULT, Decision, Memory, Placement, Rest, Take
-from sor.reasons import Denial
+from sor.placement import cross_decision
+from sor.policy import POLICY_FAULT, Decision, Memory
 from sor.revisit import Revisit
-from sor.risk import Proposal, deny
-from sor.router import HOLD_POLL_NS, MARKET_POLL_NS, MARKET_POLL_NS_MAX
 from sor.snapshot import Cause, Costs, Resting, View
-from sor.units import BPS, MS, rate_bps
+from sor.units import BPS, MS
 
 
 class Stage(IntEnum):
@@ -70,102 +64,48 @@ _AMEND_REJECTED: Final = ExecType.AMEND_REJECTED
 _CANCEL_REJECTED: Final = ExecType.CANCEL_REJECTED
 
 
-class Surroundings(Protocol):
-    """What a parent needs of whoever runs it."""
-
-    def market(self) -> MarketView:
-        """As known now."""
-
-    def decided(self, view: View) -> Decision:
-        """What the policy answers, after the invariants."""
-
-    def arm(self, at_ns: int) -> None:
-        """Call `Solo.woke` then, and not when that was asked for before; 0 for never."""
-
-    def watch(self, revisit: Revisit | None, seen: MarketView) -> None:
-        """Call `Solo.revisited` when a market condition comes true, and for none before; None for none at all."""
-
-    def place(self, sent: Sent) -> None:
-        """Send a new order."""
-
-    def cancel(self, sent: Sent) -> None:
-        """Ask for it to be withdrawn."""
-
-    def amend(self, sent: Sent, *, qty_lots: int, price_ticks: int) -> None:
-        """Ask for other terms."""
-
-    def stands(self, sent: Sent, *, anew: bool, filled: bool) -> None:
-        """It is known to rest under its terms, at a new place or where it stood; some of it has just been filled."""
-
-    def next_id(self, child_no: int) -> ClOrdId:
-        """The client id of its order of that number, from 1."""
-
-
 class Solo:
     """See the module. `done`: it has ended, and nothing of it is at the venue."""
 
     __slots__ = (
         "_around",
-        "_book",
-        "_can_amend",
         "_costs",
+        "_cross_attempts",
         "_deadline_ns",
+        "_denials",
+        "_hands",
         "_instrument",
         "_limits",
         "_market",
         "_memory",
-        "_pace",
+        "_misses",
         "_params",
         "_parent",
         "_refusals",
         "_replan",
-        "_requotes",
         "_retry_ns",
         "_revisit",
         "_side",
         "_total_lots",
-        "_venue",
         "_wake_ns",
         "_watching",
         "arrival_hticks",
-        "cross_attempts",
-        "denials",
-        "filled_lots",
-        "misses",
-        "open",
-        "orders",
         "stage",
         "timeouts",
     )
 
     def __init__(
-        self,
-        around: Surroundings,
-        parent: Parent,
-        *,
-        params: Params,
-        limits: Limits,
-        capabilities: Capabilities,
+        self, around: Surroundings, hands: Hands, parent: Parent, *, params: Params, limits: Limits, costs: Costs
     ) -> None:
-        """`parent` carries its terms for the risk gate; nothing of it is changed."""
-        instrument = parent.instrument
+        """`parent` carries its terms; nothing of it is changed."""
         self._around = around
+        self._hands = hands
         self._parent = parent
-        self._side: Side = parent.side
-        self._instrument: Instrument = instrument
+        self._side = parent.side
+        self._instrument = parent.instrument
         self._params = params
         self._limits = limits
-        self._venue = VenueState(capabilities)
-        self._venue.up = True
-        self._pace = self._venue.pace(parent.order.account)
-        self._book = OwnBook()
-        self._can_amend = capabilities.amend is AmendModel.NATIVE_SAME_ID
-        self._costs = Costs(
-            rate_bps(instrument.maker_fee_e8),
-            rate_bps(instrument.taker_fee_e8),
-            capabilities.submit_rtt_ns,
-            capabilities.cancel_rtt_ns,
-        )
+        self._costs = costs
         self._total_lots = parent.ledger.order_lots
         self._deadline_ns = parent.deadline_ns
         self._market: MarketView | None = None
@@ -173,14 +113,9 @@ class Solo:
         self._replan: Cause | None = None
         self._revisit: Revisit | None = None
         self._watching = False
-        self._wake_ns = 0
-        self._retry_ns = 0
-        self._requotes = self._refusals = 0
-        self.arrival_hticks = 0
-        self.cross_attempts = self.denials = self.misses = 0
-        self.filled_lots = self.timeouts = 0
-        self.open: list[Sent] = []
-        self.orders = 0
+        self._wake_ns = self._retry_ns = 0
+        self._refusals = self._cross_attempts = self._denials = self._misses = 0
+        self.arrival_hticks = self.timeouts = 0
         self.stage = _WAITING
 
     @property
@@ -230,10 +165,10 @@ class Solo:
 
     def _traded(self, sent: Sent, lots: int, now_ns: int) -> None:
         sent.counted_lots += lots
-        self.filled_lots += lots
-        self.denials = self.misses = 0
+        self._hands.filled_lots += lots
+        self._denials = self._misses = 0
         if sent.counted_lots == lots:
-            self._pace.traded.add(now_ns)
+            self._hands.pace.traded.add(now_ns)
         if sent.qty_lots < sent.counted_lots and sent.qty_lots < sent.asked_lots:
             sent.pending, sent.no_amend = NOTHING, True  # only what was asked for allows so much
             sent.settle(sent.asked_lots, sent.asked_ticks)
@@ -290,10 +225,10 @@ class Solo:
     def _close(self, sent: Sent, now_ns: int, *, refused: bool = False) -> None:
         """Nothing of an order is at the venue any more: what follows from it."""
         sent.life, sent.pending = OVER, NOTHING
-        self.open.remove(sent)
+        self._hands.open.remove(sent)
         if sent.timed_out:
             self.timeouts += 1
-            self.misses = 0
+            self._misses = 0
         if self.stage >= _STOPPING:
             return
         if refused or not (sent.counted_lots or sent.cancel_wanted):
@@ -302,8 +237,8 @@ class Solo:
         self._ask(_TIMEOUT if sent.timed_out else _FILL if sent.counted_lots else _ORDER_EVENT)
 
     def _missed(self, now_ns: int) -> None:
-        self.misses += 1
-        self._retry_ns = now_ns + self._limits.retry_ns(self.misses)
+        self._misses += 1
+        self._retry_ns = now_ns + self._limits.retry_ns(self._misses)
 
     # --- settling ---------------------------------------------------------------------------------------------------
 
@@ -312,16 +247,16 @@ class Solo:
             self._replan = cause
 
     def _settle(self, now_ns: int) -> None:
-        for sent in tuple(self.open):
+        for sent in tuple(self._hands.open):
             if now_ns >= sent.check_ns:
                 self._tend(sent, now_ns)
         if self.stage < _STOPPING:
             self._look_at_time(now_ns)
         if self.stage is _STOPPING:
-            for sent in self.open:
+            for sent in self._hands.open:
                 if not sent.cancel_wanted:
-                    self._withdraw(sent, now_ns)
-            if not self.open:
+                    self._hands.withdraw(sent, now_ns)
+            if not self._hands.open:
                 self.stage = _DONE
                 self._unwatch()
         elif self._replan is not None and now_ns >= self._retry_ns and not self._busy():
@@ -336,25 +271,25 @@ class Solo:
         if sent.life != LIVE or sent.pending:
             raise Beyond(BEYOND_FAULT)  # an answer is overdue
         if sent.cancel_wanted:
-            self._send_cancel(sent, now_ns)
+            self._hands.send_cancel(sent, now_ns)
         elif not sent.expire_ns:
             raise Beyond(BEYOND_FAULT)  # so is a taker's end
         elif now_ns >= sent.expire_ns:
             sent.timed_out = sent.cancel_wanted = True
-            self._send_cancel(sent, now_ns)
+            self._hands.send_cancel(sent, now_ns)
         else:
             sent.check_ns = sent.expire_ns
 
     def _look_at_time(self, now_ns: int) -> None:
-        if self.filled_lots == self._total_lots or now_ns >= self._deadline_ns:
+        if self._hands.filled_lots == self._total_lots or now_ns >= self._deadline_ns:
             self._stop()
             return
         if self.stage is _WORKING and now_ns >= self._deadline_ns - self._limits.cross_margin_ns:
             self.stage = _CROSSING
-            for sent in self.open:
+            for sent in self._hands.open:
                 if sent.expire_ns and not sent.cancel_wanted:
-                    self._withdraw(sent, now_ns)
-            self._retry_ns = self.denials = self.misses = 0
+                    self._hands.withdraw(sent, now_ns)
+            self._retry_ns = self._denials = self._misses = 0
             self._ask(_DEADLINE)
         revisit = self._revisit
         if revisit is not None and revisit.at_ns is not None and now_ns >= revisit.at_ns:
@@ -370,14 +305,14 @@ class Solo:
 
     def _busy(self) -> bool:
         crossing = self.stage is _CROSSING
-        for sent in self.open:
+        for sent in self._hands.open:
             if sent.life == PENDING or sent.pending or sent.cancel_wanted or crossing or not sent.expire_ns:
                 return True
         return False
 
     def _rearm(self, now_ns: int) -> None:
         at_ns = 0
-        for sent in self.open:
+        for sent in self._hands.open:
             if not at_ns or sent.check_ns < at_ns:
                 at_ns = sent.check_ns
         if self.stage < _STOPPING:
@@ -396,19 +331,6 @@ class Solo:
         if at_ns != self._wake_ns:
             self._wake_ns = at_ns
             self._around.arm(at_ns)
-
-    def _withdraw(self, sent: Sent, now_ns: int) -> None:
-        sent.cancel_wanted = True
-        if sent.pending == AMEND:
-            sent.pending = NOTHING
-        if sent.life == LIVE and not sent.pending:
-            self._send_cancel(sent, now_ns)
-
-    def _send_cancel(self, sent: Sent, now_ns: int) -> None:
-        self._pace.withdrawing(now_ns)
-        sent.pending = CANCEL
-        sent.check_ns = now_ns + self._limits.ack_timeout_ns
-        self._around.cancel(sent)
 
     def _watch(self, revisit: Revisit, market: MarketView, now_ns: int) -> None:
         if revisit.at_ns is not None and revisit.at_ns <= now_ns:
@@ -457,9 +379,9 @@ class Solo:
 
     def _decide(self, cause: Cause, market: MarketView, now_ns: int) -> None:
         ladder = market.ladder(self._side)
-        left = self._total_lots - self.filled_lots
+        left = self._total_lots - self._hands.filled_lots
         touch_ticks = ladder[0][0] if ladder else None
-        if not self.open and left < self._instrument.least_lots(touch_ticks=touch_ticks, reduce_only=False):
+        if not self._hands.open and left < self._instrument.least_lots(touch_ticks=touch_ticks, reduce_only=False):
             self._stop()
             return
         view = self._view(cause, market, left, now_ns)
@@ -489,7 +411,7 @@ class Solo:
                     sent.sent_ns,
                     sent.expire_ns,
                 )
-                for sent in self.open
+                for sent in self._hands.open
                 if sent.expire_ns and sent.life == LIVE
             ]
         )
@@ -500,7 +422,7 @@ class Solo:
             self._total_lots,
             left,
             left,
-            self.filled_lots,
+            self._hands.filled_lots,
             self._deadline_ns - self._limits.cross_margin_ns,
             self._deadline_ns,
             self.arrival_hticks,
@@ -514,7 +436,7 @@ class Solo:
             False,
             resting,
             self.timeouts,
-            self._requotes,
+            self._hands.requotes,
             self._refusals,
             market,
             self._instrument,
@@ -524,41 +446,17 @@ class Solo:
         )
 
     def _carry_out(self, view: View, decision: Decision) -> None:
-        """Work out what a decision changes and do it: as `sor.placement.carry_out`, and what follows in the router."""
+        """Do what a decision changes, and say when to ask again."""
         now_ns = view.now_ns
-        wanted = decision.placements
-        left = [want.qty_lots for want in wanted]
-        unmatched: list[Sent] = []
-        for sent in self.open:
-            if not sent.expire_ns or sent.life != LIVE or sent.cancel_wanted:
-                continue
-            found = stays_for(sent, wanted, left)
-            if found is None:
-                unmatched.append(sent)
-                continue
-            no, want = found
-            left[no] -= sent.leaves_lots
-            sent.expire_ns = sent.check_ns = want.expire_ns
-        least = self._instrument.min_qty_lots
-        missing = [
-            (want, lots) for want, lots in zip(wanted, left, strict=True) if lots == want.qty_lots or lots >= least
-        ]
-        placed, denials = 0, 0
-        if unmatched and len(unmatched) == len(missing) == 1 and self._moves(unmatched[0], *missing[0], view):
-            unmatched, placed = [], 1
-        elif unmatched:
-            for sent in unmatched:
-                self._withdraw(sent, now_ns)
-            self._requotes += any(isinstance(want, Rest) for want, _ in missing)
+        placed, denials, cancels = self._hands.carry_out(view, decision.placements)
+        if cancels:
             self._ask(_ORDER_EVENT)
-        else:
-            placed, denials = self._place_all(missing, view)
         if self.stage is _CROSSING:
-            self.cross_attempts += 1
+            self._cross_attempts += 1
             self._revisit = None
             self._unwatch()
-            if not placed and not unmatched:
-                if self.cross_attempts >= self._limits.cross_attempts_max:
+            if not placed and not cancels:
+                if self._cross_attempts >= self._limits.cross_attempts_max:
                     self._stop()
                     return
                 if not denials:
@@ -566,77 +464,11 @@ class Solo:
                     self._ask(_RETRY)
         else:
             revisit = decision.revisit
-            if revisit.at_ns is None and not placed and not self.open:
+            if revisit.at_ns is None and not placed and not self._hands.open:
                 revisit = msgspec.structs.replace(revisit, at_ns=now_ns + HOLD_POLL_NS)
             self._watch(revisit, view.market, now_ns)
         if denials:
-            self.denials += 1
-            self._retry_ns = now_ns + self._limits.retry_ns(self.denials)
+            self._denials += 1
+            self._retry_ns = now_ns + self._limits.retry_ns(self._denials)
         elif placed:
-            self.denials = 0
-
-    def _free_lots(self) -> int:
-        """What is neither filled nor at the venue."""
-        return self._total_lots - self.filled_lots - sum([sent.leaves_lots for sent in self.open])
-
-    def _denied(self, proposal: Proposal, view: View) -> Denial | None:
-        self._book.open_lots[self._side] = sum([sent.leaves_lots for sent in self.open])
-        return deny(
-            proposal,
-            parent=self._parent,
-            book=self._book,
-            venue=self._venue,
-            market=view.market,
-            mode=_ACTIVE,
-            limits=self._limits,
-            now_ns=view.now_ns,
-        )
-
-    def _moves(self, sent: Sent, want: Placement, lots: int, view: View) -> bool:
-        """Amend an order to what is wanted instead, where venue and gate allow it."""
-        if not self._can_amend or sent.no_amend or sent.pending or not isinstance(want, Rest):
-            return False
-        lots = min(lots, self._free_lots() + sent.leaves_lots)
-        lots = fitting(self._parent, lots, want.price_ticks, self._limits)
-        if self._denied(Proposal(takes=False, lots=lots, ticks=want.price_ticks), view) is not None:
-            return False
-        now_ns = view.now_ns
-        sent.pending = AMEND
-        sent.asked_lots, sent.asked_ticks = sent.counted_lots + lots, want.price_ticks
-        sent.reserved_lots = max(sent.qty_lots, sent.asked_lots)
-        sent.check_ns = now_ns + self._limits.ack_timeout_ns
-        sent.expire_ns = want.expire_ns
-        self._pace.sends.append(now_ns)
-        self._pace.withdrawing(now_ns)
-        self._requotes += 1
-        self._around.amend(sent, qty_lots=sent.asked_lots, price_ticks=want.price_ticks)
-        return True
-
-    def _place_all(self, missing: list[tuple[Placement, int]], view: View) -> tuple[int, int]:
-        """Send what is missing: how many orders were placed, and how many denied."""
-        placed = denials = 0
-        now_ns = view.now_ns
-        for want, wanted_lots in missing:
-            takes = isinstance(want, Take)
-            ticks = want.collar_ticks if isinstance(want, Take) else want.price_ticks
-            lots = fitting(self._parent, min(wanted_lots, self._free_lots()), ticks, self._limits)
-            if lots <= 0:
-                continue
-            if self._denied(Proposal(takes=takes, lots=lots, ticks=ticks), view) is not None:
-                denials += 1
-                continue
-            self.orders += 1
-            sent = Sent(
-                self._around.next_id(self.orders),
-                self._side,
-                lots,
-                ticks,
-                sent_ns=now_ns,
-                expire_ns=0 if isinstance(want, Take) else want.expire_ns,
-            )
-            sent.check_ns = now_ns + self._limits.ack_timeout_ns
-            self.open.append(sent)
-            self._pace.sends.append(now_ns)
-            self._around.place(sent)
-            placed += 1
-        return placed, denials
+            self._denials = 0
