@@ -226,7 +226,7 @@ def test_what_the_lane_has_no_answer_for_is_named() -> None:
 def test_the_tables_are_those_of_the_recorded_venue(seed: int) -> None:
     """Prices close together and far apart: both ways of finding them."""
     events = a_market(seed, 300)
-    events.append(Book(events[-1].at_ns + 1, {1: 5}, {2_000 + seed * (1 << 22): 7}))
+    events.append(Book(events[-1].at_ns + 1, {1: 5}, {2_000 + seed * (1 << 23): 7}))
     tape = tape_of(events)
     market, ours = indexed(events), tables_of(tape)
     assert ours.bid.tolist() == [max(best, -(1 << 62)) for best in market.best[BUY]]

@@ -970,6 +970,7 @@ def test_an_unconnected_venue_is_opened_from_options(tmp_path: Path) -> None:
         ({}, "needs the option tape"),
         ({"tape": "x", "colour": "red"}, "'colour' is no option"),
         ({"tape": "x", "market": "zi"}, "market 'zi' is no recording"),
+        ({"tape": "x", "amends": "maybe"}, "amends: 'maybe' is none; nothing was opened. Use yes or no"),
         ({"tape": "x", "owners": "many"}, "owners: 'many' is none; nothing was opened. Use one of one, parents"),
         ({"tape": "nowhere"}, "there is no tape at"),
         ({"tape": "x", "queue": "hopeful"}, "'hopeful' is no queue model"),

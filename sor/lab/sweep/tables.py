@@ -12,7 +12,7 @@ from sor.lab.sweep.kernel import Bytes, Ints, Market
 from sor.tape import Tape
 
 Column = TypeVar("Column", Ints, Bytes)
-_NARROW = 1 << 22
+_NARROW = 1 << 24
 """Prices no further apart than this, in ticks, are found in a table instead of being searched for."""
 
 
@@ -61,9 +61,13 @@ def _places(ticks: Ints) -> tuple[Ints, Ints]:
     if high - low >= _NARROW:
         prices, place = np.unique(ticks, return_inverse=True)
         return prices, place
-    occurs = np.zeros(high - low + 1, np.int64)
-    occurs[ticks - low] = 1
-    return np.flatnonzero(occurs) + low, (np.cumsum(occurs) - 1)[ticks - low]
+    above = ticks - low
+    occurs = np.zeros(high - low + 1, np.bool_)
+    occurs[above] = True
+    found = np.flatnonzero(occurs)
+    places = np.empty(high - low + 1, np.int32)  # memory that is never touched costs nothing
+    places[found] = np.arange(len(found), dtype=np.int32)
+    return found + low, places[above].astype(np.int64)
 
 
 def _plain(column: Column) -> Column:
