@@ -1,6 +1,6 @@
 """G8: events a second of a production policy object on one recording, beside hftbacktest with a numba strategy.
 
-The policy is the object of `g9`, asked by the production core in the lane of policies (`sor.lab.sweep.routed`): one
+The policy is the object of `g9`, asked in the lane of policies (`sor.lab.sweep.routed`) as the router asks it: one
 post-only bid of one lot at the best price, withdrawn when a best price moves, sent anew when it is gone or filled, and
 a millisecond later when it was refused. The peer's strategy does the same, woken by feeds and by answers. Both must
 send as many orders and have every fill at the same nanosecond and price, in every round.
@@ -8,7 +8,7 @@ send as many orders and have every fill at the same nanosecond and price, in eve
 Delays are a millisecond each way, give or take some nanoseconds: off the grid of a recording in milliseconds, so that
 no answer comes at the instant of an event.
 
-A round of ours is everything from the recording's columns to the list of fills: tables, core, and the param-set. The
+A round of ours is everything from the recording's columns to the list of fills: tables and param-set included. The
 peer's is its strategy's loop, with data loaded and code compiled before.
 """
 
@@ -174,7 +174,7 @@ def _row(name: str, where: str, tape: Tape, rounds: int, progress: Callable[[str
 
     return measured(
         name=name,
-        what=f"a production policy object asked by the production core in the lane, on {where}, columns to fills",
+        what=f"a production policy object asked in the lane of policies, on {where}, from columns to fills",
         baseline=f"{PEER}, wait_next_feed, its own numba strategy: the loop alone",
         unit="rows/s",
         ours=our_arm,
