@@ -38,6 +38,8 @@ from sor.tape import Tape, open_tape, save_tape
 from sor.units import MS, NS
 
 Rows: TypeAlias = NDArray[np.void]
+Strategy: TypeAlias = Callable[..., tuple[int, int, int]]
+"""Of the peer: its engine, when to end, and room for times and prices of fills; wake-ups, orders and fills come out."""
 PEER = "hftbacktest 2.4.4"
 DELAY_NS = MS
 WARMING = 1_000
@@ -107,15 +109,19 @@ def lane(recorded: Tape) -> tuple[Quoted, float]:
 
 def peer(rows: Rows) -> tuple[Quoted, float]:
     """The peer, its depth a vector over the prices that occur; seconds of the strategy's loop alone."""
+    return looped(rows, _strategy(), entry_ns=DELAY_NS, response_ns=DELAY_NS)
+
+
+def looped(rows: Rows, strategy: Strategy, *, entry_ns: int, response_ns: int) -> tuple[Quoted, float]:
+    """The peer with this strategy and these delays; seconds of its loop alone."""
     from hftbacktest import BacktestAsset, ROIVectorMarketDepthBacktest
 
     asset = BacktestAsset().data(rows)  # it keeps only their address
-    asset = asset.linear_asset(1.0).constant_order_latency(DELAY_NS, DELAY_NS)
+    asset = asset.linear_asset(1.0).constant_order_latency(entry_ns, response_ns)
     asset = asset.power_prob_queue_model(2.0).no_partial_fill_exchange().trading_value_fee_model(0.0, 0.0)
     asset = asset.tick_size(1.0).lot_size(1.0).roi_lb(float(rows["px"].min())).roi_ub(float(rows["px"].max()))
     engine = ROIVectorMarketDepthBacktest([asset])
     ns, ticks = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
-    strategy = _strategy()
     begun_ns = process_time_ns()
     wakes, orders, fills = strategy(engine, int(rows["local_ts"][-3]), ns, ticks)
     taken_s = (process_time_ns() - begun_ns) / NS
@@ -149,7 +155,7 @@ def padded(tape: Tape) -> Rows:
 
 
 @cache
-def _strategy() -> Callable[..., tuple[int, int, int]]:
+def _strategy() -> Strategy:
     from hftbacktest import FILLED, GTX, LIMIT, NEW, NONE
     from numba import njit
 
@@ -178,7 +184,7 @@ def _strategy() -> Callable[..., tuple[int, int, int]]:
                 live = True
         return wakes, orders, fills
 
-    compiled_strategy: Callable[..., tuple[int, int, int]] = njit(quote)
+    compiled_strategy: Strategy = njit(quote)
     return compiled_strategy
 
 

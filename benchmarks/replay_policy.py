@@ -27,7 +27,18 @@ import numpy as np
 
 from benchmarks.agree_hftbacktest import events_of
 from benchmarks.maker import Join
-from benchmarks.replay_lane import DELAY_NS, PEER, WARMING, Quoted, Rows, padded, recording, seconds_of
+from benchmarks.replay_lane import (
+    DELAY_NS,
+    PEER,
+    WARMING,
+    Quoted,
+    Rows,
+    Strategy,
+    looped,
+    padded,
+    recording,
+    seconds_of,
+)
 from benchmarks.rig import PARAM_SET, param_text
 from benchmarks.rows import Bar, Row, measured
 from sor.ids import ParentId
@@ -77,25 +88,12 @@ def ours(tape: Tape) -> tuple[Quoted, float, int]:
 
 
 def theirs(rows: Rows) -> tuple[Quoted, float]:
-    """The peer, its depth a vector over the prices that occur; seconds of the strategy's loop alone."""
-    from hftbacktest import BacktestAsset, ROIVectorMarketDepthBacktest
-
-    asset = BacktestAsset().data(rows)  # it keeps only their address
-    asset = asset.linear_asset(1.0).constant_order_latency(ENTRY_NS, RESPONSE_NS)
-    asset = asset.power_prob_queue_model(2.0).no_partial_fill_exchange().trading_value_fee_model(0.0, 0.0)
-    asset = asset.tick_size(1.0).lot_size(1.0).roi_lb(float(rows["px"].min())).roi_ub(float(rows["px"].max()))
-    engine = ROIVectorMarketDepthBacktest([asset])
-    ns, ticks = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
-    strategy = _strategy()
-    begun_ns = process_time_ns()
-    wakes, orders, fills = strategy(engine, int(rows["local_ts"][-3]), ns, ticks)
-    taken_s = (process_time_ns() - begun_ns) / NS
-    engine.close()
-    return Quoted(orders, ns[:fills], ticks[:fills], wakes), taken_s
+    """The peer, woken by answers too; seconds of the strategy's loop alone."""
+    return looped(rows, _strategy(), entry_ns=ENTRY_NS, response_ns=RESPONSE_NS)
 
 
 @cache
-def _strategy() -> Callable[..., tuple[int, int, int]]:
+def _strategy() -> Strategy:
     from hftbacktest import CANCELED, FILLED, GTX, LIMIT, NEW, NONE
     from numba import njit
 
@@ -127,7 +125,7 @@ def _strategy() -> Callable[..., tuple[int, int, int]]:
                 engine.cancel(0, orders, False)
         return wakes, orders, fills
 
-    compiled_strategy: Callable[..., tuple[int, int, int]] = njit(quote)
+    compiled_strategy: Strategy = njit(quote)
     return compiled_strategy
 
 

@@ -6,7 +6,8 @@ and the orders there are.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from collections.abc import Iterable
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -154,22 +155,14 @@ def carry_out(
     wanted = decision.placements
     if not any(isinstance(want, Take) for want in wanted):
         desk.book_of(parent).give_way(parent.side, parent.no)
-    left = [want.qty_lots for want in wanted]
-    unmatched: list[Child] = []
-    for child in parent.open_children:
-        if not child.rests or child.life is not _LIVE or child.cancel_wanted:
-            continue
-        found = stays_for(child, wanted, left)
-        if found is None:
-            unmatched.append(child)
-            continue
-        no, want = found
-        left[no] -= child.leaves_lots
-        child.expire_ns = want.expire_ns
+    standing = [
+        child for child in parent.open_children if child.rests and child.life is _LIVE and not child.cancel_wanted
+    ]
+    kept, unmatched, missing = matched(standing, wanted, least=parent.instrument.min_qty_lots)
+    for child, expire_ns in kept:
+        child.expire_ns = expire_ns
         if not child.unseen:
-            child.check_ns = child.expire_ns
-    least = parent.instrument.min_qty_lots
-    missing = [(want, lots) for want, lots in zip(wanted, left, strict=True) if lots == want.qty_lots or lots >= least]
+            child.check_ns = expire_ns
     if len(unmatched) == 1 and len(missing) == 1 and desk.can_amend(unmatched[0]):
         rest, lots = missing[0]
         if isinstance(rest, Rest) and _move(desk, parent, view, unmatched[0], rest, lots, mode=mode, limits=limits):
@@ -195,7 +188,32 @@ class AtPrice(Protocol):
         """What it may still fill."""
 
 
-def stays_for(child: AtPrice, wanted: tuple[Placement, ...], left: list[int]) -> tuple[int, Rest] | None:
+OrderT = TypeVar("OrderT", bound=AtPrice)
+
+
+def matched(
+    orders: Iterable[OrderT], wanted: tuple[Placement, ...], *, least: int
+) -> tuple[list[tuple[OrderT, int]], list[OrderT], list[tuple[Placement, int]]]:
+    """What rests against what is wanted: orders that stay, with their new expiry; those that go; what is missing.
+
+    least    lots below which a part of what is wanted is not placed beside what stays for it.
+    """
+    left = [want.qty_lots for want in wanted]
+    kept: list[tuple[OrderT, int]] = []
+    unmatched: list[OrderT] = []
+    for order in orders:
+        found = _stays_for(order, wanted, left)
+        if found is None:
+            unmatched.append(order)
+            continue
+        no, want = found
+        left[no] -= order.leaves_lots
+        kept.append((order, want.expire_ns))
+    missing = [(want, lots) for want, lots in zip(wanted, left, strict=True) if lots == want.qty_lots or lots >= least]
+    return kept, unmatched, missing
+
+
+def _stays_for(child: AtPrice, wanted: tuple[Placement, ...], left: list[int]) -> tuple[int, Rest] | None:
     """The placement that an order stays for, with its number, by what is left of each; None: for none.
 
     A smaller order keeps its place, and several may make up one wanted; a larger one would overfill. What is wanted in

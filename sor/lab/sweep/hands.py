@@ -16,7 +16,7 @@ from sor.limits import Limits
 from sor.market import MarketView
 from sor.own_book import OwnBook
 from sor.parent import Parent
-from sor.placement import fitting, stays_for
+from sor.placement import fitting, matched
 from sor.policy import Decision, Placement, Rest, Take
 from sor.reasons import Denial
 from sor.revisit import Revisit
@@ -113,22 +113,10 @@ class Hands:
     def carry_out(self, view: View, wanted: tuple[Placement, ...]) -> tuple[int, int, int]:
         """Keep what is as wanted, withdraw the rest, place what is missing: orders placed, denied, and withdrawn."""
         now_ns = view.now_ns
-        left = [want.qty_lots for want in wanted]
-        unmatched: list[Sent] = []
-        for sent in self.open:
-            if not sent.expire_ns or sent.life != LIVE or sent.cancel_wanted:
-                continue
-            found = stays_for(sent, wanted, left)
-            if found is None:
-                unmatched.append(sent)
-                continue
-            no, want = found
-            left[no] -= sent.leaves_lots
-            sent.expire_ns = sent.check_ns = want.expire_ns
-        least = self._instrument.min_qty_lots
-        missing = [
-            (want, lots) for want, lots in zip(wanted, left, strict=True) if lots == want.qty_lots or lots >= least
-        ]
+        standing = [sent for sent in self.open if sent.expire_ns and sent.life == LIVE and not sent.cancel_wanted]
+        kept, unmatched, missing = matched(standing, wanted, least=self._instrument.min_qty_lots)
+        for sent, expire_ns in kept:
+            sent.expire_ns = sent.check_ns = expire_ns
         if unmatched and len(unmatched) == len(missing) == 1 and self._moves(unmatched[0], *missing[0], view):
             return 1, 0, 0
         if unmatched:
