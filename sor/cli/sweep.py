@@ -59,9 +59,9 @@ def sweep(
     """Run the same parents on TAPE through `maker_first` with each of several timeouts and compare what they cost.
 
     A compiled lane (extra sor[sweep]) replays them some hundred times faster than `sor replay`, with the same fills and
-    costs. With --policies any policies are compared, each asked by the router's own core as in `sor replay`, without
-    journals and markouts and some times faster. A parent that meets what the lane does not have is counted nowhere and
-    said. It chooses nothing: replay what looks good with `sor replay` before trading on it.
+    costs. With --policies any policies are compared, each asked at the instants and with the views of the router, some
+    times faster than by `sor replay`, without journals and markouts. A parent that meets what the lane does not have is
+    counted nowhere and said. It chooses nothing: replay what looks good with `sor replay` before trading on it.
     """
     from sor.cli.run import sets_of
     from sor.cli.terms import decimal, names, seconds
