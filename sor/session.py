@@ -6,6 +6,7 @@ before any parent goes on. Leaving withdraws everything, and says what could not
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -38,6 +39,7 @@ from sor.settings import Settings
 from sor.uninterrupted import protect, uninterrupted
 from sor.units import NS, to_ns
 
+_log = logging.getLogger(__name__)
 CLOCK_BEHIND_S = 1.0
 """A wall clock this far behind the journal is an alarm: it was set back, or was wrong before."""
 BOOK_WAIT_S = 3.0
@@ -138,6 +140,8 @@ class Session:
             await self._connect(adapter, sink)
             self._connected.append(adapter)
             self._venues.check_account(self._core, adapter)
+        # Only now, as one venue may have let the others wait: a dead-man's switch is not kept up for who does nothing.
+        for adapter in self._connected:
             met.append(await care.meet(adapter))
             if self._settings.dead_man_s:
                 await care.arm_dead_man(adapter)
@@ -147,6 +151,7 @@ class Session:
             instrument = self._venues.watched(self._core, spelling)
             self.dispatcher.feed(instrument.venue, instrument.symbol)
         await self._see_what_rests()
+        self.outside.heed_switch()  # somebody may have moved it while the start waited, and then nothing goes on
         for adapter in self._venues.adapters:
             self.dispatcher.connected(adapter)
             self._care_by(partial(care.keep_refreshed, adapter))
@@ -169,7 +174,9 @@ class Session:
                 if not error.until_ns or error.until_ns > latest_ns:
                     raise
                 wait_s = max(0.0, (error.until_ns - self._scheduler.now_ns()) / NS) + SPARE_S
-                self._alarm(f"the start waits {wait_s:.0f} s for {adapter.name}: {error}")
+                text = f"the start waits {wait_s:.0f} s for {adapter.name}: {error}"
+                self._alarm(text)
+                _log.warning(text)  # alarms are read off a router that has started
             await anyio.sleep(wait_s)
 
     def _say_how_it_ended(self) -> None:

@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
@@ -21,6 +21,7 @@ from sor.events import TradingMode, VenueUp
 from sor.handle import ParentHandle
 from sor.ids import AccountId, ParentId, Symbol, VenueName
 from sor.journal import Durability, Journal, Record, turns, verify
+from sor.journal.switch import SwitchAsked, ask_switch
 from sor.market import Trust
 from sor.orders import (
     Action,
@@ -460,31 +461,73 @@ async def test_what_was_cut_off_the_journal_is_said(tmp_path: Path, durability: 
 
 
 class Crowded(SimulatedVenue):
-    """A ladder that is asked too much, and lets nobody in for a tenth of a second, so many times."""
+    """A ladder that is asked too much, and lets nobody in for a tenth of a second, so many times.
 
-    def __init__(self, times: int, *, known: bool = True) -> None:
-        super().__init__(read({"market": "ladder", "latency": "near"}))
+    happened    what was asked of it, and of others that are given the same list.
+    meanwhile   called when it turns somebody away.
+    """
+
+    def __init__(
+        self,
+        times: int,
+        *,
+        known: bool = True,
+        name: str = "simulated",
+        happened: list[str] | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(read({"market": "ladder", "latency": "near", "name": name}))
         self.times = times
         self.known = known
+        self.happened = [] if happened is None else happened
+        self.meanwhile = meanwhile
 
     async def connect(self, sink: Sink, scheduler: Scheduler) -> None:
+        self.happened.append(f"{self.name} connect")
         if self.times:
             self.times -= 1
+            self.meanwhile()
             until_ns = scheduler.now_ns() + NS // 10 if self.known else 0
             raise RateLimited("asked too often; nothing was sent. Stay away", until_ns)
         await super().connect(sink, scheduler)
 
+    async def open_orders(self) -> tuple[OpenOrder, ...]:
+        self.happened.append(f"{self.name} open orders")
+        return await super().open_orders()
+
 
 async def test_a_start_waits_where_a_venue_turns_it_away_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sor.session.SPARE_S", 0.01)
+    said = ["the start waits 0 s for simulated: asked too often; nothing was sent. Stay away"] * 2
+    async with Router(Settings(journal=tmp_path / "j"), venues=[Crowded(2)]) as router:
+        assert [alarm.text for alarm in router.alarms()] == said
+        handle = await router.submit(order("one"))
+        assert (await handle.result()).status is ParentStatus.FILLED
+    assert [record.message for record in caplog.records] == said  # nobody reads alarms of what has not started
+
+
+async def test_while_a_start_waits_for_one_venue_nothing_is_begun_at_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead-man's switch that is kept up by a router that waits would guard orders nobody looks after."""
+    monkeypatch.setattr("sor.session.SPARE_S", 0.01)
+    happened: list[str] = []
+    venues = [Crowded(0, name="free", happened=happened), Crowded(1, name="full", happened=happened)]
+    async with Router(Settings(journal=tmp_path / "j"), venues=venues):
+        pass
+    assert happened[:4] == ["free connect", "full connect", "full connect", "free open orders"]
+
+
+async def test_a_kill_switch_that_is_moved_while_a_start_waits_is_moved_before_anything_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sor.session.SPARE_S", 0.01)
-    async with Router(Settings(journal=tmp_path / "j"), venues=[Crowded(2)]) as router:
-        assert [alarm.text for alarm in router.alarms()] == [
-            "the start waits 0 s for simulated: asked too often; nothing was sent. Stay away"
-        ] * 2
-        handle = await router.submit(order("one"))
-        assert (await handle.result()).status is ParentStatus.FILLED
+    asked = SwitchAsked(mode=TradingMode.HALTED, reason="enough")
+    venue = Crowded(1, meanwhile=lambda: ask_switch(tmp_path / "j", asked))
+    async with Router(Settings(journal=tmp_path / "j", switch_poll_s=3_600.0), venues=[venue]) as router:
+        assert router.core.breakers.mode is TradingMode.HALTED
 
 
 @pytest.mark.parametrize(("patience_s", "known"), [(0.05, True), (0.0, True), (600.0, False)])
