@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sor.cli.common import PARAM_DIR_HELP, RUNS, Output, say_json
+from sor.cli.terms import BadValue, decimal
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
     from sor.tape import Tape
 
 
+TIMEOUTS = "500ms,1s,2s,5s,10s,15s"
+
+
 @click.command(short_help="Compare many timeouts, or policies, on a recording.")
 @click.argument("tape", type=click.Path(path_type=Path))
-@click.option("--timeouts", default="500ms,1s,2s,5s,10s,15s", show_default=True, help="Timeouts to compare.")
+@click.option("--timeouts", help=f"Timeouts to compare.  [default: {TIMEOUTS}]")
 @click.option(
     "--policies", default="", help="Compare these policies instead of timeouts: NAME or NAME@SET, with commas between."
 )
-@click.option("--parents", default=5_000, show_default=True, help="Parent orders for each timeout.")
+@click.option("--parents", default=5_000, show_default=True, help="Parent orders, the same for all.")
 @click.option("--seed", default=7, show_default=True, help="Decides start times and sides, as in `sor replay`.")
 @click.option("--qty", "quantity", help="Quantity of each parent; default: a tenth of the median size at the touch.")
 @click.option("--deadline", default="30s", show_default=True, help="Time each parent has, like 15s or 2m.")
@@ -45,7 +49,7 @@ if TYPE_CHECKING:
 def sweep(
     output: Output,
     tape: Path,
-    timeouts: str,
+    timeouts: str | None,
     policies: str,
     parents: int,
     seed: int,
@@ -64,15 +68,18 @@ def sweep(
     counted nowhere and said. It chooses nothing: replay what looks good with `sor replay` before trading on it.
     """
     from sor.cli.run import sets_of
-    from sor.cli.terms import decimal, names, seconds
+    from sor.cli.terms import names, seconds
     from sor.lab.replay import Plan, Replayer, tape_ground
     from sor.lab.sweep.compiled import compiled
     from sor.lab.sweep.grid import Grid
     from sor.tape import open_whole
     from sor.units import to_ns
 
+    if policies and timeouts:
+        raise BadValue("either --timeouts or --policies are compared; nothing was replayed. Give one of them")
+    swept = () if policies else names(timeouts or TIMEOUTS, what="--timeouts")
     grid = Grid(
-        timeouts_s=tuple(seconds(one) for one in names(timeouts, what="--timeouts")),
+        timeouts_s=tuple(seconds(one) for one in swept),
         deadline_s=seconds(deadline),
         queue=queue,
         latency_ns=to_ns(seconds(latency)),

@@ -260,8 +260,12 @@ def test_the_command_compares_policies_as_a_replay_does(
     terms = ["--policies", "maker_first,calm_market@baseline", "--parents", "15", "--deadline", "2s", "--qty", "0.02"]
     assert run(["sweep", str(path), *terms]) == 0
     assert "against the first" in capsys.readouterr().out
+    assert run(["sweep", str(path), *terms, "--timeouts", "1s"]) == 2
+    assert "either --timeouts or --policies" in capsys.readouterr().err
     assert run(["sweep", str(path), *terms, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["found"]
+    document = json.loads(capsys.readouterr().out)
+    assert document["grid"]["timeouts_s"] == []
+    found = document["found"]
     assert run(["replay", str(path), *terms, "--runs", str(tmp_path / "runs"), "--json"]) == 0
     replayed = json.loads(capsys.readouterr().out)["policies"]
     assert (found["parents"], found["beyond"]) == (15, {})

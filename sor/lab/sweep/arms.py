@@ -1,8 +1,4 @@
-"""Policies side by side in the lane: the same parents under each, and what they cost.
-
-Every arm has the same parents. One that the lane does not answer under some arm counts under none, so that arms differ
-in what they do and not in whom they count. Each arm is set beside the first.
-"""
+"""Policies side by side in the lane: the same parents under each, and what they cost beside the first."""
 
 from __future__ import annotations
 
@@ -11,19 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import numpy as np
 
-from sor.errors import CallerError
 from sor.ids import ParentId
 from sor.instruments import Instrument
-from sor.lab.bootstrap import Difference, Interval, block_of, difference, interval
+from sor.lab.bootstrap import Difference, Interval
 from sor.lab.replay import Arm, Drawn
 from sor.lab.sweep.ground import Ground
-from sor.lab.sweep.kernel import DONE, Asked, Bytes, Floats, Ints
-from sor.lab.sweep.lane import BEYOND, Fills, costs_bps
+from sor.lab.sweep.kernel import Asked, Floats, Ints
+from sor.lab.sweep.lane import Fills, costs_bps
 from sor.lab.sweep.routed import Desk, Routed, Terms
+from sor.lab.sweep.side import counted
 from sor.orders import ParentOrder
 from sor.params import ParamSet
 from sor.policy import Policy
-from sor.units import to_ns
 
 
 class ArmFound(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,38 +89,29 @@ def side_by_side(
             ]
         )
         progress(arm.label)
-    side = np.array([int(start.side) for start in drawn.starts], np.int64)
-    lots = instrument.lots(drawn.quantity)
-    state: Bytes = np.zeros(len(side), np.int8)
-    for outcome in outcomes:
-        state = np.where(state == DONE, [one.state for one in outcome], state).astype(np.int8)
-    kept = np.flatnonzero(state == DONE)
-    if not kept.size:
-        raise CallerError("the lane can answer none of these parents; nothing was compared. Use sor replay")
-    costs = [_costs_bps([outcome[at] for at in kept.tolist()], side[kept], lots, instrument) for outcome in outcomes]
     starts_ns = np.array([start.at_ns for start in drawn.starts], np.int64)
-    block = block_of(starts_ns, deadline_ns=to_ns(deadline_s))[kept]
+    states = [np.array([one.state for one in outcome], np.int8) for outcome in outcomes]
+    which = counted(states, starts_ns, deadline_s=deadline_s)
+    kept = which.kept.tolist()
+    side = np.array([int(drawn.starts[at].side) for at in kept], np.int64)
+    lots = instrument.lots(drawn.quantity)
+    routed = [[outcome[at] for at in kept] for outcome in outcomes]
+    costs = [_costs_bps(one, side, lots, instrument) for one in routed]
 
     def judged(at: int) -> ArmFound:
-        values = costs[at]
-        rng = np.random.default_rng([seed, 4])
-        theirs = [outcomes[at][parent] for parent in kept.tolist()]
-        made = sum(lots for one in theirs for _, _, lots, maker in one.fills if maker)
+        cost = which.cost(costs[at], costs[0] if at else None, seed=seed)
+        made = sum(size for one in routed[at] for _, _, size, maker in one.fills if maker)
         return ArmFound(
             label=arms[at].label,
             param_set=sets[arms[at].param_set].set_id,
-            cost=interval(values, block, rng),
-            cost_p95=float(np.quantile(values, 0.95)),
-            maker_share=made / (lots * len(theirs)),
-            asked=float(np.mean([one.asked for one in theirs])),
-            against_first=None if at == 0 else difference(ours=values, theirs=costs[0], block=block, rng=rng),
+            cost=cost.mean,
+            cost_p95=cost.p95,
+            maker_share=made / (lots * len(kept)),
+            asked=float(np.mean([one.asked for one in routed[at]])),
+            against_first=cost.beside,
         )
 
-    return ArmsFound(
-        arms=tuple(judged(at) for at in range(len(arms))),
-        parents=int(kept.size),
-        beyond={why: int((state == code).sum()) for code, why in BEYOND.items() if (state == code).any()},
-    )
+    return ArmsFound(arms=tuple(judged(at) for at in range(len(arms))), parents=len(kept), beyond=which.beyond)
 
 
 def _costs_bps(routed: Sequence[Routed], side: Ints, lots: int, instrument: Instrument) -> Floats:

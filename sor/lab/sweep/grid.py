@@ -1,7 +1,6 @@
 """What each timeout of `maker_first` costs on a recording, over the parents that `sor replay` would run on it.
 
-Every setting has the same parents. One that the lane does not answer under some setting counts under none, so that
-settings differ in what they do and not in whom they count. Each setting is set beside the param-set's own.
+Each setting is set beside the param-set's own.
 """
 
 from __future__ import annotations
@@ -11,13 +10,13 @@ import numpy as np
 
 from sor.errors import CallerError
 from sor.instruments import Instrument
-from sor.lab.bootstrap import Difference, Floats, Interval, block_of, difference, interval
+from sor.lab.bootstrap import Difference, Interval
 from sor.lab.replay import Drawn
 from sor.lab.sweep.compiled import Kernel
-from sor.lab.sweep.kernel import DONE, Bytes, Market
-from sor.lab.sweep.lane import BEYOND, asked_of, costs_bps, mids_at, replayed, terms_of
+from sor.lab.sweep.kernel import Floats, Market
+from sor.lab.sweep.lane import asked_of, costs_bps, mids_at, replayed, terms_of
+from sor.lab.sweep.side import counted
 from sor.params import Params
-from sor.units import to_ns
 
 SETTINGS_MAX = 64
 _CAPS = ("risk.order_notional_max", "risk.open_notional_max", "risk.position_notional_max")
@@ -79,8 +78,7 @@ def swept(
     _refuse_split(instrument, params, market, lots)
     asked = asked_of(drawn.starts, lots)
     mids = mids_at(market, asked.start_ns)
-    costs, maker, timed_out = [], [], []
-    state: Bytes = np.zeros(len(asked.side), np.int8)
+    costs, maker, timed_out, states = [], [], [], []
     for timeout_s in timeouts_s:
         terms = terms_of(
             params,
@@ -94,31 +92,26 @@ def swept(
         costs.append(costs_bps(fills, asked, mids, instrument))
         maker.append(np.bincount(fills.parent, weights=fills.lots * fills.maker, minlength=len(mids)))
         timed_out.append(fills.timeouts > 0)
-        state = np.where(state == DONE, fills.state, state)
-    kept = np.flatnonzero(state == DONE)
-    if not kept.size:
-        raise CallerError("the lane can answer none of these parents; nothing was compared. Use sor replay")
-    block = block_of(asked.start_ns, deadline_ns=to_ns(grid.deadline_s))[kept]
-    yardstick = costs[timeouts_s.index(own_s)][kept]
+        states.append(fills.state)
+    which = counted(states, asked.start_ns, deadline_s=grid.deadline_s)
+    kept = which.kept
+    yardstick: Floats = costs[timeouts_s.index(own_s)][kept]
 
     def judged(at: int) -> Setting:
-        values: Floats = costs[at][kept]
-        rng = np.random.default_rng([grid.seed, 4])
         own = timeouts_s[at] == own_s
+        cost = which.cost(costs[at][kept], None if own else yardstick, seed=grid.seed)
         return Setting(
             timeout_s=timeouts_s[at],
             own=own,
-            cost=interval(values, block, rng),
-            cost_p95=float(np.quantile(values, 0.95)),
+            cost=cost.mean,
+            cost_p95=cost.p95,
             maker_share=float(maker[at][kept].sum() / asked.lots[kept].sum()),
             timed_out=float(timed_out[at][kept].mean()),
-            against_own=None if own else difference(ours=values, theirs=yardstick, block=block, rng=rng),
+            against_own=cost.beside,
         )
 
     return Swept(
-        settings=tuple(judged(at) for at in range(len(timeouts_s))),
-        parents=int(kept.size),
-        beyond={why: int((state == code).sum()) for code, why in BEYOND.items() if (state == code).any()},
+        settings=tuple(judged(at) for at in range(len(timeouts_s))), parents=int(kept.size), beyond=which.beyond
     )
 
 
