@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from multiprocessing.queues import Queue
-from queue import Empty
+from time import monotonic
 from typing import Generic, TypeVar
 
 import msgspec
@@ -24,7 +24,8 @@ Result = TypeVar("Result")
 Tell = Callable[[int], None]
 """How far a task has come, in its own units."""
 
-_LOOK_S = 0.1
+GRACE_S = 10.0
+"""What a process that is interrupted has for clearing up, before it is killed."""
 
 
 class WorkerLost(RuntimeError):
@@ -32,14 +33,17 @@ class WorkerLost(RuntimeError):
 
 
 class _Come(msgspec.Struct, frozen=True):
-    no: int
     done: int
 
 
 class _Ended(msgspec.Struct, Generic[Result], frozen=True):
-    no: int
     result: Result | None
-    error: BaseException | None
+    error: Exception | None
+
+
+class _Running(msgspec.Struct, frozen=True):
+    no: int
+    process: BaseProcess
 
 
 def in_processes(
@@ -53,7 +57,8 @@ def in_processes(
 
     work        a function of a module, which another process can import.
     progress    called here with a task's number, counted from 0, and how far it has come.
-    Raises      what a task raises, or WorkerLost. The others are then interrupted, as by Ctrl-C, and waited for.
+    Raises      what a task raises, or WorkerLost. The others are then interrupted, as by Ctrl-C, and killed if they
+                have not ended `GRACE_S` later: none is left behind.
 
     One job, or one task, is carried out in this process.
     """
@@ -61,46 +66,65 @@ def in_processes(
         return [work(task, partial(progress, no)) for no, task in enumerate(tasks)]
     # Spawned, not forked: a fork takes along the locks of whoever calls, and differs between systems.
     context = get_context("spawn")
-    said: Queue[_Come | _Ended[Result]] = context.Queue()
     waiting = list(enumerate(tasks))[::-1]
-    running: dict[int, BaseProcess] = {}
+    # A pipe for each, and nothing that two of them share: of a queue they share the lock, and one that is ended while
+    # it holds that lock leaves the others, and whoever waits for their end, waiting for ever.
+    running: dict[Connection, _Running] = {}
     results: dict[int, Result] = {}
     try:
-        while len(results) < len(tasks):
+        while waiting or running:
             while waiting and len(running) < jobs:
                 no, task = waiting.pop()
-                running[no] = context.Process(target=_carry_out, args=(work, no, task, said), daemon=True)
-                running[no].start()
-            lost = [no for no, process in running.items() if process.exitcode is not None]
-            try:
-                word = said.get(timeout=_LOOK_S)
-            except Empty:
-                if lost:  # it was over before we looked, and what it had said by then has been read
-                    raise WorkerLost(f"process {lost[0] + 1} of {len(tasks)} ended without a result") from None
-                continue
-            if isinstance(word, _Come):
-                progress(word.no, word.done)
-                continue
-            if word.error is not None:
-                raise word.error
-            running.pop(word.no).join()
-            results[word.no] = word.result  # type: ignore[assignment]  # no error, so it is there, None if work gives None
+                ours, theirs = context.Pipe(duplex=False)
+                running[ours] = _Running(no, context.Process(target=_carry_out, args=(work, task, theirs), daemon=True))
+                with theirs:  # ours is told of the end by the other end's closing, so no copy of that stays here
+                    running[ours].process.start()
+            for ready in wait(list(running)):
+                assert isinstance(ready, Connection)
+                no, process = running[ready].no, running[ready].process
+                try:
+                    word: _Come | _Ended[Result] = ready.recv()
+                except (EOFError, OSError):  # at a word's end, or amid one
+                    raise WorkerLost(f"process {no + 1} of {len(tasks)} ended without a result") from None
+                if isinstance(word, _Come):
+                    progress(no, word.done)
+                    continue
+                if word.error is not None:
+                    raise word.error
+                process.join()
+                ready.close()
+                del running[ready]
+                results[no] = word.result  # type: ignore[assignment]  # no error, so it is there, None if work gives None
     finally:
-        for process in running.values():
-            if process.is_alive() and process.pid is not None:
-                with suppress(ProcessLookupError):
-                    os.kill(process.pid, signal.SIGINT)  # lets it clear up, where terminate would not
-        while any(process.is_alive() for process in running.values()):
-            with suppress(Empty):  # who has much to say cannot end before somebody has read it
-                said.get(timeout=_LOOK_S)
+        _end(running)
     return [results[no] for no in range(len(tasks))]
 
 
-def _carry_out(work: Callable[[Task, Tell], Result], no: int, task: Task, said: Queue[_Come | _Ended[Result]]) -> None:
-    def tell(done: int) -> None:
-        said.put(_Come(no, done))
+def _end(running: dict[Connection, _Running]) -> None:
+    """Interrupt who still runs, and be gone only when they are."""
+    started = [one.process for one in running.values() if one.process.pid is not None]
+    for process in started:
+        if process.pid is not None and process.is_alive():
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGINT)  # lets it clear up, where terminate would not
+    for ours in running:
+        ours.close()  # who has much to say, and nobody to read it, is told so rather than held up
+    until = monotonic() + GRACE_S
+    for process in started:
+        process.join(max(0.0, until - monotonic()))
+        if process.is_alive():  # an interrupt can be lost, in a destructor for one
+            process.kill()
+            process.join()
 
-    try:
-        said.put(_Ended(no, work(task, tell), None))
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, who gave the task raises it
-        said.put(_Ended(no, None, error))
+
+def _carry_out(work: Callable[[Task, Tell], Result], task: Task, ours: Connection) -> None:
+    def tell(done: int) -> None:
+        ours.send(_Come(done))
+
+    # An interrupt may come amid a word, so nothing is said after one; without a reader nobody is there to be told.
+    with suppress(KeyboardInterrupt, BrokenPipeError):
+        try:
+            ended = _Ended(work(task, tell), None)
+        except Exception as error:  # noqa: BLE001 - whatever it is, who gave the task raises it
+            ended = _Ended(None, error)
+        ours.send(ended)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from sor.errors import CallerError
+from sor.lab import workers
 from sor.lab.workers import Tell, WorkerLost, in_processes
 
 Told = list[tuple[int, int]]
@@ -34,7 +35,21 @@ def die(task: int, tell: Tell) -> int:
     return task
 
 
+def chatter(task: int, tell: Tell) -> int:
+    for no in range(10_000_000):
+        tell(no)
+    return task
+
+
+def stay(task: int, tell: Tell) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tell(1)
+    time.sleep(600)
+    return task
+
+
 def much(task: int, tell: Tell) -> bytes:
+    tell(1)
     return bytes(1 << 20)
 
 
@@ -61,13 +76,18 @@ def test_what_one_raises_is_raised_and_the_others_are_not_waited_for(
     assert not multiprocessing.active_children()
 
 
-def test_an_interrupt_of_the_caller_leaves_nobody_behind() -> None:
+@pytest.mark.parametrize("work", [square, chatter, stay, much])
+def test_an_interrupt_of_the_caller_leaves_nobody_behind(
+    work: Callable[[int, Tell], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(no: int, done: int) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        in_processes(square, range(3), jobs=2, progress=interrupt)
-    assert not multiprocessing.active_children()
+    monkeypatch.setattr(workers, "GRACE_S", 1.0)
+    for _ in range(3):  # chatter: somebody is always amid a word
+        with pytest.raises(KeyboardInterrupt):
+            in_processes(work, range(3), jobs=2, progress=interrupt)
+        assert not multiprocessing.active_children()
 
 
 def test_a_large_result_does_not_hold_anybody_up() -> None:
