@@ -69,7 +69,10 @@ def read_meta(directory: Path) -> Meta:
     except (FileNotFoundError, NotADirectoryError) as exc:
         if segment_paths(directory):
             raise JournalFault(f"{path} is missing although there are segments. {WHAT_TO_DO}") from exc
-        raise CallerError(f"there is no journal at {directory}; nothing was changed and nothing was sent") from exc
+        raise CallerError(
+            f"there is no journal at {directory}; nothing was changed and nothing was sent. "
+            "The first router on it makes it"
+        ) from exc
     except OSError as exc:
         raise CallerError(f"{path} cannot be read: {exc.strerror}; nothing was changed and nothing was sent") from exc
     try:

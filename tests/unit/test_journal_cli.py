@@ -91,7 +91,9 @@ def test_verify_as_json(path: Path) -> None:
 def test_what_is_no_journal_is_said_in_one_sentence(tmp_path: Path, args: list[str]) -> None:
     result = run(*args, tmp_path)
     assert isinstance(result.exception, CallerError)
-    assert str(result.exception) == f"there is no journal at {tmp_path}; nothing was changed and nothing was sent"
+    assert str(result.exception) == (
+        f"there is no journal at {tmp_path}; nothing was changed and nothing was sent. The first router on it makes it"
+    )
     assert result.output == ""
 
 
