@@ -8,7 +8,8 @@ To make it available to `sor replay` and to live parents, give it an entry point
 import tempfile
 from pathlib import Path
 
-from sor.lab.replay import Plan, Replayer, synthetic_ground
+from sor.lab.plan import Plan, synthetic_ground
+from sor.lab.replay import Replayer
 from sor.market import Trust
 from sor.params import Params, ParamStore
 from sor.plugins import Plugins

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from benchmarks.placement.study import CROSS, LATENCY_NS, MAKER_BPS, Scene, Study, fixed_of
 from benchmarks.placement.tails import Tail, quantile, tail_of, worst
 from sor.lab.bootstrap import Difference, Interval, block_of, difference, interval
+from sor.lab.comparison import Comparison
 from sor.lab.order_hits import NEVER
 from sor.lab.probes import columns_with_delay
 from sor.lab.queue_fills import Orders, QueueFills
-from sor.lab.replay import Comparison
 from sor.tape import Tape
 from sor.units import BPS, MS, to_ns
 

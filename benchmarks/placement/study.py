@@ -8,7 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from sor.lab.replay import Comparison, Plan, Replayer, tape_ground
+from sor.lab.comparison import Comparison
+from sor.lab.plan import Plan, tape_ground
+from sor.lab.replay import Replayer
 from sor.params import ParamSet, ParamStore, parse
 from sor.tape import Tape
 from sor.units import MS, to_ns

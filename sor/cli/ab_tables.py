@@ -22,7 +22,7 @@ from sor.lab.ab.live_several import LiveSeveral
 from sor.lab.ab.page import Page, between
 from sor.lab.ab.paired import Decision, Findings
 from sor.lab.ab.run import Ab, AbSeveral
-from sor.lab.replay import Comparison
+from sor.lab.comparison import Comparison
 
 Floats = NDArray[np.float64]
 

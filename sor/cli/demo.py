@@ -43,7 +43,7 @@ def demo(ctx: click.Context, policy_list: str, parents: int, quantity: str, seed
     from sor.cli.run import compare, exit_code, show
     from sor.cli.story import tell_story
     from sor.cli.terms import decimal, names
-    from sor.lab.replay import Plan, synthetic_ground
+    from sor.lab.plan import Plan, synthetic_ground
 
     output = ctx.ensure_object(Output)
     plan = Plan(

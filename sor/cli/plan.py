@@ -11,7 +11,7 @@ from sor.cli.terms import BadValue, arguments, decimal, seconds
 
 if TYPE_CHECKING:
     from sor.lab.own_impact import Scenario
-    from sor.lab.replay import Plan
+    from sor.lab.plan import Plan
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -92,7 +92,7 @@ def plan_options(command: Command) -> Command:
 
 def plan_of(policies: tuple[str, ...], **terms: Unpack[PlanTerms]) -> Plan:
     """The plan that was typed. Raises `BadValue` for what cannot be read."""
-    from sor.lab.replay import Plan
+    from sor.lab.plan import Plan
 
     quantity, excursion_bps = terms["quantity"], terms["excursion_bps"]
     return Plan(

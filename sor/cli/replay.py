@@ -44,7 +44,7 @@ def replay(
     """
     from sor.cli.run import compare, exit_code, show
     from sor.cli.terms import names
-    from sor.lab.replay import tape_ground
+    from sor.lab.plan import tape_ground
     from sor.tape import open_whole
 
     output = ctx.ensure_object(Output)

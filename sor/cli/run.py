@@ -15,7 +15,9 @@ from sor.cli.tables import (
     unfitted_lines,
     verdict_line,
 )
-from sor.lab.replay import Comparison, Ground, Plan, Replayer, arms_of, document
+from sor.lab.comparison import Comparison, document
+from sor.lab.plan import Ground, Plan, arms_of
+from sor.lab.replay import Replayer
 from sor.params import ParamSet, ParamStore
 
 EXIT_BROKEN = 3

@@ -69,7 +69,8 @@ def sweep(
     """
     from sor.cli.run import sets_of
     from sor.cli.terms import names, seconds
-    from sor.lab.replay import Plan, Replayer, tape_ground
+    from sor.lab.plan import Plan, tape_ground
+    from sor.lab.replay import Replayer
     from sor.lab.sweep.compiled import compiled
     from sor.lab.sweep.grid import Grid
     from sor.tape import open_whole
@@ -149,7 +150,7 @@ def _compare(
     output: Output, recording: Tape, kernel: Kernel, grid: Grid, replayer: Replayer, sets: dict[str, ParamSet]
 ) -> ArmsFound:
     """The policies of a plan on the parents that a replay of it would have."""
-    from sor.lab.replay import arms_of
+    from sor.lab.plan import arms_of
     from sor.lab.sweep.arms import side_by_side
     from sor.lab.sweep.ground import Ground
     from sor.lab.sweep.lane import FEED_NS

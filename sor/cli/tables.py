@@ -8,7 +8,7 @@ from rich.table import Table
 
 from sor.cli.words import amount, bps, count
 from sor.lab.bootstrap import BLOCKS_MIN
-from sor.lab.replay import Comparison, Outcome
+from sor.lab.comparison import Comparison, Outcome
 from sor.units import NS
 
 Titled = tuple[str, Table]

@@ -1,9 +1,8 @@
 """Replay: the same parents on a recording, once per policy, judged by the venue's books and priced by TCA.
 
 Every parent trades on an account of its own, so parents do not meet each other, nor share rates: what is compared is
-how a policy places one order, not how many orders share a market; `Plan.together` puts them on one. Starts and sides
-are drawn once and are the same for every policy. Own orders move nothing on the recording; docs/replay.md states the
-bias, and `Plan.impact` asks what it may be worth.
+how a policy places one order, not how many orders share a market; `Plan.together` puts them on one. Own orders move
+nothing on the recording; docs/replay.md states the bias, and `Plan.impact` asks what it may be worth.
 
 Same tape, arguments and version: same bytes.
 """
@@ -19,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from functools import partial
-from math import nan
 from pathlib import Path
 
 import msgspec
@@ -31,240 +29,33 @@ from sor.commands import Happening, Recorded
 from sor.decide import decide
 from sor.errors import CallerError
 from sor.events import AnyFact
-from sor.ids import EPOCH_BOUND, AccountId, ClOrdId, ParentId
+from sor.ids import EPOCH_BOUND, AccountId, ParentId
 from sor.instruments import Instrument
 from sor.intake import admit
 from sor.journal import Environment, Journal
 from sor.lab.bootstrap import Difference, Floats, Interval, Ints, block_of, difference, interval
-from sor.lab.own_impact import Flow, Scenario, flow_of, paid_on_top_bps
+from sor.lab.comparison import Comparison, Impacted, Outcome, costs_of, impacted_bps, verdict_of
+from sor.lab.own_impact import paid_on_top_bps
+from sor.lab.plan import Arm, Ground, Plan, Start, arms_of, draw
 from sor.lab.workers import in_processes
-from sor.orders import ParentOrder, Side
+from sor.orders import ParentOrder
 from sor.param_file import parse
 from sor.params import ParamSet
-from sor.parent import Parent
 from sor.plugins import Plugins
 from sor.policy import Policy, Schedule
 from sor.records import record_of
 from sor.router import Core
-from sor.sim.oracle import Asked, Claimed, Verdict, judge
 from sor.sim.world import World
-from sor.tape import Tape
-from sor.tca import HORIZONS_NS, ParentReport, PolicyReport, report, summary
+from sor.tca import report, summary
 from sor.units import NS, to_ns
 
-WARM_UP_NS = 60 * NS
-"""Features need this much of the recording before the first parent starts."""
-HORIZON_SHARE = 10
-"""Markouts look ahead by at most this part (a tenth) of the recording: longer ones would leave no room for parents."""
 QUANTITY_SHARE = Decimal("0.1")
 """The default quantity, as a share of the median size at the touch."""
-DEADLINE_S_MIN = 0.001
-SEED_MAX = 2**53
-"""As of every number that must read the same in every program that reads JSON."""
 TOGETHER = "together"
 """The account of parents that share one."""
 PUT_TRIES = 8
 PROBE_LOOKS = 100
 PROBE_NS = 60 * NS
-SYNTHETIC_MARKOUT_NS = 30 * NS
-"""Time a made-up market goes on after the last deadline, for markouts."""
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is replayed.
-
-    policies    arms: a policy's name, or `NAME@SET` where it is to read another param-set than `param_set`.
-    quantity    None: `QUANTITY_SHARE` of the median touch size, rounded down to the step.
-    latency     each way: `5ms`, or `20ms~0.3` for log-normal with its sigma.
-    excursion_bps    of each parent: the adverse move that waiting may cost at most; None for none.
-    together    all parents of a policy on one account, where they queue behind, block and net each other.
-    impact      a scenario to price the same trades under as well; None for none.
-    """
-
-    policies: tuple[str, ...]
-    parents: int = 200
-    seed: int = 7
-    quantity: Decimal | None = None
-    deadline_s: float = 15.0
-    queue: str = "risk_averse"
-    latency: str = "5ms"
-    excursion_bps: float | None = None
-    together: bool = False
-    impact: Scenario | None = None
-    schedule: str = "immediate"
-    schedule_args: dict[str, float] = msgspec.field(default_factory=dict)
-    param_set: str = "baseline"
-
-
-class Arm(msgspec.Struct, frozen=True, gc=False):
-    """One policy with one param-set, by the label that the plan gives it."""
-
-    label: str
-    policy: str
-    param_set: str
-
-    @property
-    def slug(self) -> str:
-        """The label as a file may be called."""
-        return self.label.replace("/", ".")
-
-
-def arms_of(plan: Plan) -> tuple[Arm, ...]:
-    """The arms of a plan, in its order. Raises `CallerError` for a label that ends with its @."""
-    arms = []
-    for label in plan.policies:
-        policy, at, param_set = label.partition("@")
-        if at and not param_set:
-            raise CallerError(f"{label!r} names no param-set; nothing was replayed. Name one, or leave the @ out")
-        arms.append(Arm(label, policy, param_set or plan.param_set))
-    return tuple(arms)
-
-
-class Start(msgspec.Struct, frozen=True, gc=False):
-    """When and on which side one parent starts; the same for every policy."""
-
-    no: int
-    at_ns: int
-    side: Side
-
-
-class Ground(msgspec.Struct, frozen=True, kw_only=True):
-    """What parents are run on: a simulated venue's options, and which stretch of its time may be used.
-
-    name, digest     of the market; both go into the name of the run.
-    first_ns, end_ns     where it begins and ends. ready_ns: from when on features have enough data behind them.
-    flow                 what an impact is measured in there; None where nobody asked.
-    """
-
-    name: str
-    digest: str
-    options: dict[str, str]
-    first_ns: int
-    ready_ns: int
-    end_ns: int
-    flow: Flow | None = None
-
-
-class Drawn(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plan came to on one ground."""
-
-    starts: tuple[Start, ...]
-    quantity: Decimal
-    horizons_ns: tuple[int, ...]
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """One arm's run. `policy` is its label; fitted_elsewhere: scopes of its set's fit, where none holds here.
-
-    impact_bps    (P,) what each parent would have paid more under the plan's scenario; None where there is none.
-    """
-
-    policy: str
-    param_set: str
-    fitted_elsewhere: tuple[str, ...]
-    params_digest: str
-    reports: tuple[ParentReport, ...]
-    summary: PolicyReport
-    cost: Interval | None
-    cost_p95: float | None
-    verdict: Verdict
-    journal: Path
-    impact_bps: tuple[float, ...] | None = None
-
-    @property
-    def costs_bps(self) -> Floats:
-        """(P,) cost of each parent against its arrival mid, NaN where it is not known."""
-        return costs_of(self.reports)
-
-
-class Impacted(msgspec.Struct, frozen=True, kw_only=True):
-    """One arm's cost under the plan's scenario of own impact, and against the first arm's under the same."""
-
-    cost: Interval | None
-    against_first: Difference | None
-
-
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """All policies of a plan, and each against the first; `impacted` once more under its scenario, if it has one."""
-
-    ground: Ground
-    plan: Plan
-    drawn: Drawn
-    instrument: Instrument
-    outcomes: tuple[Outcome, ...]
-    differences: tuple[Difference | None, ...]
-    impacted: tuple[Impacted, ...] = ()
-
-
-def tape_ground(tape: Tape, path: Path, plan: Plan) -> Ground:
-    """A recording as a ground. Raises `CallerError` for one without a book."""
-    if not tape.group_recv_ns.size:
-        raise CallerError(f"tape {tape.name} holds no book; nothing was replayed")
-    first, end = int(tape.group_recv_ns[0]), int(tape.group_recv_ns[-1])
-    warm_up = max(min(WARM_UP_NS, (end - first) // HORIZON_SHARE), tape.warm_up_ns)
-    options = {
-        "market": "tape",
-        "tape": str(path),
-        "queue": plan.queue,
-        "entry": plan.latency,
-        "response": plan.latency,
-        "seed": str(plan.seed),
-        "owners": "one" if plan.together else "parents",
-    }
-    if plan.impact is not None:
-        plan.impact.check()
-    return Ground(
-        name=tape.name,
-        digest=tape.digest,
-        options=options,
-        first_ns=first,
-        ready_ns=first + warm_up,
-        end_ns=end,
-        flow=None if plan.impact is None else flow_of(tape),
-    )
-
-
-def synthetic_ground(plan: Plan, *, start_ns: int, spacing_s: float) -> Ground:
-    """A seeded zero-intelligence market long enough for the plan's parents at one every `spacing_s` on average.
-
-    One account trades there with a crowd that reacts. Raises `CallerError` for a plan with a scenario of own impact.
-    """
-    if plan.impact is not None:
-        raise CallerError("this market reacts to own orders by itself; nothing was replayed. Leave the impact out")
-    horizon_ns = to_ns(plan.parents * spacing_s)
-    ready_ns = start_ns + WARM_UP_NS
-    end_ns = ready_ns + horizon_ns + to_ns(plan.deadline_s) + SYNTHETIC_MARKOUT_NS
-    options = {"market": "zi", "seed": str(plan.seed), "entry": plan.latency, "response": plan.latency}
-    return Ground(name="synthetic", digest="zi", options=options, first_ns=start_ns, ready_ns=ready_ns, end_ns=end_ns)
-
-
-def draw(plan: Plan, ground: Ground, *, quantity: Decimal) -> Drawn:
-    """Starts uniform in [warm-up, end - deadline - longest markout], sides by a fair coin, in order of time.
-
-    Raises `CallerError` when the plan makes no sense or the ground is too short for it.
-    """
-    if not 1 <= plan.parents <= 100_000:
-        raise CallerError(f"{plan.parents} parents: give 1 to 100000; nothing was replayed")
-    if not DEADLINE_S_MIN <= plan.deadline_s <= 86_400:
-        raise CallerError(f"deadline of {plan.deadline_s} s: give 1 ms to 1 day; nothing was replayed")
-    if not 0 <= plan.seed <= SEED_MAX:
-        raise CallerError(f"seed {plan.seed}: give 0 to 2**53; nothing was replayed")
-    span = ground.end_ns - ground.first_ns
-    horizons = tuple(horizon for horizon in HORIZONS_NS if horizon * HORIZON_SHARE <= span)
-    high = ground.end_ns - to_ns(plan.deadline_s) - (horizons[-1] if horizons else 0)
-    if high <= ground.ready_ns:
-        raise CallerError(
-            f"{ground.name} lasts {span / NS:.1f} s, too short for a deadline of {plan.deadline_s} s; "
-            "nothing was replayed. Give a shorter deadline or a longer recording"
-        )
-    rng = np.random.default_rng([plan.seed, 1])
-    times = np.sort(rng.integers(ground.ready_ns, high, plan.parents, endpoint=True))
-    coins = rng.integers(0, 2, plan.parents)
-    starts = tuple(
-        Start(no, int(at_ns), Side.BUY if coin else Side.SELL)
-        for no, (at_ns, coin) in enumerate(zip(times, coins, strict=True), start=1)
-    )
-    return Drawn(starts=starts, quantity=quantity, horizons_ns=horizons)
 
 
 class _Nowhere:
@@ -568,111 +359,3 @@ def _put(desk: Path, home: Path) -> None:
                 old.rename(home)
             shutil.rmtree(old, ignore_errors=True)
     raise CallerError(f"{home} cannot be replaced: others keep writing there; nothing was changed. Try again later")
-
-
-def verdict_of(parents: Sequence[Parent], books: tuple[VenueOrder, ...]) -> Verdict:
-    """What the oracle says of all parents, given the venue's own books."""
-    owners: dict[ClOrdId, ParentId] = {}
-    for parent in parents:
-        for child in parent.children:
-            owners[child.order.cl_ord_id] = parent.id
-    return judge(
-        asked=[
-            Asked(
-                parent_id=parent.id,
-                symbol=parent.instrument.symbol,
-                side=parent.side,
-                qty_lots=parent.instrument.lots(parent.order.quantity),
-                terminal=parent.ended,
-            )
-            for parent in parents
-        ],
-        claimed=[
-            Claimed(
-                parent_id=parent.id,
-                filled_lots=parent.ledger.cum_lots,
-                exec_ids=tuple(trade.exec_id for child in parent.children for trade, _ in child.trades),
-            )
-            for parent in parents
-        ],
-        owners=owners,
-        books=books,
-    )
-
-
-def costs_of(reports: Sequence[ParentReport]) -> Floats:
-    """(P,) cost of each parent against its arrival mid, NaN where it is not known."""
-    return np.array([nan if one.arrival_cost_bps is None else one.arrival_cost_bps for one in reports], np.float64)
-
-
-def impacted_bps(outcome: Outcome) -> Floats:
-    """(P,) the same with what the plan's scenario adds. The outcome has one."""
-    assert outcome.impact_bps is not None
-    return outcome.costs_bps + np.array(outcome.impact_bps, np.float64)
-
-
-def document(comparison: Comparison) -> dict[str, object]:
-    """The `--json` document that programs rely on."""
-    plan, drawn = comparison.plan, comparison.drawn
-    return {
-        "tape": comparison.ground.name,
-        "seed": plan.seed,
-        "queue": plan.queue,
-        "latency": plan.latency,
-        "quantity": str(drawn.quantity),
-        "deadline_s": plan.deadline_s,
-        "excursion_bps": plan.excursion_bps,
-        "together": plan.together,
-        "impact": _impact_document(comparison),
-        "schedule": plan.schedule,
-        "schedule_args": plan.schedule_args,
-        "param_set": plan.param_set,
-        "horizons_s": [horizon / NS for horizon in drawn.horizons_ns],
-        "policies": [
-            outcome_document(one, diff) for one, diff in zip(comparison.outcomes, comparison.differences, strict=True)
-        ],
-    }
-
-
-def _impact_document(comparison: Comparison) -> dict[str, object] | None:
-    """The plan's scenario and what each arm came to under it, in the order of the arms; None where there is none."""
-    plan, flow = comparison.plan, comparison.ground.flow
-    if plan.impact is None or flow is None:
-        return None
-    return {
-        **msgspec.to_builtins(plan.impact),
-        **msgspec.to_builtins(flow),
-        "policies": [
-            {"policy": outcome.policy, **msgspec.to_builtins(one)}
-            for outcome, one in zip(comparison.outcomes, comparison.impacted, strict=True)
-        ],
-    }
-
-
-def outcome_document(outcome: Outcome, diff: Difference | None) -> dict[str, object]:
-    """One arm's part of a document; `diff`: against the first of them."""
-    summed, cost = outcome.summary, outcome.cost
-    return {
-        "policy": outcome.policy,
-        "param_set": outcome.param_set,
-        "params_digest": outcome.params_digest,
-        "parents": summed.parents,
-        "filled_share": summed.filled_share,
-        "cost_bps": {
-            "mean": None if cost is None else cost.mean,
-            "low": None if cost is None else cost.low,
-            "high": None if cost is None else cost.high,
-            "p95": outcome.cost_p95,
-        },
-        "blocks": 0 if cost is None else cost.blocks,
-        "against_first_bps": None if diff is None else msgspec.to_builtins(diff),
-        "fees_bps": summed.fees_bps,
-        "passive_share": summed.passive_share,
-        "timeouts": summed.timeouts,
-        "fallbacks": summed.fallbacks,
-        "overfills": outcome.verdict.overfills,
-        "orphans": outcome.verdict.orphans,
-        "double_fills": outcome.verdict.double_fills,
-        "missed_fills": outcome.verdict.missed_fills,
-        "summary": msgspec.to_builtins(summed),
-    }

@@ -18,7 +18,7 @@ from sor.decide import decide
 from sor.events import AnyFact
 from sor.ids import AccountId, ParentId
 from sor.instruments import Instrument
-from sor.lab.replay import Start
+from sor.lab.plan import Start
 from sor.market import MarketView
 from sor.orders import ParentOrder
 from sor.params import Params, parse

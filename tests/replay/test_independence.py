@@ -10,7 +10,8 @@ import pytest
 
 from sor.ids import ExecId, ParentId
 from sor.lab.importers import import_recording
-from sor.lab.replay import Ground, Plan, Replayer, tape_ground
+from sor.lab.plan import Ground, Plan, tape_ground
+from sor.lab.replay import Replayer
 from sor.params import ParamStore
 from sor.tape import open_tape
 from sor.tca import ParentReport

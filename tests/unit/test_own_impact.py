@@ -13,7 +13,7 @@ import pytest
 from sor.cli.main import run
 from sor.errors import CallerError
 from sor.lab.own_impact import Flow, Scenario, flow_of, paid_on_top_bps
-from sor.lab.replay import Plan, synthetic_ground
+from sor.lab.plan import Plan, synthetic_ground
 from sor.orders import Side
 from sor.tca import ParentRecord
 from sor.units import BPS, NS

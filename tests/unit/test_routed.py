@@ -18,7 +18,7 @@ from policies.join_and_cross import JoinAndCross
 from policies.maker_first import MakerFirst
 from sor.cli.main import run
 from sor.errors import CallerError
-from sor.lab.replay import Start
+from sor.lab.plan import Start
 from sor.lab.sweep import compiled as compiling
 from sor.lab.sweep.compiled import INTERPRETED, Kernel, compiled
 from sor.lab.sweep.ground import Ground

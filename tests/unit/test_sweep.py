@@ -16,7 +16,7 @@ from benchmarks import synthetic
 from sor.cli.main import run
 from sor.errors import CallerError
 from sor.ids import VenueName
-from sor.lab.replay import Drawn, Start
+from sor.lab.plan import Drawn, Start
 from sor.lab.sweep import compiled as compiling
 from sor.lab.sweep import lane
 from sor.lab.sweep.compiled import INTERPRETED, Kernel, compiled

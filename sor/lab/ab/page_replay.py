@@ -27,8 +27,8 @@ from sor.lab.ab.page import (
 from sor.lab.ab.paired import ALPHA, Decision
 from sor.lab.ab.run import Ab, AbSeveral, Market
 from sor.lab.bootstrap import block_of, difference
+from sor.lab.comparison import Comparison
 from sor.lab.probes import columns_with_delay
-from sor.lab.replay import Comparison
 from sor.orders import Side
 from sor.units import to_ns
 

@@ -14,16 +14,9 @@ from sor.lab.ab.family import LETTERS, Family
 from sor.lab.ab.guards import Guard
 from sor.lab.ab.paired import Findings, Paired, findings
 from sor.lab.ab.several import Several, Together, compare_together
-from sor.lab.replay import (
-    Comparison,
-    Ground,
-    Plan,
-    Replayer,
-    impacted_bps,
-    outcome_document,
-    run_all,
-    tape_ground,
-)
+from sor.lab.comparison import Comparison, impacted_bps, outcome_document
+from sor.lab.plan import Ground, Plan, tape_ground
+from sor.lab.replay import Replayer, run_all
 from sor.params import ParamSet
 from sor.tape import Tape
 from sor.units import to_ns

@@ -10,7 +10,7 @@ import numpy as np
 from sor.ids import ParentId
 from sor.instruments import Instrument
 from sor.lab.bootstrap import Difference, Interval
-from sor.lab.replay import Arm, Drawn
+from sor.lab.plan import Arm, Drawn
 from sor.lab.sweep.ground import Ground
 from sor.lab.sweep.kernel import Asked, Floats, Ints
 from sor.lab.sweep.lane import Fills, costs_bps

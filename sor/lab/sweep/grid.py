@@ -11,7 +11,7 @@ import numpy as np
 from sor.errors import CallerError
 from sor.instruments import Instrument
 from sor.lab.bootstrap import Difference, Interval
-from sor.lab.replay import Drawn
+from sor.lab.plan import Drawn
 from sor.lab.sweep.compiled import Kernel
 from sor.lab.sweep.kernel import Floats, Market
 from sor.lab.sweep.lane import asked_of, costs_bps, mids_at, replayed, terms_of

@@ -18,7 +18,7 @@ import numpy as np
 from sor.errors import CallerError
 from sor.instruments import Instrument
 from sor.invariants import SPREAD_BPS_MAX, stale_ns
-from sor.lab.replay import Start
+from sor.lab.plan import Start
 from sor.lab.sweep.compiled import Kernel
 from sor.lab.sweep.kernel import (
     BEYOND_BOOK,
