@@ -7,24 +7,21 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from functools import cache
+from contextlib import closing, contextmanager
+from functools import cache, partial
 from hashlib import blake2b
-from multiprocessing import get_context
 from pathlib import Path
 
 import msgspec
 
 from sor.errors import CallerError
+from sor.lab.workers import Said, heard
 from sor.parents import Parents
 from sor.plugins import Plugins
 from sor.rig import OpenRig
 from sor.sim.storm import PLANS, Findings, Level, Storm
 
 SEEDS_MAX = 1_000_000
-CHUNK = 8
-"""Seeds that a process is given at once."""
 
 
 class Season(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,23 +95,39 @@ def _rig(name: str) -> OpenRig:
     return Plugins.installed().rig(name)
 
 
+class _Share(msgspec.Struct, frozen=True):
+    plan: Season
+    seeds: range
+
+
 def run(plan: Season, *, jobs: int = 1) -> Iterator[Outcome]:
     """Every seed in order. With more than one job they run in processes of their own, and come out the same."""
     seeds = range(plan.first, plan.last + 1)
     if jobs == 1 or len(seeds) == 1:
-        with _workshop() as folder:
-            for seed in seeds:
-                yield outcome(plan, seed, folder=folder / f"{seed}")
+        yield from map(partial(_alone, plan), seeds)
         return
-    batches = [range(no, min(no + CHUNK, plan.last + 1)) for no in range(plan.first, plan.last + 1, CHUNK)]
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        for outcomes in pool.map(_batch, [plan] * len(batches), batches):
-            yield from outcomes
+    # Shares are taken in turn, so that what one process says early does not wait long for another's.
+    shares = [_Share(plan, seeds[no::jobs]) for no in range(min(jobs, len(seeds)))]
+    early: dict[int, Outcome] = {}
+    following = iter(seeds)
+    seed = next(following, None)
+    with closing(heard(_told, shares, jobs=len(shares))) as words:
+        for _, said in words:
+            if isinstance(said, Said):
+                early[said.word.seed] = said.word
+            while seed in early:
+                yield early.pop(seed)
+                seed = next(following, None)
 
 
-def _batch(plan: Season, seeds: range) -> list[Outcome]:
+def _told(share: _Share, tell: Callable[[Outcome], None]) -> None:
+    for seed in share.seeds:
+        tell(_alone(share.plan, seed))
+
+
+def _alone(plan: Season, seed: int) -> Outcome:
     with _workshop() as folder:
-        return [outcome(plan, seed, folder=folder / f"{seed}") for seed in seeds]
+        return outcome(plan, seed, folder=folder / f"{seed}")
 
 
 @contextmanager

@@ -3,10 +3,8 @@
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from heapq import heappop, heappush
 from itertools import pairwise
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +12,7 @@ import msgspec
 import pytest
 
 from sor.lab.importers import import_recording
+from sor.lab.workers import Tell, in_processes
 from sor.tape import Manifest, Tape, open_tape
 
 FILES = {
@@ -111,9 +110,17 @@ def _touch(tape: Tape) -> Touch:
     )
 
 
-def _import(paths: list[Path], out: Path) -> Recorded:
-    manifest = import_recording(paths, out)
-    return Recorded(out, manifest, _touch(open_tape(out)))
+class Importing(NamedTuple):
+    """Files of one recording, and where its tape goes."""
+
+    paths: list[Path]
+    out: Path
+
+
+def _import(task: Importing, tell: Tell) -> Recorded:
+    del tell  # it is one step
+    manifest = import_recording(task.paths, task.out)
+    return Recorded(task.out, manifest, _touch(open_tape(task.out)))
 
 
 def _path(kind: type, text: str) -> object:
@@ -121,12 +128,9 @@ def _path(kind: type, text: str) -> object:
 
 
 def _import_all(recordings: Path, folder: Path) -> Mapping[str, Recorded]:
-    with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as workers:
-        waiting = {
-            name: workers.submit(_import, [recordings / file for file in files], folder / name)
-            for name, files in FILES.items()
-        }
-        return {name: one.result() for name, one in waiting.items()}
+    tasks = [Importing([recordings / file for file in files], folder / name) for name, files in FILES.items()]
+    imported = in_processes(_import, tasks, jobs=2, progress=lambda no, done: None)
+    return dict(zip(FILES, imported, strict=True))
 
 
 @pytest.fixture(scope="session")

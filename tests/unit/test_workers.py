@@ -3,6 +3,9 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -11,6 +14,8 @@ import pytest
 from sor.errors import CallerError
 from sor.lab import workers
 from sor.lab.workers import Tell, WorkerLost, in_processes
+from tests.conftest import REPO
+from tests.fakes.patience import PATIENCE_S
 
 Told = list[tuple[int, int]]
 
@@ -45,6 +50,11 @@ def stay(task: int, tell: Tell) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     tell(1)
     time.sleep(600)
+    return task
+
+
+def linger(task: int, tell: Tell) -> int:
+    threading.Thread(target=time.sleep, args=(600,)).start()
     return task
 
 
@@ -93,3 +103,51 @@ def test_an_interrupt_of_the_caller_leaves_nobody_behind(
 def test_a_large_result_does_not_hold_anybody_up() -> None:
     results, _ = run(much, jobs=3)
     assert [len(result) for result in results if isinstance(result, bytes)] == [1 << 20] * 3
+
+
+def test_who_does_not_leave_after_its_result_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "GRACE_S", 1.0)
+    assert run(linger, jobs=2)[0] == [0, 1, 2]
+    assert not multiprocessing.active_children()
+
+
+WORKERS = """
+from sor.lab.workers import heard
+from tests.unit.test_workers import chatter
+
+for no, _ in heard(chatter, range(2), jobs=2):
+    print(no, flush=True)
+"""
+STORMS = """
+from sor.sim.seeds import run, season
+from sor.sim.storm import Level
+
+for one in run(season(level=Level.CORE, rig=None, first=0, last=99_999), jobs=2):
+    print(one.seed % 2, flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", [WORKERS, STORMS], ids=["words", "storms"])
+def test_a_kill_of_the_caller_leaves_nobody_behind(program: str) -> None:
+    """They hold the pipe that it wrote to, as they would that of whoever waits for a whole run to end."""
+    caller = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    assert caller.stdout is not None
+    waited_for = {"0\n", "1\n"}
+    while waited_for:  # until both are at work
+        line = caller.stdout.readline()
+        assert line
+        waited_for.discard(line)
+    caller.kill()
+    try:
+        caller.communicate(timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(caller.pid, signal.SIGKILL)
+        raise
