@@ -32,7 +32,8 @@ CALM_S_MAX = 90.0
 """Once it is calm everything must have ended within this: the longest deadline, doubt, and the longest back-offs. Where
 the venue bans, for as long as its adapter keeps away on top: the last life may have met a ban just before."""
 MOMENT_S_MAX = 10.0
-"""A process whose moment has not come within this is killed all the same: it may wait for a venue that is not there."""
+"""In faults a process whose moment has not come within this is killed all the same: it may wait for a venue that is not
+there. Without any its moment comes, on a slow machine late: who is killed before it has done nothing shows nothing."""
 WALLET_S_MAX = 20.0
 """Within this the first process knows its wallet, or another one learns it, in worse weather."""
 EMULATOR_S_MAX = 60.0
@@ -309,7 +310,7 @@ class _Siege:
 
     def _until(self, kill: Kill) -> bool:
         """Wait for its moment; False when the process has ended before it, which nobody asked for."""
-        until_s = time.monotonic() + MOMENT_S_MAX
+        until_s = time.monotonic() + (MOMENT_S_MAX if self._job.plan.gusts else CALM_S_MAX)
         reached = True
         match kill.moment:
             case Moment.STARTING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -102,7 +101,8 @@ def _serve(emulator: Emulator, *, port: int, started: Callable[[Serving], None])
     """Serve until a signal comes, which then ends the command like any other."""
     import anyio
 
-    from sor.cli.stopped import SIGNALS, Stopped
+    from sor.cli.live import Received
+    from sor.cli.stopped import Stopped
     from sor.clock import LoopScheduler
     from sor.errors import SorError
 
@@ -111,33 +111,26 @@ def _serve(emulator: Emulator, *, port: int, started: Callable[[Serving], None])
     async def until_stopped() -> int | None:
         heard: int | None = None
         scheduler = LoopScheduler()
-        with anyio.open_signal_receiver(*before) as signals:
-            async with anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as tasks:
 
-                async def serve() -> None:
-                    try:
-                        await emulator.serve(port=port, scheduler=scheduler, started=started)
-                    except (SorError, OSError) as error:  # by itself, not in a group: it is one sentence or none
-                        problems.append(error)
-                    finally:
-                        scheduler.stop()
-                        tasks.cancel_scope.cancel()
-
-                tasks.start_soon(scheduler.run)
-                tasks.start_soon(serve)
-                async for number in signals:
-                    heard = number
+            async def serve() -> None:
+                try:
+                    await emulator.serve(port=port, scheduler=scheduler, started=started)
+                except (SorError, OSError) as error:  # by itself, not in a group: it is one sentence or none
+                    problems.append(error)
+                finally:
+                    scheduler.stop()
                     tasks.cancel_scope.cancel()
+
+            tasks.start_soon(scheduler.run)
+            tasks.start_soon(serve)
+            async for number in signals:
+                heard = number
+                tasks.cancel_scope.cancel()
         return heard
 
-    # What whoever started us chose to ignore stays ignored. The loop forgets whose the signals were before.
-    handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    before = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
-    try:
+    with Received() as signals:
         number = anyio.run(until_stopped)
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
     if problems:
         raise problems[0]
     if number is not None:

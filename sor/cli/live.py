@@ -6,19 +6,72 @@ from the loop, so that no order and no journal record is ever cut in two.
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import TypeVar
+from types import FrameType, TracebackType
+from typing import Self, TypeVar
 
 import anyio
 
-from sor.cli.stopped import QUIET_S, SIGNALS, Stopped
+from sor.cli.stopped import QUIET_S, SIGNALS, WISHES, Stopped
 
 T = TypeVar("T")
 
 BEFORE_ORDERS = "interrupted before an order was sent; nothing was traded"
+
+
+class Received:
+    """The signals that come while a loop runs, for one task of it, from before it begins until it has been taken down.
+
+    A loop's own receivers end before it does, and what comes in between kills, or strikes it in the middle. Here it
+    waits; only where nobody takes it for so long that somebody tries again, that is `Stopped`.
+
+    What whoever started us chose to ignore (nohup, a job in the background) stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self._came: deque[signal.Signals] = deque()
+        self._woken = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        found = {number: signal.getsignal(number) for number in SIGNALS}
+        self._before = {number: handler for number, handler in found.items() if handler is not signal.SIG_IGN}
+
+    def __enter__(self) -> Self:
+        for number in self._before:
+            signal.signal(number, self._hear)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> signal.Signals:
+        self._loop = asyncio.get_running_loop()
+        try:
+            while not self._came:
+                self._woken.clear()
+                await self._woken.wait()
+        finally:
+            self._loop = None
+        return self._came.popleft()
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        again = WISHES.is_new() and bool(self._came)
+        self._came.append(signal.Signals(number))
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._woken.set)
+        elif again:
+            raise Stopped(number)
 
 
 class Interrupts:
@@ -55,26 +108,19 @@ class Interrupts:
 
 
 def run_live(work: Callable[[Interrupts], Awaitable[T]]) -> T:
-    """Run a command on a loop of its own. Raises what it raises, and `Stopped` when a signal came while it connected.
+    """Run a command on a loop of its own.
 
-    What whoever started us chose to ignore (nohup, a job in the background) stays ignored.
+    Raises what it raises, and `Stopped` when a signal came while it connected.
     """
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    heard = tuple(number for number, handler in before.items() if handler is not signal.SIG_IGN)
     answers: list[T] = []
-    try:
-        number = anyio.run(_heeding, work, heard, answers.append)
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, signal.SIG_DFL if handler is None else handler)  # the loop leaves its own behind
+    with Received() as signals:
+        number = anyio.run(_heeding, work, signals, answers.append)
     if not answers:
         raise Stopped(number, BEFORE_ORDERS)
     return answers[0]
 
 
-async def _heeding(
-    work: Callable[[Interrupts], Awaitable[T]], numbers: tuple[int, ...], answer: Callable[[T], None]
-) -> int:
+async def _heeding(work: Callable[[Interrupts], Awaitable[T]], signals: Received, answer: Callable[[T], None]) -> int:
     """Let `work` run to its answer, or until a signal ends it; returns the first signal."""
     scope = anyio.CancelScope()
     interrupts = Interrupts(scope.cancel)
@@ -83,8 +129,7 @@ async def _heeding(
         with scope:
             answer(await work(interrupts))
 
-    with anyio.open_signal_receiver(*(signal.Signals(number) for number in numbers)) as signals:
-        await beside(main, partial(interrupts.listen, signals))
+    await beside(main, partial(interrupts.listen, signals))
     return interrupts.number
 
 

@@ -15,10 +15,9 @@ import io
 import os
 import signal
 import sys
-import time
 from types import FrameType
 
-from sor.cli.stopped import QUIET_S, SIGNALS, Stopped
+from sor.cli.stopped import SIGNALS, WISHES, Stopped
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
@@ -26,30 +25,24 @@ EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_PIPE_CLOSED = 128 + signal.SIGPIPE
 
 
-class _Signals:
-    """Raises `Stopped` in the main thread when a signal comes."""
+def _listen() -> None:
+    """From now on; what whoever started us chose to ignore (nohup, a job in the background) stays ignored."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _hear)
 
-    def __init__(self) -> None:
-        self._heard_s = -QUIET_S
 
-    def listen(self) -> None:
-        """From now on; what whoever started us chose to ignore (nohup, a job in the background) stays ignored."""
-        for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._hear)
-
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        now_s = time.monotonic()
-        if now_s - self._heard_s >= QUIET_S:
-            self._heard_s = now_s
-            raise Stopped(number)
+def _hear(number: int, frame: FrameType | None) -> None:
+    """Raise `Stopped` in the main thread when a signal comes."""
+    del frame
+    if WISHES.is_new():
+        raise Stopped(number)
 
 
 def main() -> None:
     """The console script."""
     try:
-        _Signals().listen()
+        _listen()
         _prepare_streams()
         code = run(sys.argv[1:])
     except KeyboardInterrupt as stopped:  # between two lines of ours

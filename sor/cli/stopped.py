@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 import signal
+import time
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 QUIET_S = 1.0
 """A signal this soon after the last one is the same wish: it must not stop the tidying up that the first one began."""
+
+
+class Wishes:
+    """The signals of this process, whoever hears them: those that come together are one wish."""
+
+    def __init__(self) -> None:
+        self._heard_s = float("-inf")
+
+    def is_new(self) -> bool:
+        """Whether the signal that has just come is another wish than the one before."""
+        now_s = time.monotonic()
+        new = now_s - self._heard_s >= QUIET_S
+        if new:
+            self._heard_s = now_s
+        return new
+
+
+WISHES = Wishes()
 
 
 class Stopped(KeyboardInterrupt):

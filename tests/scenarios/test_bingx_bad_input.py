@@ -11,7 +11,6 @@ import json
 import re
 import signal
 import threading
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from decimal import Decimal
@@ -528,21 +527,29 @@ def sell(live: LiveVenue, quantity: str) -> None:
 
 
 class Accomplice(threading.Thread):
-    """Once an order rests, ends the listen key, and sells to the order while nobody is told of it."""
+    """Once an order is known to rest, ends the listen key, and sells to the order while nobody is told of it.
 
-    def __init__(self, live: LiveVenue) -> None:
+    journal     of who ordered: it holds the venue's id of the order as soon as that is known.
+    """
+
+    def __init__(self, live: LiveVenue, journal: Path) -> None:
         super().__init__(daemon=True)
         self._live = live
+        self._journal = journal
 
     def run(self) -> None:
         live = self._live
-        eventually(live.books)
-        eventually(lambda: live.heard)
-        time.sleep(0.1)  # until it is known to rest
+        eventually(live.heard.copy)
+        eventually(self._known)
         live.switch("read-busy=on=userDataStream,count=1", "push-drop=on=ORDER_TRADE_UPDATE", "expire-listen-keys")
         sell(live, "0.01")
-        time.sleep(0.1)  # until the push is lost
+        eventually(lambda: live.inside(lambda app: app.faults.struck().get("push-drop")))
         live.switch("-push-drop")
+
+    def _known(self) -> bool:
+        resting = self._live.inside(lambda app: [f"{no}" for no in app.exchange.accounts["one-way"].live])
+        written = b"".join(path.read_bytes() for path in self._journal.glob("*.seg"))
+        return any(no.encode() in written for no in resting)
 
 
 @pytest.mark.anyio
@@ -554,7 +561,7 @@ async def test_a_fill_behind_an_expired_listen_key_is_found(
     caplog: pytest.LogCaptureFixture,
     way: Way,
 ) -> None:
-    accomplice = Accomplice(live)
+    accomplice = Accomplice(live, tmp_path / "j")
     accomplice.start()
     with anyio.fail_after(PATIENCE_S):
         async with Router(settings_of(tmp_path, sets), venues=[venue_of(live, tmp_path, RESTS)]) as router:
@@ -571,7 +578,7 @@ async def test_a_fill_behind_an_expired_listen_key_is_found(
 
 
 def test_an_expired_listen_key_is_named_on_the_command_line(live: LiveVenue, tmp_path: Path, sor: Sor) -> None:
-    accomplice = Accomplice(live)
+    accomplice = Accomplice(live, tmp_path / "j")
     accomplice.start()
     code, out, err = sor(*command(live, tmp_path, RESTS))
     accomplice.join(PATIENCE_S)

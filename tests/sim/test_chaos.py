@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from sor.chaos import supervisor
 from sor.chaos.control import Control
 from sor.chaos.plan import POLICIES, Moment, draw
 from sor.chaos.power import lose_power
@@ -40,8 +41,6 @@ RUNS = ((6, "--seed", "1"), (4, "--seed", "2", "--account", "hedge", "--bans", "
 slower: lives that are shut out wait to be killed."""
 OPEN = 1_500
 """Bytes that were not synced."""
-SLOW_S = 5.0
-"""For a machine that has something else to do, and for the venue, which takes orders away in batches."""
 MUTANT_SEEDS = (3, 4, 5)
 """In how many runs at most a broken router must be caught."""
 
@@ -166,15 +165,22 @@ def one_run(keep: Path, kills: int, options: list[str]) -> None:
 
 @pytest.mark.slow
 def test_a_router_that_is_killed_leaves_its_order_to_the_switch(death: Future[Death]) -> None:
-    """`kill -9`: the venue takes the order away within the countdown, and the next life settles it by asking."""
+    """`kill -9`: the venue takes the order away after the countdown, and the next life settles it by asking.
+
+    How soon after it, a clock says that nobody holds up: tests/scenarios/test_dead_man.py.
+    """
     found = death.result(timeout=5 * PATIENCE_S)
-    assert DEAD_MAN_S - 0.01 < found.gone_s < DEAD_MAN_S + SLOW_S
+    assert found.gone_s > DEAD_MAN_S - 0.01
     assert (found.end, found.left) == ("canceled 0 0\n", 0)
 
 
 @pytest.mark.slow
-def test_a_broken_router_is_caught(tmp_path: Path) -> None:
-    """Losing its journal between two lives, blindly sending again, and syncing nothing where the power fails."""
+def test_a_broken_router_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losing its journal between two lives, blindly sending again, and syncing nothing where the power fails.
+
+    However slow the machine is: nobody is killed before his moment.
+    """
+    monkeypatch.setattr(supervisor, "MOMENT_S_MAX", 0.0)
     mutants = (
         ("chaos_forgetful", ("unknown order",), False),
         ("chaos_resending", ("unknown order",), False),

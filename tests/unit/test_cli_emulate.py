@@ -91,11 +91,12 @@ def test_a_port_that_is_taken(sor: Callable[..., Ended], taken: int) -> None:
     )
 
 
-def start(site: Path, *words: str) -> subprocess.Popen[str]:
-    """`sor emulate tiny` in a process of its own."""
+def start(site: Path, *words: str, code: str = "") -> subprocess.Popen[str]:
+    """`sor emulate tiny` in a process of its own; `code` runs before it."""
     install(site)
+    main = f"{code}\nfrom sor.cli.main import main; main()"
     return subprocess.Popen(
-        [sys.executable, "-c", "from sor.cli.main import main; main()", "emulate", "tiny", "--port", "0", *words],
+        [sys.executable, "-c", main, "emulate", "tiny", "--port", "0", *words],
         cwd=site,
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{site}"},
         stdout=subprocess.PIPE,
@@ -104,11 +105,33 @@ def start(site: Path, *words: str) -> subprocess.Popen[str]:
     )
 
 
+IMPATIENT = """
+import asyncio, os, signal
+import sor.cli.stopped
+from sor.cli import main
+
+sor.cli.stopped.QUIET_S = 60.0  # on any machine these are one wish
+close, interrupted = asyncio.Runner.close, main._interrupted
+
+def closed(runner):
+    os.kill(os.getpid(), {number})
+    close(runner)
+    os.kill(os.getpid(), {number})
+
+def told(stopped):
+    os.kill(os.getpid(), {number})
+    return interrupted(stopped)
+
+asyncio.Runner.close, main._interrupted = closed, told
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serves_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    """And those that come while it ends are the same wish."""
     words = ["--json", "--synthetic", "7", "--symbol", "A", "--symbol", "B", "--speed", "2.5", "--fault", "chunked"]
-    process = start(tmp_path, *words)
+    process = start(tmp_path, *words, code=IMPATIENT.format(number=number.value))
     try:
         assert process.stdout is not None
         told = ""
@@ -131,7 +154,6 @@ def test_serves_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
             first, second = (client.get(document["serving"]["addresses"]["rest"]) for _ in range(2))
         assert (first.text, first.headers.get("transfer-encoding")) == ("GET /", "chunked")
         assert (second.text, second.headers.get("transfer-encoding")) == ("GET /", None)
-        process.send_signal(number)
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     finally:

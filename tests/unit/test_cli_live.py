@@ -1,5 +1,6 @@
 """Signals as wishes, side by side without groups, warnings shown once: what connected commands stand on."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -54,6 +55,29 @@ def test_a_signal_before_anything_is_ordered_ends_it() -> None:
     with pytest.raises(Stopped) as stopped:
         run_live(work)
     assert (stopped.value.exit_code, stopped.value.text) == (130, BEFORE_ORDERS)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_signal_while_the_loop_is_taken_down(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """It takes away no answer; only who tries again ends what hangs there."""
+    monkeypatch.setattr("sor.cli.stopped.QUIET_S", 0.0)
+    close = asyncio.Runner.close
+
+    def closed(runner: asyncio.Runner) -> None:
+        close(runner)
+        for _ in range(times):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(asyncio.Runner, "close", closed)
+
+    async def work(interrupts: Interrupts) -> str:
+        return "answered"
+
+    if times == 1:
+        assert run_live(work) == "answered"
+        return
+    with pytest.raises(Stopped):
+        run_live(work)
 
 
 def test_what_is_ignored_stays_ignored() -> None:
