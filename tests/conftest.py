@@ -1,5 +1,6 @@
 """What every test may ask for: the recordings, both event loops, and reproducible property tests."""
 
+import faulthandler
 import gc
 import os
 import signal
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.fakes.patience import PATIENCE_S
 
 REPO = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
@@ -73,3 +76,8 @@ def pytest_collection_finish() -> None:
     gc.enable()
     gc.collect()
     gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """A thread that a test has left, and that keeps the run from ending, is shown, as a test that hangs is."""
+    faulthandler.dump_traceback_later(PATIENCE_S, exit=True, file=2)

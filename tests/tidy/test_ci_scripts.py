@@ -1,6 +1,8 @@
 """The helper scripts of CI fail when they should: a check that passes by doing nothing is the worst kind."""
 
 import runpy
+import shlex
+import signal
 import subprocess
 import sys
 import zipfile
@@ -8,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.patience import PATIENCE_S
 from tests.tidy.tree import ROOT
 
 AUDIT = ROOT / ".ci" / "audit.py"
+WITHIN = ROOT / ".ci" / "within.py"
 SHIPPED = runpy.run_path(str(ROOT / ".ci" / "shipped.py"))
 
 
@@ -116,3 +120,38 @@ def test_an_audit_ends_in_one_sentence_and_in_time(tmp_path: Path, body: str, co
     assert done.returncode == code, done.stderr
     (line,) = (done.stdout + done.stderr).splitlines()
     assert said in line
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "command", "code", "said"),
+    [
+        ("600", "exit 7", 7, ""),
+        ("600", "kill -s KILL $$", 137, ""),
+        ("0.2", "sleep 600 & sleep 600", 124, "not over after 0.2 s, and ended: bash -c 'sleep 600 & sleep 600'"),
+    ],
+)
+def test_what_has_a_time_ends_in_it_with_all_that_it_started(limit_s: str, command: str, code: int, said: str) -> None:
+    """Whoever were left would hold the pipe that is read here to its end."""
+    words = [sys.executable, str(WITHIN), limit_s, "bash", "-c", command]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+
+
+def test_what_hangs_says_where_it_was() -> None:
+    stuck = "import time\ndef stuck():\n    print('stuck', flush=True)\n    time.sleep(600)\nstuck()"
+    words = [sys.executable, str(WITHIN), "5", "bash", "-c", f"{sys.executable} -c {shlex.quote(stuck)}; true"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert done.returncode == 124, done.stderr
+    assert "in stuck" in done.stderr or not done.stdout, (
+        done.stderr
+    )  # nothing: the machine was too slow for it to begin
+
+
+def test_who_is_asked_to_end_takes_it_along() -> None:
+    words = [sys.executable, str(WITHIN), "600", "bash", "-c", "echo begun; sleep 600"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.terminate()
+        assert process.communicate(timeout=PATIENCE_S)[0] == ""
+    assert process.returncode == 128 + signal.SIGTERM

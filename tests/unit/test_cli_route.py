@@ -25,6 +25,7 @@ from sor.journal.index import Index
 from sor.orders import ParentStatus
 from sor.settings import Settings
 from tests.fakes import acme
+from tests.fakes.patience import eventually
 from tests.unit.test_engine import ladder, order, resting
 from venues.simulated.adapter import SimulatedVenue
 
@@ -52,10 +53,10 @@ def sor(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     return call
 
 
-def spawned(home: Path, *words: str, **more: str) -> subprocess.Popen[str]:
-    """`sor` in a process of its own; a shell's job in the background would ignore Ctrl-C."""
+def spawned(home: Path, *words: str, code: str = "", **more: str) -> subprocess.Popen[str]:
+    """`sor` in a process of its own; `code` runs before it, `more` is added to its environment."""
     return subprocess.Popen(
-        [sys.executable, "-c", "from sor.cli.main import main; main()", *words],
+        [sys.executable, "-c", f"{code}\nfrom sor.cli.main import main; main()", *words],
         cwd=home,
         env={**os.environ, "PYTHONPATH": str(REPO), **more},
         stdout=subprocess.PIPE,
@@ -464,13 +465,16 @@ def processes() -> Iterator[list[subprocess.Popen[str]]]:
 def test_ctrl_c_withdraws_and_says_what_was_done(
     tmp_path: Path, number: signal.Signals, processes: list[subprocess.Popen[str]]
 ) -> None:
-    process = spawned(tmp_path, *REST, "--json")
+    patient = "import sor.cli.stopped\nsor.cli.stopped.QUIET_S = 600.0"  # on any machine these are one wish
+    process = spawned(tmp_path, *REST, "--json", code=patient)
     processes.append(process)
     journal = tmp_path / ".sor" / "journals" / "simulated"
-    patience = time.monotonic() + 60
-    while not (journal / "000001.seg").exists() or b"sor" not in (journal / "000001.seg").read_bytes():
+
+    def ordered() -> bool:
         assert process.poll() is None, process.communicate()
-        assert time.monotonic() < patience
+        return any(b"-000001-0001e" in segment.read_bytes() for segment in journal.glob("*.seg"))  # its first order
+
+    eventually(ordered)
     process.send_signal(number)
     process.send_signal(number)  # a terminal tells it twice: the same wish
     out, err = process.communicate(timeout=60)

@@ -12,7 +12,7 @@ import pytest
 from sor.errors import CallerError, NotSent
 from tests.fakes.byte_server import ByteServer, Connection, Script, serving
 from tests.fakes.loop import Backend, LoopClock, backend
-from tests.fakes.patience import until
+from tests.fakes.patience import PATIENCE_S, until
 from tests.fakes.sockets import Ear, Raw
 from tests.fakes.ws import BINARY, CLOSE, CONT, PING, PONG, TEXT, ServerSocket, accept, frame
 from venues.plumbing.backoff import Backoff
@@ -327,7 +327,7 @@ async def test_closing_does_not_wait_for_a_venue_that_does_not_answer(links: Lin
         await ServerSocket.accepted(connection)
         await anyio.sleep_forever()
 
-    with anyio.fail_after(3):
+    with anyio.fail_after(PATIENCE_S):
         async with driven(links, mute) as rig:
             await until(lambda: rig.session.live("a"))
     assert rig.ear.told == ["up"]
