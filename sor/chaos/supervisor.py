@@ -246,7 +246,8 @@ class _Siege:
         finally:
             self._kill()
             if self._spare is not None:
-                self._begin(self._spare, b"")  # nobody needs it any more
+                self._begin(self._spare, b"")  # nobody needs it any more, however long it still takes to load
+                self._spare.kill()
                 self._spare.wait()
 
     # --- processes ----------------------------------------------------------------------------------------------------
