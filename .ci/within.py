@@ -16,6 +16,7 @@ import time
 EXIT_HANGS = 124
 LAST_WORDS_S = 10.0
 """For the stacks of who is ended."""
+LOOK_S = 0.05
 
 
 def _sent(process: subprocess.Popen[bytes], number: int) -> bool:
@@ -29,22 +30,26 @@ def _sent(process: subprocess.Popen[bytes], number: int) -> bool:
 
 def main(limit_s: float, command: list[str]) -> int:
     """Run it, to the exit code."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))  # raised, it could come while we start it
     # In a group of its own, so that whatever it has started can be ended with it.
     process = subprocess.Popen(command, start_new_session=True, env={**os.environ, "PYTHONFAULTHANDLER": "1"})
-    try:
-        code = process.wait(limit_s)
-    except subprocess.TimeoutExpired:
+    until_s = time.monotonic() + limit_s
+    while process.poll() is None and not asked and time.monotonic() < until_s:
+        time.sleep(LOOK_S)
+    code = process.returncode
+    if asked:
+        code = -asked[0]
+    elif code is None:
         print(f"within.py: not over after {limit_s:g} s, and ended: {shlex.join(command)}", file=sys.stderr, flush=True)
+        code = EXIT_HANGS
         last_s = time.monotonic() + LAST_WORDS_S
         number: int = signal.SIGABRT  # at which Python writes the stacks of all threads
         while _sent(process, number) and time.monotonic() < last_s:
             number = 0
             process.poll()
-            time.sleep(0.05)
-        code = EXIT_HANGS
-    finally:
-        _sent(process, signal.SIGKILL)
+            time.sleep(LOOK_S)
+    _sent(process, signal.SIGKILL)
     return code if code >= 0 else 128 - code
 
 
