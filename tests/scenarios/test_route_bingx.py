@@ -15,6 +15,7 @@ import pytest
 
 from sor.cli.main import run
 from sor.journal import verify
+from tests.fakes.patience import PATIENCE_S
 from tests.fakes.ports import free_port
 from tests.unit.test_cli_route import REPO, spawned, until_said
 
@@ -51,7 +52,7 @@ class Emulated:
         """As a machine that loses power."""
         if self._process is not None:
             self._process.kill()
-            self._process.communicate(timeout=60)
+            self._process.communicate(timeout=PATIENCE_S)
             self._process = None
 
 
@@ -97,7 +98,7 @@ def processes() -> Iterator[list[subprocess.Popen[str]]]:
     yield started
     for one in started:
         one.kill()
-        one.communicate(timeout=60)
+        one.communicate(timeout=PATIENCE_S)
 
 
 def route(emulated: Emulated, *words: str) -> tuple[str, ...]:
@@ -134,7 +135,7 @@ def test_what_the_page_says_beside_an_emulator(sor: Sor, served: Emulated, words
 def test_what_the_page_says_without_a_network(tmp_path: Path) -> None:
     for words in commands("run"):
         process = spawned(tmp_path, *words)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, bool(out)) == (0, True), out + err
 
 
@@ -222,7 +223,7 @@ def test_ctrl_c_leaves_nothing_at_the_venue(
     processes.append(process)
     until_said(process, "venue: new")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert "nothing of it rests at the venue: it was interrupted" in err
     assert re.search(r"^status +canceled \(caller\)", out, re.MULTILINE)
@@ -252,7 +253,7 @@ def test_a_venue_that_dies_is_named_and_its_order_settled_by_hand(
     until_said(process, "Interrupted: withdrawing what rests.")
     time.sleep(1.1)  # sooner it would count as the same key
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 6
     (order,) = re.findall(r"left before it was known what became of (sor\S+), which may still rest", err)
     assert f"add --settle {order}=FILLED" in err
@@ -274,7 +275,7 @@ def killing(emulated: Emulated, *words: str) -> tuple[str, ...]:
 
 def open_at(emulated: Emulated) -> list[str]:
     """Client ids of what rests, by the emulator's own books."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{emulated.port}/_emulator/audit", timeout=60) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{emulated.port}/_emulator/audit", timeout=PATIENCE_S) as answer:
         books = json.loads(answer.read())
     orders = [order for account in books["accounts"] for order in account["orders"]]
     return sorted(order["cl_ord_id"] for order in orders if order["leaves_lots"])
@@ -295,7 +296,7 @@ def test_the_kill_switch_of_a_running_router(
         [],
         True,
     )
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, open_at(served)) == (5, [])
     assert "nothing of it rests at the venue: kill switch (drill)" in err
     again = route(served, "--side", "buy", "--qty", "0.01", "--policy", "cross")
@@ -316,7 +317,7 @@ def test_the_kill_switch_of_a_router_that_died_takes_nothing_of_another_journal(
     until_said(dead, "venue: new")
     until_said(other, "venue: new")
     dead.kill()
-    dead.wait(timeout=60)
+    dead.wait(timeout=PATIENCE_S)
     before = open_at(served)
     assert len(before) == 2
     for segment in (tmp_path / ".sor" / "journals" / "bingx-emulator").glob("*.seg"):
@@ -327,7 +328,7 @@ def test_the_kill_switch_of_a_router_that_died_takes_nothing_of_another_journal(
     assert sorted([*told["withdrawn"], *open_at(served)]) == before
     assert len(told["withdrawn"]) == 1
     other.send_signal(signal.SIGINT)
-    other.communicate(timeout=60)
+    other.communicate(timeout=PATIENCE_S)
     assert open_at(served) == []
 
 
@@ -336,7 +337,7 @@ def test_sigusr1_halts(served: Emulated, tmp_path: Path, processes: list[subproc
     processes.append(process)
     until_said(process, "venue: new")
     process.send_signal(signal.SIGUSR1)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 5
     assert "nothing of it rests at the venue: kill switch (signal SIGUSR1)" in err
 
@@ -348,7 +349,7 @@ def test_orders_of_another_journal_refuse_the_start_until_they_are_adopted(
     processes.append(theirs)
     until_said(theirs, "venue: new")
     theirs.kill()
-    theirs.wait(timeout=60)
+    theirs.wait(timeout=PATIENCE_S)
     epoch = verify(tmp_path / "theirs").epoch
     ours = route(mortal, "--side", "buy", "--qty", "0.001", "--policy", "cross", "--journal", "ours")
     code, _, err = sor(*ours)

@@ -30,6 +30,7 @@ from sor.plugins import Plugins
 from sor.router import Core
 from sor.sim.world import World
 from sor.units import NS
+from tests.fakes.patience import PATIENCE_S
 
 Sor = Callable[..., "Ended"]
 
@@ -311,7 +312,7 @@ def test_a_signal_while_it_loads_ends_with_one_sentence(tmp_path: Path, number: 
         "sys.meta_path.insert(0, Press())"
     )
     ended = spawn(tmp_path, ["--version"], press)
-    out, err = ended.communicate(timeout=60)
+    out, err = ended.communicate(timeout=PATIENCE_S)
     assert (ended.returncode, out) == (128 + number, "")
     assert err.startswith("sor: interrupted.")
     assert err.count("\n") == 1
@@ -323,7 +324,7 @@ def test_what_its_starter_ignores_stays_ignored(tmp_path: Path) -> None:
     code += "import sor.cli.main as it\nrun = it.run\n"
     code += "def hung_up(words):\n    os.kill(os.getpid(), signal.SIGHUP)\n    return run(words)\n"
     ended = spawn(tmp_path, ["--version"], code + "it.run = hung_up")
-    assert ended.communicate(timeout=60) == (f"sor {__version__}\n", "")
+    assert ended.communicate(timeout=PATIENCE_S) == (f"sor {__version__}\n", "")
     assert ended.returncode == 0
 
 
@@ -334,7 +335,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path, words: list[str
     os.close(read)
     ended = spawn(tmp_path, words, stdout=write)
     os.close(write)
-    _, err = ended.communicate(timeout=60)
+    _, err = ended.communicate(timeout=PATIENCE_S)
     assert (ended.returncode, err) == (128 + signal.SIGPIPE, "")
 
 
@@ -343,14 +344,14 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path, words: list[str
 def test_a_full_disk_behind_stdout_is_said(tmp_path: Path, words: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         ended = spawn(tmp_path, words, stdout=full.fileno())
-        _, err = ended.communicate(timeout=60)
+        _, err = ended.communicate(timeout=PATIENCE_S)
     assert (ended.returncode, err) == (1, "sor: No space left on device; nothing was sent to a venue.\n")
 
 
 @pytest.mark.parametrize("closed", [1, 2])
 def test_a_stream_that_is_closed_swallows_what_it_gets(tmp_path: Path, closed: int) -> None:
     ended = spawn(tmp_path, ["policies"], f"import sys\nsys.std{'out' if closed == 1 else 'err'} = None")
-    out, err = ended.communicate(timeout=60)
+    out, err = ended.communicate(timeout=PATIENCE_S)
     assert (ended.returncode, bool(out), err) == (0, closed != 1, "")
 
 
@@ -360,14 +361,14 @@ def test_names_that_the_terminal_cannot_show(tmp_path: Path) -> None:
     (home,) = (tmp_path / "★").glob("*/cross")
     journal = str(home.relative_to(tmp_path))
     shown = spawn(tmp_path, ["journal", "verify", journal], PYTHONIOENCODING="latin-1")
-    out, err = shown.communicate(timeout=60)
+    out, err = shown.communicate(timeout=PATIENCE_S)
     assert (shown.returncode, out.split("/")[0], err) == (0, "\\u2605", "")
     words = ["explain", "cross-0001", "--json", "--journal"]
     told = spawn(tmp_path, [*words, journal], PYTHONIOENCODING="latin-1")
-    assert json.loads(told.communicate(timeout=60)[0])["journal"] == journal
+    assert json.loads(told.communicate(timeout=PATIENCE_S)[0])["journal"] == journal
     (tmp_path / "★").rename(tmp_path / os.fsdecode(b"\xff"))
     odd = spawn(tmp_path, [*words, os.fsdecode(b"\xff" + journal.removeprefix("★").encode())])
-    out, err = odd.communicate(timeout=60)
+    out, err = odd.communicate(timeout=PATIENCE_S)
     assert (odd.returncode, out) == (1, "")
     assert err.startswith("sor: a name or a text here is not valid UTF-8")
     assert err.count("\n") == 1

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from sor.cli.main import run
+from tests.fakes.patience import PATIENCE_S
 from tests.tidy.tree import ROOT
 
 Ended = tuple[int, str, str]
@@ -155,7 +156,7 @@ def test_serves_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
         assert (first.text, first.headers.get("transfer-encoding")) == ("GET /", "chunked")
         assert (second.text, second.headers.get("transfer-encoding")) == ("GET /", None)
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
         process.communicate()
@@ -174,7 +175,7 @@ def test_tells_people_where_it_is(tmp_path: Path) -> None:
             lines.append(process.stdout.readline().rstrip())
             assert lines[-1] or process.poll() is None, process.communicate()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
         process.communicate()
@@ -197,5 +198,5 @@ def test_a_reader_that_has_gone_ends_it_quietly(tmp_path: Path) -> None:
     assert process.stdout is not None
     process.stdout.close()
     process.stdout = None
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, err) == (128 + signal.SIGPIPE, "")

@@ -25,7 +25,7 @@ from sor.journal.index import Index
 from sor.orders import ParentStatus
 from sor.settings import Settings
 from tests.fakes import acme
-from tests.fakes.patience import eventually
+from tests.fakes.patience import PATIENCE_S, eventually
 from tests.unit.test_engine import ladder, order, resting
 from venues.simulated.adapter import SimulatedVenue
 
@@ -355,7 +355,7 @@ def test_a_market_is_watched_before_an_order_is_there(
     processes.append(process)
     until_said(process, "Watching")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, err) == (130, "sor: interrupted before an order was sent; nothing was traded\n")
     journal = tmp_path / ".sor" / "journals" / "simulated"
     assert verify(journal).faults == ()
@@ -457,7 +457,7 @@ def processes() -> Iterator[list[subprocess.Popen[str]]]:
     for one in started:
         if one.poll() is None:
             one.kill()
-        one.communicate(timeout=60)
+        one.communicate(timeout=PATIENCE_S)
 
 
 @pytest.mark.slow
@@ -477,7 +477,7 @@ def test_ctrl_c_withdraws_and_says_what_was_done(
     eventually(ordered)
     process.send_signal(number)
     process.send_signal(number)  # a terminal tells it twice: the same wish
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     told = json.loads(out)
     assert (process.returncode, told["status"], told["unconfirmed"]) == (128 + number, "canceled", [])
     assert re.search("nothing (of it rests at the venue|was sent): it was interrupted", err)  # it may have been quick
@@ -498,7 +498,7 @@ def test_a_second_ctrl_c_leaves_and_names_what_is_not_confirmed(
     until_said(process, "Interrupted: withdrawing what rests. Press again to leave without waiting.")
     time.sleep(1.1)  # sooner it would count as the same key
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 6
     assert re.search(
         r"left before it was known what became of sor\S+, which may still rest or fill; 0\.000 of 0\.02", err
@@ -507,7 +507,7 @@ def test_a_second_ctrl_c_leaves_and_names_what_is_not_confirmed(
     assert re.search(r"^status +stopping \(caller\)", out, re.MULTILINE)
     again = spawned(tmp_path, *REST, "--id", "lost", "--json")
     processes.append(again)
-    out, err = again.communicate(timeout=60)
+    out, err = again.communicate(timeout=PATIENCE_S)
     told = json.loads(out)
     assert (again.returncode, told["status"], told["unconfirmed"]) == (5, "canceled", []), err
 
@@ -522,10 +522,10 @@ def test_after_a_crash_the_order_goes_on_and_no_other_does(
     processes.append(first)
     until_said(first, "send sor")
     first.kill()
-    first.wait(timeout=60)
+    first.wait(timeout=PATIENCE_S)
     second = spawned(tmp_path, *CROSS, "--id", "second", "--json")
     processes.append(second)
-    out, _ = second.communicate(timeout=60)
+    out, _ = second.communicate(timeout=PATIENCE_S)
     assert (second.returncode, json.loads(out)["status"]) == (0, "filled")
     with Index.open(journal) as index:
         ended = {row.parent_id: row.status for row in index.parents()}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sor.journal import verify
+from tests.fakes.patience import PATIENCE_S
 
 REPO = Path(__file__).resolve().parents[2]
 STRATEGY = """
@@ -83,7 +84,7 @@ def test_ctrl_c_withdraws_everything(tmp_path: Path, backend: str, strikes: str)
     if strikes == "anywhere":
         assert process.stdout.readline() == "resting\n"
         process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert out.splitlines()[-1] == "left 0"
     assert "KeyboardInterrupt" in err.splitlines()[-1]
     assert verify(tmp_path / "journal").faults == ()
@@ -102,7 +103,7 @@ def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "resting\n"
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
     found = verify(tmp_path / "journal")
     assert found.faults == ()
     assert found.records > 60  # 20 parents, each at least submitted, decided and placed

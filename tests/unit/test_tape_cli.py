@@ -20,6 +20,7 @@ import pytest
 
 from sor.cli.main import run
 from sor.tape import MANIFEST, Manifest, read_manifest
+from tests.fakes.patience import PATIENCE_S
 from tests.unit.test_importers import BEHIND, EXACT, LATER, OPENING, OTHER, USDM, at, opening_of
 
 
@@ -340,7 +341,7 @@ def test_progress_is_shown_on_a_terminal_and_an_interrupt_leaves_nothing(tmp_pat
                 shown += os.read(master, 4096)
             except OSError:  # the other end is closed
                 break
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
         os.close(master)
