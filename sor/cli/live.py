@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 
 import anyio
 
-from sor.cli.stopped import QUIET_S, SIGNALS, WISHES, Stopped
+from sor.cli.stopped import QUIET_S, REACHED, SIGNALS, WISHES, Stopped
 
 T = TypeVar("T")
 
@@ -116,7 +116,7 @@ def run_live(work: Callable[[Interrupts], Awaitable[T]]) -> T:
     with Received() as signals:
         number = anyio.run(_heeding, work, signals, answers.append)
     if not answers:
-        raise Stopped(number, BEFORE_ORDERS)
+        raise Stopped(number, "" if REACHED.text else BEFORE_ORDERS)
     return answers[0]
 
 

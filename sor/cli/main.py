@@ -17,7 +17,7 @@ import signal
 import sys
 from types import FrameType
 
-from sor.cli.stopped import SIGNALS, WISHES, Stopped
+from sor.cli.stopped import REACHED, SIGNALS, WISHES, Stopped
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
@@ -54,6 +54,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
+    REACHED.text = ""
     try:
         return _run(arguments)
     except KeyboardInterrupt as stopped:
@@ -64,10 +65,10 @@ def run(arguments: list[str]) -> int:
         return EXIT_PIPE_CLOSED
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
-        _say(f"{what}{error.strerror or error}; nothing was sent to a venue.")
+        _say(f"{what}{error.strerror or error}; {_at_venue()}.")
         return EXIT_ERROR
     except UnicodeError as error:
-        _say(f"a name or a text here is not valid UTF-8 ({error}); nothing was sent to a venue. Rename the file")
+        _say(f"a name or a text here is not valid UTF-8 ({error}); {_at_venue()}. Rename the file")
         return EXIT_ERROR
 
 
@@ -97,8 +98,14 @@ def _run(arguments: list[str]) -> int:
 
 def _interrupted(stopped: KeyboardInterrupt) -> int:
     text = stopped.text if isinstance(stopped, Stopped) else ""
+    if not text and REACHED.text:
+        text = f"interrupted; {REACHED.text}."
     _say(text or "interrupted. Nothing was sent to a real venue; what was finished is kept, the rest can be run again.")
     return stopped.exit_code if isinstance(stopped, Stopped) else EXIT_INTERRUPTED
+
+
+def _at_venue() -> str:
+    return REACHED.text or "nothing was sent to a venue"
 
 
 def _say(sentence: str) -> None:

@@ -19,6 +19,7 @@ from sor.cli.venue import Access
 from sor.cli.watch import fees_told
 from sor.cli.words import amount, bps, count, plain, verb
 from sor.commands import Alarm
+from sor.ids import ParentId
 from sor.instruments import Instrument
 from sor.orders import Fill, ParentStatus, RejectKind
 from sor.parent import Parent
@@ -44,6 +45,11 @@ ADVICE = {
     RejectKind.OTHER: "See what `sor doctor` says of keys, rights, clock and account",
 }
 """What to do about a refusal of the venue."""
+
+
+def story_of(parent_id: ParentId, journal: Path) -> str:
+    """The command that tells the whole story of a parent."""
+    return f"sor explain {shlex.quote(parent_id)} --journal {shlex.quote(str(journal))}"
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +86,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def explain(self) -> str:
         """The command that tells its whole story."""
-        return f"sor explain {shlex.quote(self.parent.id)} --journal {shlex.quote(str(self.journal))}"
+        return story_of(self.parent.id, self.journal)
 
     @property
     def sentence(self) -> str:

@@ -9,6 +9,7 @@ import msgspec
 
 from sor.cli.live import Interrupts, beside
 from sor.cli.notes import noted, unsaid
+from sor.cli.stopped import REACHED
 from sor.cli.venue import Access
 from sor.cli.words import count
 from sor.clock import LoopScheduler
@@ -110,6 +111,7 @@ async def stop(killing: Killing, interrupts: Interrupts) -> Stopped:
             "was changed. Name the venue's own journal, or its environment"
         )
     ask_switch(journal, asked)
+    REACHED.text = "the switch is moved, and orders may have been withdrawn: run it again to see what is left"
     router = lock_holder(journal)
     heeded = router is not None and await _heeded(journal)
     restricts = asked.mode is not TradingMode.ACTIVE

@@ -1,4 +1,4 @@
-"""That a signal asked this process to end, for whoever hears signals. Nothing but the standard library, as `main`."""
+"""How a process is cut short, and what is then true of the venue. Nothing but the standard library, as `main`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,19 @@ class Wishes:
 
 
 WISHES = Wishes()
+
+
+class Reached:
+    """What the venue has to do with a command that is cut short, also while it tells its outcome.
+
+    text    "" while nothing can have been sent; else where what was sent can be read.
+    """
+
+    def __init__(self) -> None:
+        self.text = ""
+
+
+REACHED = Reached()
 
 
 class Stopped(KeyboardInterrupt):

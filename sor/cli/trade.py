@@ -14,7 +14,8 @@ from sor.cli.common import Output
 from sor.cli.live import Interrupts, beside
 from sor.cli.lookout import watch_market
 from sor.cli.notes import Notes, noted, unsaid
-from sor.cli.outcome import Outcome
+from sor.cli.outcome import Outcome, story_of
+from sor.cli.stopped import REACHED
 from sor.cli.venue import Access, listed_on
 from sor.cli.watch import Watcher
 from sor.cli.words import verb
@@ -176,6 +177,7 @@ class _Work:
         if not isinstance(known, Parent):
             await watch_market(router, order.symbol, self.job.watch_s or 0.0, None if output.json else output.err)
             await self._set_leverage(order)
+        REACHED.text = f"what was sent and what came of it: {story_of(order.parent_id, self.job.journal)}"
         handle = self.handle = await router.submit(order)
         self._known = handle.parent.ended
         watcher = self._watcher = Watcher(

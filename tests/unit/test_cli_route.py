@@ -1,9 +1,11 @@
 """`sor route` as a trader meets it: what it says, what it sends, how it ends."""
 
+import errno
 import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -226,6 +228,32 @@ def test_a_filled_order_is_told_and_explained(sor: Sor) -> None:
     (command,) = re.findall(r"^Its story: sor (.*)$", out, re.MULTILINE)
     ended, told, _ = sor(*command.split())
     assert (ended, told.splitlines()[0][:48]) == (0, "one: buy 0.02 BTC, BTCUSDT on simulated, accepte")
+
+
+@pytest.mark.parametrize(
+    ("broken", "begins"),
+    [
+        (KeyboardInterrupt(), "sor: interrupted; what was sent"),
+        (OSError(errno.ENOSPC, "No space left on device"), "sor: No space left on device; what was sent"),
+    ],
+    ids=["Ctrl-C", "full disk"],
+)
+def test_an_outcome_that_cannot_be_told_is_no_order_that_was_not_sent(
+    sor: Sor, monkeypatch: pytest.MonkeyPatch, broken: BaseException, begins: str
+) -> None:
+    def cut(*_: object) -> None:
+        raise broken
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sor.cli.outcome.show", cut)
+        _, _, err = sor(*CROSS, "--id", "one")
+    last = err.splitlines()[-1]
+    assert last.startswith(begins)
+    (command,) = re.findall(r": sor (explain .*)\.$", last)
+    ended, told, _ = sor(*shlex.split(command))
+    assert (ended, told.splitlines()[0][:17]) == (0, "one: buy 0.02 BTC")
+    monkeypatch.setattr("sor.plugins.Plugins.installed", cut)
+    assert "othing was sent to a" in sor("policies")[2]  # what one command did is nothing that another one did
 
 
 def test_programs_get_one_document(sor: Sor) -> None:

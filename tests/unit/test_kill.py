@@ -111,7 +111,17 @@ def test_a_router_that_does_not_heed_it_is_said_to_be_dangerous(
     assert run([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["router"], told["heeded"], told["mode"]) == (None, False, "halted")
+    with monkeypatch.context() as patch:
+        patch.setattr("sor.cli.kill.say_json", _interrupted)
+        assert run([*words, "--json"]) == 130
+    assert capsys.readouterr().err.startswith(
+        "sor: interrupted; the switch is moved, and orders may have been withdrawn"
+    )
     with Journal.create(tmp_path / "demo", epoch=8, environment=Environment.DEMO):
         pass
     assert run(["kill", "simulated", "--journal", str(tmp_path / "demo")]) == 1
     assert "has demo orders, and simulated is simulated" in capsys.readouterr().err
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
