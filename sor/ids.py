@@ -43,6 +43,13 @@ def to_base36(number: int, width: int = 0) -> str:
     return digits.rjust(width, "0") or "0"
 
 
+@lru_cache(maxsize=4_096)
+def _stem(prefix: str, separator: str, epoch: int, session: int, parent_no: int) -> str:
+    """What the ids of all orders of one parent have in common."""
+    origin = to_base36(epoch, 6) + to_base36(session % SESSION_BOUND, 3)
+    return f"{prefix}{origin}{separator}{to_base36(parent_no, 6)}{separator}"
+
+
 class OwnedId(msgspec.Struct, frozen=True, gc=False):
     """What a ClOrdID of ours says when it is read back."""
 
@@ -73,11 +80,8 @@ class ClOrdIdCodec(msgspec.Struct, frozen=True, gc=False):
 
         Raises `CallerError` when the parts do not fit the venue's length: nothing was sent.
         """
-        sep = self.separator
-        text = (
-            f"{self.prefix}{to_base36(epoch, 6)}{to_base36(session % SESSION_BOUND, 3)}{sep}"
-            f"{to_base36(parent_no, 6)}{sep}{to_base36(child_no, 4)}{'x' if closing else 'e'}"
-        )
+        stem = _stem(self.prefix, self.separator, epoch, session, parent_no)
+        text = f"{stem}{to_base36(child_no, 4)}{'x' if closing else 'e'}"
         if len(text) > self.max_len:
             raise CallerError(f"client order id {text!r} is longer than the venue's {self.max_len}; nothing was sent")
         return ClOrdId(text)

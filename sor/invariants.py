@@ -31,6 +31,7 @@ from functools import lru_cache
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from sor.market import Trust
 from sor.models.covariates import COVARIATES, covariates_of
@@ -119,7 +120,8 @@ def admissible(view: View, params: Params, *, pressed: bool = False) -> Admissib
     ask = asks[0][0]
     if bid >= ask:
         return _nothing(Veto.BOOK_CROSSED)
-    if view.now_ns - market.recv_ns > stale_ns(params):
+    now_ns = view.now_ns
+    if now_ns - market.recv_ns > stale_ns(params):
         if pressed and view.reduce_only:
             return Admissible(may_rest=False, may_take=True, vetoes=(Veto.BOOK_STALE,))
         return _nothing(Veto.BOOK_STALE)
@@ -128,7 +130,7 @@ def admissible(view: View, params: Params, *, pressed: bool = False) -> Admissib
         vetoes = (Veto.SPREAD_TOO_WIDE,)
     if not view.may_rest:
         vetoes += (_MAY_NOT_REST,)
-    if view.now_ns > _rest_until_ns(view):
+    if now_ns > _rest_until_ns(view):
         vetoes += (Veto.TOO_LATE_TO_REST,)
     return Admissible(may_rest=False, may_take=True, vetoes=vetoes) if vetoes else _ALL
 
@@ -144,32 +146,38 @@ def apply(decision: Decision, view: View, params: Params, *, pressed: bool = Fal
     allowed = admissible(view, params, pressed=pressed)
     if not allowed.may_take:
         revisit = _until_sound(view, params, decision)
-        held = msgspec.structs.replace(
-            decision, placements=(), revisit=revisit, admissible=(), regime=regime, removed=allowed.vetoes
-        )
+        held = replace(decision, placements=(), revisit=revisit, admissible=(), regime=regime, removed=allowed.vetoes)
         return Ruled(held, allowed.vetoes if decision.placements else ())
     fired: list[str] = []
     strange: dict[str, float] = {}
     kept: list[Placement] = []
     left = view.open_lots
     rests = False
+    placements = decision.placements
     touch = view.market.ladder(view.side)[0][0]
-    through = _come_through(decision.placements, view, touch) if view.resting else {}
-    for no, wanted in enumerate(decision.placements):
-        doubts = _doubts(wanted, view, params, touch) if allowed.may_rest else {}
-        for grounds in doubts.values():
-            strange |= grounds
-        fit = Admissible(may_rest=False, may_take=True, vetoes=tuple(doubts)) if doubts else allowed
-        placement = _admit(wanted, view, params, fit, touch, through.get(no), fired)
+    through = _come_through(placements, view, touch) if view.resting else None
+    doubtful = allowed.may_rest and (view.contradicted is not None or bool(params.ranges))
+    for no, wanted in enumerate(placements):
+        fit = allowed
+        if doubtful:
+            doubts = _doubts(wanted, view, params, touch)
+            for grounds in doubts.values():
+                strange |= grounds
+            if doubts:
+                fit = Admissible(may_rest=False, may_take=True, vetoes=tuple(doubts))
+        placement = _admit(wanted, view, params, fit, touch, through.get(no) if through else None, fired)
         if placement is None:
             continue
-        if placement.qty_lots > left or placement.qty_lots <= 0:
+        lots = placement.qty_lots
+        if lots > left or lots <= 0:
             fired.append(Veto.QUANTITY)
-            if left <= 0 or placement.qty_lots <= 0:
+            if left <= 0 or lots <= 0:
                 continue
-            placement = msgspec.structs.replace(placement, qty_lots=left)
-        left -= placement.qty_lots
-        rests = rests or isinstance(placement, Rest)
+            lots = left
+            placement = replace(placement, qty_lots=left)
+        left -= lots
+        if isinstance(placement, Rest):
+            rests = True
         kept.append(placement)
     names = _EITHER if allowed.may_rest else _TAKE_ONLY
     revisit = decision.revisit
@@ -178,11 +186,9 @@ def apply(decision: Decision, view: View, params: Params, *, pressed: bool = Fal
     elif fired and not kept:
         revisit = Revisit(revisit.at_ns, best_moved_ticks=1, triggers=revisit.triggers)
     if not fired:
-        unchanged = msgspec.structs.replace(
-            decision, revisit=revisit, admissible=names, regime=regime, removed=allowed.vetoes
-        )
+        unchanged = replace(decision, revisit=revisit, admissible=names, regime=regime, removed=allowed.vetoes)
         return Ruled(unchanged, ())
-    ruled = msgspec.structs.replace(
+    ruled = replace(
         decision,
         placements=tuple(kept),
         revisit=revisit,
@@ -256,17 +262,16 @@ def _come_through(placements: tuple[Placement, ...], view: View, touch: int) -> 
     The machine lets an order stay for a placement of its price that is no smaller. One of its very size has it before a
     larger one; of those that are smaller than what is wanted the largest stays.
     """
-    free = [
-        order
-        for order in view.resting
-        if order.venue == view.market.venue and view.side * (order.price_ticks - touch) >= 0
-    ]
+    side, venue = view.side, view.market.venue
+    free = [order for order in view.resting if side * (order.price_ticks - touch) >= 0 and order.venue == venue]
     found: dict[int, Resting] = {}
-    for exactly in (True, False) if free else ():
+    if not free:
+        return found
+    for exactly in (True, False):
         for no, wanted in enumerate(placements):
-            if no in found or not isinstance(wanted, Rest) or wanted.venue != view.market.venue:
+            if no in found or not isinstance(wanted, Rest) or wanted.venue != venue:
                 continue
-            price, lots = nearer_ticks(view.side, wanted.price_ticks, view.limit_ticks), wanted.qty_lots
+            price, lots = nearer_ticks(side, wanted.price_ticks, view.limit_ticks), wanted.qty_lots
             named = [
                 order
                 for order in free
@@ -296,34 +301,35 @@ def _admit(
     touch    the price that a crossing order would take from.
     own      the order of ours at the touch or beyond that it names.
     """
-    side = view.side
-    limit = view.limit_ticks
     if wanted.venue != view.market.venue:
         fired.append(Veto.OTHER_VENUE)
         return None
-    placement: Placement = wanted
-    if isinstance(placement, Rest) and not allowed.may_rest:
+    side = view.side
+    limit = view.limit_ticks
+    taken = wanted
+    if isinstance(taken, Rest):
+        if allowed.may_rest:
+            return _admit_rest(taken, view, touch, own, fired)
         fired += allowed.vetoes
         collar = collar_ticks(side, touch_ticks=touch, collar_bps=params["placement.collar_bps"])
-        placement = Take(placement.venue, placement.qty_lots, nearer_ticks(side, collar, limit))
-    if isinstance(placement, Take):
-        worst = nearer_ticks(side, placement.collar_ticks, limit)
-        if limit is not None and side * (touch - limit) > 0:
-            fired.append(Veto.LIMIT_PRICE)
-            return None
-        if worst != placement.collar_ticks:
-            fired.append(Veto.LIMIT_PRICE)
-            placement = Take(placement.venue, placement.qty_lots, worst)
-        return placement
-    return _admit_rest(placement, view, touch, own, fired)
+        taken = Take(taken.venue, taken.qty_lots, nearer_ticks(side, collar, limit))
+    worst = nearer_ticks(side, taken.collar_ticks, limit)
+    if limit is not None and side * (touch - limit) > 0:
+        fired.append(Veto.LIMIT_PRICE)
+        return None
+    if worst != taken.collar_ticks:
+        fired.append(Veto.LIMIT_PRICE)
+        return Take(taken.venue, taken.qty_lots, worst)
+    return taken
 
 
 def _admit_rest(wanted: Rest, view: View, touch: int, own: Resting | None, fired: list[str]) -> Rest | None:
     """A resting order as it may be."""
     side = view.side
-    lots = wanted.qty_lots
-    price = nearer_ticks(side, wanted.price_ticks, view.limit_ticks)
-    if price != wanted.price_ticks:
+    lots = wanted_lots = wanted.qty_lots
+    wanted_ticks = wanted.price_ticks
+    price = nearer_ticks(side, wanted_ticks, view.limit_ticks)
+    if price != wanted_ticks:
         fired.append(Veto.LIMIT_PRICE)
     if side * (price - touch) >= 0:
         if own is None:
@@ -335,16 +341,13 @@ def _admit_rest(wanted: Rest, view: View, touch: int, own: Resting | None, fired
     if price < 1:
         fired.append(Veto.BELOW_ONE_TICK)
         return None
-    expire_ns = wanted.expire_ns
-    bound_by = wanted.bound_by
     last_ns = _rest_until_ns(view)
-    if expire_ns > last_ns:
+    if wanted.expire_ns > last_ns:
         fired.append(Veto.EXPIRES_TOO_LATE)
-        expire_ns = last_ns
-        bound_by = TimeoutBound.TIME_LEFT
-    if price == wanted.price_ticks and expire_ns == wanted.expire_ns and lots == wanted.qty_lots:
+        return Rest(wanted.venue, lots, price, last_ns, TimeoutBound.TIME_LEFT)
+    if price == wanted_ticks and lots == wanted_lots:
         return wanted
-    return Rest(wanted.venue, lots, price, expire_ns, bound_by)
+    return Rest(wanted.venue, lots, price, wanted.expire_ns, wanted.bound_by)
 
 
 def _nothing(veto: Veto) -> Admissible:
@@ -359,7 +362,8 @@ def stale_ns(params: Params) -> int:
 
 def _rest_until_ns(view: View) -> int:
     """The last moment at which an order may still rest: afterwards a cancel and a crossing do not fit any more."""
-    return view.deadline_ns - view.costs.cancel_rtt_ns - view.costs.submit_rtt_ns
+    costs = view.costs
+    return view.deadline_ns - costs.cancel_rtt_ns - costs.submit_rtt_ns
 
 
 def _watched(revisit: Revisit, view: View, params: Params) -> Revisit:
@@ -369,9 +373,10 @@ def _watched(revisit: Revisit, view: View, params: Params) -> Revisit:
     if at_ns is None or at_ns > stale_at_ns:
         at_ns = stale_at_ns
     triggers = revisit.triggers
-    if not any(
-        trigger.feature == "spread_bps" and trigger.above and trigger.level <= SPREAD_BPS_MAX for trigger in triggers
-    ):
+    for trigger in triggers:
+        if trigger.feature == "spread_bps" and trigger.above and trigger.level <= SPREAD_BPS_MAX:
+            break
+    else:
         triggers = (*triggers, _WIDE)
     return Revisit(at_ns, revisit.best_moved_ticks, triggers, queue_ahead_below_lots=revisit.queue_ahead_below_lots)
 

@@ -44,8 +44,8 @@ class Pace:
 
     def cancels_too_much(self, now_ns: int, limits: Limits) -> bool:
         """Whether more was cancelled or amended for each order that filled than is allowed, over the limits' window."""
-        if self.withdrawn.fewer_than(limits.cancel_ratio_count_min):
-            return False
+        if self.withdrawn.fewer_than(max(limits.cancel_ratio_count_min, limits.cancel_ratio_max)):
+            return False  # so few would be allowed even if only one had filled
         withdrawn = self.withdrawn.within(limits.cancel_ratio_window_ns, now_ns)
         if withdrawn < limits.cancel_ratio_count_min:
             return False

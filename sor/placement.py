@@ -6,7 +6,7 @@ and the orders there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -192,13 +192,15 @@ OrderT = TypeVar("OrderT", bound=AtPrice)
 
 
 def matched(
-    orders: Iterable[OrderT], wanted: tuple[Placement, ...], *, least: int
+    orders: Sequence[OrderT], wanted: tuple[Placement, ...], *, least: int
 ) -> tuple[list[tuple[OrderT, int]], list[OrderT], list[tuple[Placement, int]]]:
     """What rests against what is wanted: orders that stay, with their new expiry; those that go; what is missing.
 
     least    lots below which a part of what is wanted is not placed beside what stays for it.
     """
     left = [want.qty_lots for want in wanted]
+    if not orders:
+        return [], [], list(zip(wanted, left, strict=True))
     kept: list[tuple[OrderT, int]] = []
     unmatched: list[OrderT] = []
     for order in orders:

@@ -118,20 +118,22 @@ def _size(proposal: Proposal, parent: Parent, book: OwnBook, limits: Limits) -> 
     lots, ticks = proposal.lots, proposal.ticks
     if lots < instrument.min_qty_lots:
         return Denial.MIN_QTY
+    order, open_lots = parent.order, book.open_lots
     units = lots if instrument.inverse else lots * ticks
-    if units < instrument.min_value_units and not parent.order.reduce_only:
+    if units < instrument.min_value_units and not order.reduce_only:
         return Denial.MIN_NOTIONAL
     if instrument.max_qty_lots and lots > instrument.max_qty_lots:
         return Denial.MAX_QTY
-    if instrument.value(lots, ticks) > limits.order_notional_max:
+    value = instrument.value
+    if value(lots, ticks) > limits.order_notional_max:
         return Denial.ORDER_NOTIONAL
-    if instrument.value(sum(book.open_lots.values()) + lots, ticks) > limits.open_notional_max:
+    if value(sum(open_lots.values()) + lots, ticks) > limits.open_notional_max:
         return Denial.OPEN_NOTIONAL
-    if not parent.order.reduce_only:
+    if not order.reduce_only:
         # As if everything that is open on this side filled: parents of one side may not add up to what one may not do.
-        position = book.positions.get(parent.order.position_side, 0)
-        after = abs(position + parent.side * (book.open_lots[parent.side] + lots))
-        if after > abs(position) and instrument.value(after, ticks) > limits.position_notional_max:
+        position = book.positions.get(order.position_side, 0)
+        after = abs(position + parent.side * (open_lots[parent.side] + lots))
+        if after > abs(position) and value(after, ticks) > limits.position_notional_max:
             return Denial.POSITION_NOTIONAL
     return None
 
@@ -139,9 +141,10 @@ def _size(proposal: Proposal, parent: Parent, book: OwnBook, limits: Limits) -> 
 def _own(proposal: Proposal, parent: Parent, book: OwnBook) -> Denial | None:
     """Opposite parents never trade with each other (P4)."""
     side = parent.side
-    if not proposal.takes and side.opposite in book.crosser:
+    opposite = side.opposite
+    if not proposal.takes and opposite in book.crosser:
         return Denial.SELF_TRADE  # somebody waits to take from this side: nothing new may be put in the way
-    for child in book.rests[side.opposite].values():
+    for child in book.rests[opposite].values():
         if side * (proposal.ticks - child.boldest_ticks) >= 0:
             return Denial.SELF_TRADE
     return None

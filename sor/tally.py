@@ -6,6 +6,7 @@ time that anybody may ask for, however much happens.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Final
 
 from sor.units import NS
@@ -18,34 +19,31 @@ WITHIN_NS_MAX: Final = 3_600 * NS
 class Tally:
     """Counts one kind of event. Tell it in the order of time."""
 
-    __slots__ = ("_kept", "_steps")
+    __slots__ = ("_before", "_count", "_steps")
 
     def __init__(self) -> None:
-        self._steps: list[tuple[int, int]] = []
-        self._kept = 0
+        # Which steps had any, and how often it had happened before each: what a time holds is then one difference.
+        self._steps: list[int] = []
+        self._before: list[int] = []
+        self._count = 0
 
     def add(self, now_ns: int) -> None:
         """It happened."""
         step = now_ns // STEP_NS
         steps = self._steps
-        if steps and steps[-1][0] >= step:
-            steps[-1] = steps[-1][0], steps[-1][1] + 1
-        else:
-            steps.append((step, 1))
-            while steps[0][0] < step - WITHIN_NS_MAX // STEP_NS:
-                self._kept -= steps.pop(0)[1]
-        self._kept += 1
+        if not steps or steps[-1] < step:
+            steps.append(step)
+            self._before.append(self._count)
+            old = bisect_left(steps, step - WITHIN_NS_MAX // STEP_NS)
+            if old:
+                del steps[:old], self._before[:old]
+        self._count += 1
 
-    def fewer_than(self, count: int) -> bool:
+    def fewer_than(self, count: float) -> bool:
         """Whether it cannot have happened `count` times within any time: the cheap question first."""
-        return self._kept < count
+        return self._count - (self._before[0] if self._before else 0) < count
 
     def within(self, within_ns: int, now_ns: int) -> int:
         """How often it happened from `within_ns` ago on, at most `WITHIN_NS_MAX`."""
-        first = (now_ns - within_ns) // STEP_NS
-        found = 0
-        for step, count in reversed(self._steps):
-            if step < first:
-                break
-            found += count
-        return found
+        first = bisect_left(self._steps, (now_ns - within_ns) // STEP_NS)
+        return self._count - self._before[first] if first < len(self._before) else 0
