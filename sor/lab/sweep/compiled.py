@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 from sor.errors import CallerError
 from sor.lab.sweep import kernel, steps
-from sor.lab.sweep.kernel import Asked, Bytes, Filled, Floats, Ints, Market, Terms
+from sor.lab.sweep.kernel import Asked, Bytes, Filled, Floats, Ints, Ints32, Market, Terms
 
 _PARTS = (
+    kernel._books,
+    kernel._changes,
     kernel.past,
     kernel.level_at,
     kernel.change_at,
@@ -27,6 +29,7 @@ _PARTS = (
     steps._ladder,
     steps._keep,
     steps.holds,
+    steps._begin,
     steps._deeper,
     steps._sees,
     steps._reached,
@@ -37,16 +40,17 @@ _PARTS = (
 class Kernel(NamedTuple):
     """The functions that are called from outside: best prices of a tape, its parents, and the steps of one parent."""
 
-    tabled: Callable[[Ints, Bytes, Bytes, Ints, Ints, Ints, Ints, Ints, Bytes], tuple[Ints, Ints, Ints]]
+    told_apart: Callable[[Ints, int, Ints32, Ints], int]
+    tabled: Callable[[Ints, Bytes, Bytes, Ints, Ints, int, Ints32, Market], int]
     run: Callable[[Market, Terms, Asked, Filled], int]
-    looked: Callable[[Ints, Ints, int, int, Ints], tuple[int, int, int]]
-    opposite_at: Callable[[Ints, Ints, int, int, int], tuple[int, int]]
-    rested: Callable[[Ints, Ints, Ints, Floats, int, int], None]
-    walked: Callable[[Ints, Ints, Ints, Floats, Ints, int, int, int], int]
-    awaited: Callable[[Ints, Ints, Ints, Floats, int], int]
-    met: Callable[[Ints, Ints, int, int, int, int, Ints], int]
-    stands: Callable[[Ints, Ints, Ints, Floats, int, int], None]
-    stood: Callable[[Ints, Ints, Ints, Floats, int], int]
+    looked: Callable[[Ints, int, int, Ints], tuple[int, int, int, int, int]]
+    opposite_at: Callable[[Ints, int, int, int], tuple[int, int]]
+    rested: Callable[[Ints, Ints, Floats, int, int, int, int, int, int], None]
+    walked: Callable[[Ints, Ints, Floats, Ints, int, int, int], int]
+    awaited: Callable[[Ints, Ints, Floats, int], int]
+    met: Callable[[Ints, int, int, int, int, Ints], int]
+    stands: Callable[[Ints, Ints, Floats, int, int], None]
+    stood: Callable[[Ints, Ints, Floats, int], int]
 
 
 _STEPS = (
@@ -59,7 +63,18 @@ _STEPS = (
     steps.stands,
     steps.stood,
 )
-INTERPRETED = Kernel(kernel.tabled, kernel.run, *_STEPS)
+_TYPES = (
+    "i8[::1], i8, i8, i8[:, :, ::1]",
+    "i8[::1], i8, i8, i8",
+    "i8[::1], i8[:, ::1], f8[:, ::1], i8, i8, i8, i8, i8, i8",
+    "i8[::1], i8[:, ::1], f8[:, ::1], i8[::1], i8, i8, i8",
+    "i8[::1], i8[::1], f8[::1], i8",
+    "i8[::1], i8, i8, i8, i8, i8[:, ::1]",
+    "i8[::1], i8[::1], f8[::1], i8, i8",
+    "i8[::1], i8[::1], f8[::1], i8",
+)
+"""What each takes, as numba writes it: C-contiguous arrays that may be written to, and integers."""
+INTERPRETED = Kernel(kernel.told_apart, kernel.tabled, kernel.run, *_STEPS)
 """As Python runs it, a hundred times slower: what the tests hold the compiled one to."""
 
 
@@ -81,4 +96,7 @@ def compiled() -> Kernel:
     for part in _PARTS:
         register_jitable(_nrt=False)(part)
     whole = njit(cache=True, _nrt=False)
-    return Kernel(njit(cache=True)(kernel.tabled), whole(kernel.run), *(whole(step) for step in _STEPS))
+    tabled = njit(cache=True)(kernel.tabled)
+    # With its types named a step refuses all others, where it would be compiled anew for them.
+    made = [njit(f"({types})", cache=True, _nrt=False)(step) for step, types in zip(_STEPS, _TYPES, strict=True)]
+    return Kernel(whole(kernel.told_apart), tabled, whole(kernel.run), *made)

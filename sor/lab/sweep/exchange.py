@@ -1,6 +1,6 @@
 """The venue of the lane of policies: what `venues.simulated.tape` does for one owner, on the kernel's tables.
 
-Requests come in at the venue's time and are answered by reports; `due` says what a resting order is filled next. Delays
+Requests come in at the venue's time and are answered by reports; `follow` finds what is filled next. Delays
 are constant and both clocks are one. Whatever is not here (positions, reduce-only, orders that rest without being
 post-only) the lane does not send.
 """
@@ -17,8 +17,14 @@ from sor.ids import ClOrdId, ClOrdIdCodec
 from sor.instruments import Instrument
 from sor.lab.sweep.ground import Ground
 from sor.lab.sweep.kernel import BEYOND_DEPTH, BEYOND_TOGETHER, NEVER, Floats, Ints
-from sor.lab.sweep.steps import LEFT, ORDER, SIDE, TICKS
-from sor.orders import ExecType, RejectKind, Side, Tif
+from sor.lab.sweep.steps import LEFT, ORDER
+from sor.orders import ExecType, RejectKind, Tif
+
+# Members by name: CPython 3.11 takes longer to read a member off its enum than to compare it.
+_NO_REFUSAL: Final = RejectKind.NONE
+_NEW: Final = ExecType.NEW
+_TRADE: Final = ExecType.TRADE
+_CANCELED: Final = ExecType.CANCELED
 
 LEVELS_MAX = 256
 """Levels that one order may take from."""
@@ -93,7 +99,7 @@ class Sent:
         "timed_out",
     )
 
-    def __init__(self, cl_ord_id: ClOrdId, side: Side, lots: int, ticks: int, *, sent_ns: int, expire_ns: int) -> None:
+    def __init__(self, cl_ord_id: ClOrdId, side: int, lots: int, ticks: int, sent_ns: int, expire_ns: int) -> None:
         self.cl_ord_id = cl_ord_id
         self.side = side
         self.qty_lots = self.asked_lots = self.reserved_lots = lots
@@ -120,6 +126,8 @@ class Sent:
         self.price_ticks = self.asked_ticks = ticks
 
 
+Report = tuple[Sent, ExecType, int, int, RejectKind]
+"""Of which order, what, lots and price of a trade or of the terms after an amend, and why not."""
 Tell = Callable[[Sent, ExecType, int, int, int, RejectKind], None]
 """Takes a report: of which order, what, at which venue time, lots and price of a trade or of terms, and why not."""
 
@@ -152,8 +160,30 @@ class _Level:
 class Exchange:
     """Of one parent at a time; `begin` forgets everything of the one before.
 
-    tell      is handed each report, at the venue's time. fills: what the parent traded so far.
+    tell         is handed each report, at the venue's time. fills: what the parent traded so far.
+    reached_ns   how far what rests was followed, -1 where it is to be followed anew, `NEVER` while nothing rests.
+                 filled_ns: when it is filled next as far as that, `NEVER` if it is not.
     """
+
+    __slots__ = (
+        "_filled",
+        "_ground",
+        "_group",
+        "_instrument",
+        "_opposite_at",
+        "_rested",
+        "_rows",
+        "_shared",
+        "_spare",
+        "_steps",
+        "_taken",
+        "_tell",
+        "_walked",
+        "filled_ns",
+        "fills",
+        "levels",
+        "reached_ns",
+    )
 
     def __init__(
         self,
@@ -165,6 +195,9 @@ class Exchange:
     ) -> None:
         self._ground = ground
         self._steps = ground.steps
+        self._walked = ground.steps.walked
+        self._rested = ground.steps.rested
+        self._opposite_at = ground.steps.opposite_at
         self._instrument = instrument
         self._shared = int(shared)
         self._tell = tell
@@ -178,40 +211,40 @@ class Exchange:
         self.fills: list[Fill] = []
         self._taken: dict[int, tuple[int, int]] = {}
         self._group = 0
-        self._reached_ns = -1
+        self.reached_ns = self.filled_ns = NEVER
+        self._filled: _Level | None = None
 
     # --- what the recording does ----------------------------------------------------------------------------------
 
-    def due(self, until_ns: int) -> _Level | None:
-        """The level that is filled first by `until_ns`, None if none is; of two at one instant the older.
+    def follow(self, until_ns: int) -> None:
+        """Follow what rests to the next fill of any by then; no request may arrive before.
 
-        None is followed further than to that: what is filled there may bring on a request before the next.
+        Where one level is filled the others are followed no further: what is filled may bring on a request.
         """
         levels = self.levels.values()
-        if until_ns != self._reached_ns:
-            self._reached_ns = until_ns
-            before = [(level.rows.copy(), level.aheads.copy()) for level in levels] if len(levels) > 1 else []
-            for level in levels:
-                if level.due_ns == NEVER:
-                    self._walk(level, until_ns)
-            first_ns = min(level.due_ns for level in levels)
-            if first_ns < NEVER:
-                for level, (rows, aheads) in zip(levels, before, strict=False):
-                    if level.due_ns != first_ns:
-                        level.rows, level.aheads = rows, aheads
-                        self._walk(level, first_ns)
-        return next((level for level in levels if level.due_ns <= until_ns), None)
+        before = [(level.rows.copy(), level.aheads.copy()) for level in levels] if len(levels) > 1 else ()
+        self.reached_ns, self._filled, self.filled_ns = until_ns, None, NEVER
+        for level in levels:
+            if level.due_ns == NEVER:
+                self._walk(level, until_ns)
+            if level.due_ns < self.filled_ns:
+                self._filled, self.filled_ns = level, level.due_ns
+        if self.filled_ns < NEVER:
+            for level, (rows, aheads) in zip(levels, before, strict=False):
+                if level.due_ns != self.filled_ns:
+                    level.rows, level.aheads = rows, aheads
+                    self._walk(level, self.filled_ns)
 
     def _walk(self, level: _Level, until_ns: int) -> None:
         """Follow the orders of a level to what fills them by then."""
-        found_ns = self._steps.walked(level.rows, level.aheads, level.got, len(level.orders), until_ns, self._shared)
-        level.due_ns = int(found_ns)
+        level.due_ns = self._walked(level.rows, level.aheads, level.got, len(level.orders), until_ns, self._shared)
 
-    def fill(self, level: _Level) -> None:
-        """Let happen what `due` found."""
-        at_ns = level.due_ns
-        level.due_ns = NEVER
-        self._reached_ns = -1
+    def fill(self) -> None:
+        """Let happen what `follow` found; of two at one instant the older."""
+        level, at_ns = self._filled, self.filled_ns
+        assert level is not None
+        level.due_ns = self.filled_ns = NEVER
+        self.reached_ns = -1
         for order, lots in zip(tuple(level.orders), level.got.tolist(), strict=False):
             if lots:
                 self._trade(order, lots, order.held_ticks, at_ns, maker=True)
@@ -220,23 +253,24 @@ class Exchange:
 
     # --- requests, at the time they arrive ------------------------------------------------------------------------
 
-    def enter(self, order: Sent, at_ns: int) -> None:
+    def enter(self, at_ns: int, order: Sent) -> None:
         """A new order arrives."""
         side, lots, ticks = order.side, order.held_lots, order.held_ticks
+        rests = order.expire_ns > 0
         group, opposite = self._opposite(side, at_ns)
-        refusal = RejectKind.NONE
+        refusal = _NO_REFUSAL
         if group < self._ground.first_group:
             refusal = RejectKind.VENUE_CLOSED
         elif self._unfit(lots, ticks):
             refusal = RejectKind.BAD_TERMS
-        elif order.expire_ns and opposite <= side * ticks:
+        elif rests and opposite <= side * ticks:
             refusal = RejectKind.WOULD_TAKE
-        if refusal:
+        if refusal is not _NO_REFUSAL:
             self._tell(order, ExecType.REJECTED, at_ns, 0, 0, refusal)
             return
         order.held_leaves = lots
-        self._tell(order, ExecType.NEW, at_ns, 0, 0, RejectKind.NONE)
-        if order.expire_ns:
+        self._tell(order, _NEW, at_ns, 0, 0, _NO_REFUSAL)
+        if rests:
             self._rest(order, group, at_ns)
         else:
             self._take(order, group, at_ns)
@@ -244,22 +278,23 @@ class Exchange:
                 order.held_leaves = 0
                 self._tell(order, ExecType.EXPIRED, at_ns, 0, 0, RejectKind.NO_LIQUIDITY)
 
-    def cancel(self, order: Sent, at_ns: int) -> None:
+    def cancel(self, at_ns: int, order: Sent) -> None:
         """A cancel arrives."""
         if not order.held_leaves:
             self._tell(order, ExecType.CANCEL_REJECTED, at_ns, 0, 0, RejectKind.TOO_LATE)
             return
         self._leave(order)
         order.held_leaves = 0
-        self._tell(order, ExecType.CANCELED, at_ns, 0, 0, RejectKind.NONE)
+        self._tell(order, _CANCELED, at_ns, 0, 0, _NO_REFUSAL)
 
-    def amend(self, order: Sent, at_ns: int, *, qty_lots: int, price_ticks: int) -> None:
+    def amend(self, at_ns: int, wanted: tuple[Sent, int, int]) -> None:
         """An amend arrives: total quantity and price. Less at the same price keeps its place."""
+        order, qty_lots, price_ticks = wanted
         if not order.held_leaves:
             self._tell(order, ExecType.AMEND_REJECTED, at_ns, 0, 0, RejectKind.TOO_LATE)
             return
         if qty_lots <= order.held_filled:
-            self.cancel(order, at_ns)
+            self.cancel(at_ns, order)
             return
         stays = price_ticks == order.held_ticks and qty_lots <= order.held_lots
         group, opposite = self._opposite(order.side, at_ns)
@@ -285,13 +320,13 @@ class Exchange:
 
     def _opposite(self, side: int, at_ns: int) -> tuple[int, int]:
         """The group in force, and the price x side that an order would meet."""
-        group, opposite = self._steps.opposite_at(int(side), at_ns, self._group)
-        self._group = max(int(group), 0)
-        return int(group), int(opposite)
+        found = self._opposite_at(side, at_ns, self._group)
+        self._group = max(found[0], 0)
+        return found
 
     def _unfit(self, lots: int, ticks: int) -> bool:
-        most = self._instrument.max_qty_lots
-        return lots < self._instrument.min_lots_at(ticks) or 0 < most < lots
+        instrument = self._instrument
+        return lots < instrument.min_lots_at(ticks) or 0 < instrument.max_qty_lots < lots
 
     def _rest(self, order: Sent, group: int, at_ns: int) -> None:
         """Put what is left of an order into the queue at its price."""
@@ -301,11 +336,9 @@ class Exchange:
         at = len(level.orders)
         if at == TOGETHER_MAX:
             raise Beyond(BEYOND_TOGETHER)
-        row = level.rows[at]
-        row[SIDE], row[TICKS], row[LEFT] = order.side, order.held_ticks, order.held_leaves
-        self._steps.rested(row, level.aheads[at], group, at_ns)
+        self._rested(level.rows, level.aheads, at, order.side, order.held_ticks, order.held_leaves, group, at_ns)
         level.orders.append(order)
-        self._reached_ns = -1
+        self.reached_ns = -1
 
     def _leave(self, order: Sent) -> None:
         """Take an order that rests, or was just filled, out of its queue."""
@@ -313,10 +346,12 @@ class Exchange:
         level.drop(order)
         if not level.orders:
             self._spare.append(self.levels.pop(order.held_ticks))
+            if not self.levels:
+                self.reached_ns = NEVER
 
     def _take(self, order: Sent, group: int, at_ns: int) -> None:
         """Take from the book, less what was taken from its levels before and was not shown anew since."""
-        side, taken = int(order.side), self._taken
+        side, taken = order.side, self._taken
         want = order.held_leaves + sum(lots for _, lots in taken.values())
         count = self._steps.met(side, group, order.held_ticks, want, self._rows)
         for ticks, shown, version in self._rows[:count].tolist():
@@ -335,4 +370,4 @@ class Exchange:
         order.held_filled += lots
         order.held_leaves -= lots
         self.fills.append((at_ns, ticks, lots, maker))
-        self._tell(order, ExecType.TRADE, at_ns, lots, ticks, RejectKind.NONE)
+        self._tell(order, _TRADE, at_ns, lots, ticks, _NO_REFUSAL)

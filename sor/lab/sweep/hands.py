@@ -21,7 +21,7 @@ from sor.policy import Decision, Placement, Rest, Take
 from sor.reasons import Denial
 from sor.revisit import Revisit
 from sor.risk import Proposal, deny
-from sor.snapshot import View
+from sor.snapshot import Resting, View
 
 _ACTIVE: Final = TradingMode.ACTIVE
 
@@ -36,7 +36,7 @@ class Surroundings(Protocol):
         """What the policy answers, after the invariants."""
 
     def arm(self, at_ns: int) -> None:
-        """Call `Solo.woke` then, and not when that was asked for before; 0 for never."""
+        """Call `Solo.woke` then, and not when that was asked for before; `NEVER` for never."""
 
     def watch(self, revisit: Revisit | None, seen: MarketView) -> None:
         """Call `Solo.revisited` when a market condition comes true, and for none before; None for none at all."""
@@ -52,6 +52,9 @@ class Surroundings(Protocol):
 
     def stands(self, sent: Sent, *, anew: bool, filled: bool) -> None:
         """It is known to rest under its terms, at a new place or where it stood; some of it has just been filled."""
+
+    def resting(self, sent: Sent, market: MarketView) -> Resting:
+        """What a view says of an order that is known to rest."""
 
     def next_id(self, child_no: int) -> ClOrdId:
         """The client id of its order of that number, from 1."""
@@ -70,8 +73,10 @@ class Hands:
         "_can_amend",
         "_instrument",
         "_limits",
+        "_order_lots",
         "_parent",
         "_side",
+        "_sign",
         "_venue",
         "filled_lots",
         "open",
@@ -84,7 +89,9 @@ class Hands:
         """`parent` carries its terms for the risk gate; nothing of it is changed."""
         self._around = around
         self._parent = parent
+        self._order_lots = parent.ledger.order_lots
         self._side = parent.side
+        self._sign = int(parent.side)  # as the compiled steps take it
         self._instrument = parent.instrument
         self._limits = limits
         self._venue = VenueState(capabilities)
@@ -113,7 +120,9 @@ class Hands:
     def carry_out(self, view: View, wanted: tuple[Placement, ...]) -> tuple[int, int, int]:
         """Keep what is as wanted, withdraw the rest, place what is missing: orders placed, denied, and withdrawn."""
         now_ns = view.now_ns
-        standing = [sent for sent in self.open if sent.expire_ns and sent.life == LIVE and not sent.cancel_wanted]
+        standing = self.open and [
+            sent for sent in self.open if sent.expire_ns and sent.life == LIVE and not sent.cancel_wanted
+        ]
         kept, unmatched, missing = matched(standing, wanted, least=self._instrument.min_qty_lots)
         for sent, expire_ns in kept:
             sent.expire_ns = sent.check_ns = expire_ns
@@ -124,15 +133,17 @@ class Hands:
                 self.withdraw(sent, now_ns)
             self.requotes += any(isinstance(want, Rest) for want, _ in missing)
             return 0, 0, len(unmatched)
+        if not missing:
+            return 0, 0, 0
         placed, denials = self._place_all(missing, view)
         return placed, denials, 0
 
-    def _free_lots(self) -> int:
-        """What is neither filled nor at the venue."""
-        return self._parent.ledger.order_lots - self.filled_lots - sum([sent.leaves_lots for sent in self.open])
+    def _out_lots(self) -> int:
+        """What is at the venue."""
+        return sum([sent.leaves_lots for sent in self.open]) if self.open else 0
 
-    def _denied(self, proposal: Proposal, view: View) -> Denial | None:
-        self._book.open_lots[self._side] = sum([sent.leaves_lots for sent in self.open])
+    def _denied(self, proposal: Proposal, view: View, out_lots: int) -> Denial | None:
+        self._book.open_lots[self._side] = out_lots
         return deny(
             proposal,
             parent=self._parent,
@@ -148,9 +159,10 @@ class Hands:
         """Amend an order to what is wanted instead, where venue and gate allow it."""
         if not self._can_amend or sent.no_amend or sent.pending or not isinstance(want, Rest):
             return False
-        lots = min(lots, self._free_lots() + sent.leaves_lots)
+        out_lots = self._out_lots()
+        lots = min(lots, self._order_lots - self.filled_lots - out_lots + sent.leaves_lots)
         lots = fitting(self._parent, lots, want.price_ticks, self._limits)
-        if self._denied(Proposal(takes=False, lots=lots, ticks=want.price_ticks), view) is not None:
+        if self._denied(Proposal(takes=False, lots=lots, ticks=want.price_ticks), view, out_lots) is not None:
             return False
         now_ns = view.now_ns
         sent.pending = AMEND
@@ -167,25 +179,22 @@ class Hands:
     def _place_all(self, missing: list[tuple[Placement, int]], view: View) -> tuple[int, int]:
         """Send what is missing: how many orders were placed, and how many denied."""
         placed = denials = 0
-        now_ns = view.now_ns
+        now_ns, out_lots = view.now_ns, self._out_lots()
         for want, wanted_lots in missing:
-            takes = isinstance(want, Take)
-            ticks = want.collar_ticks if isinstance(want, Take) else want.price_ticks
-            lots = fitting(self._parent, min(wanted_lots, self._free_lots()), ticks, self._limits)
+            if isinstance(want, Take):
+                takes, ticks, expire_ns = True, want.collar_ticks, 0
+            else:
+                takes, ticks, expire_ns = False, want.price_ticks, want.expire_ns
+            lots = min(wanted_lots, self._order_lots - self.filled_lots - out_lots)
+            lots = fitting(self._parent, lots, ticks, self._limits)
             if lots <= 0:
                 continue
-            if self._denied(Proposal(takes=takes, lots=lots, ticks=ticks), view) is not None:
+            if self._denied(Proposal(takes=takes, lots=lots, ticks=ticks), view, out_lots) is not None:
                 denials += 1
                 continue
+            out_lots += lots
             self.orders += 1
-            sent = Sent(
-                self._around.next_id(self.orders),
-                self._side,
-                lots,
-                ticks,
-                sent_ns=now_ns,
-                expire_ns=0 if isinstance(want, Take) else want.expire_ns,
-            )
+            sent = Sent(self._around.next_id(self.orders), self._sign, lots, ticks, now_ns, expire_ns)
             sent.check_ns = now_ns + self._limits.ack_timeout_ns
             self.open.append(sent)
             self.pace.sends.append(now_ns)

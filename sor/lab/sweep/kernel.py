@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.int8]
+Ints32 = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 NEVER: Final = 1 << 62
@@ -54,6 +55,12 @@ waits for a place in the queue; too many orders would rest at one price; its pol
 alarm."""
 
 
+_SIZE: Final = 0
+_NAMED: Final = 1
+_CHANGES: Final = 2
+"""What is known of a level while a recording is put into tables."""
+
+
 class Market(NamedTuple):
     """One recording: G groups, T trades, C changes of K levels.
 
@@ -68,10 +75,10 @@ class Market(NamedTuple):
     group_local_ns: Ints
     bid: Ints
     ask: Ints
-    trust: Bytes
+    trust: Ints
     trade_ns: Ints
     trade_local_ns: Ints
-    trade_side: Bytes
+    trade_side: Ints
     trade_ticks: Ints
     trade_lots: Ints
     level_key: Ints
@@ -187,74 +194,128 @@ def past(times: Ints, at_ns: int, low: int) -> int:
     return low
 
 
+def told_apart(ticks: Ints, low: int, place_of: Ints32, found: Ints) -> int:
+    """Put each of `ticks` into `found` once, as they come; how many there are. `low` is the least of them.
+
+    place_of    (highest - low + 1,) zeros, which are marked.
+    """
+    count = 0
+    for row in range(len(ticks)):
+        tick = ticks[row]
+        if not place_of[tick - low]:
+            place_of[tick - low] = 1
+            found[count] = tick
+            count += 1
+    return count
+
+
 def tabled(
     group_first: Ints,
     group_snapshot: Bytes,
     level_side: Bytes,
-    level_place: Ints,
+    level_ticks: Ints,
     level_lots: Ints,
-    prices: Ints,
-    bid: Ints,
-    ask: Ints,
-    trust: Bytes,
-) -> tuple[Ints, Ints, Ints]:
-    """Fill in the best prices after each group and what the book is; nothing is known before the first snapshot.
+    low: int,
+    place_of: Ints32,
+    market: Market,
+) -> int:
+    """Fill in the best prices after each group, what the book is, and the changes of all levels; how many they are.
 
-    level_place    (L,) of each level change: where its price is in `prices`, ascending, (P,).
-    Returns        `level_first` (2 P + 1,), `change_group` and `change_lots` of all levels, what a snapshot does not
-                   name removed by it; of a level that is named twice in one group the last word counts.
+    Nothing is known before the first snapshot, and what a snapshot does not name is removed by it. Of a level that is
+    named twice in one group the last word counts.
+
+    level_ticks    (L,) of each level change its price: `place_of[ticks - low]` is the place of its level for asks among
+                   half as many prices as `market.level_key` has, ascending.
     """
-    count = len(prices)
-    first = np.zeros(2 * count + 1, np.int64)
-    change_group, change_lots = np.zeros(0, np.int64), np.zeros(0, np.int64)
-    # Once to count the changes of each level, and once to put them where they belong.
-    for filling in range(2):
-        held = np.zeros(2 * count, np.int64)
-        named = np.full(2 * count, -1, np.int64)
-        cursor = first.copy()
-        best_bid, best_ask = -1, count
-        known = 0
-        for group in range(len(group_first) - 1):
-            if group_snapshot[group]:
-                known = 1
-                best_bid, best_ask = -1, count
-                for level in range(2 * count):
-                    if held[level]:
-                        held[level], named[level] = 0, group
-                        if filling:
-                            change_group[cursor[level]], change_lots[cursor[level]] = group, 0
-                        cursor[level] += 1
-            for row in range(group_first[group], group_first[group + 1]):
-                place, lots = level_place[row], level_lots[row]
-                buys = level_side[row] > 0
-                level = 2 * place + (1 if buys else 0)
-                held[level] = lots
-                if named[level] != group:
-                    named[level] = group
-                    cursor[level] += 1
-                if filling:
-                    change_group[cursor[level] - 1], change_lots[cursor[level] - 1] = group, lots
-                elif buys:
-                    if lots:
-                        best_bid = max(best_bid, place)
-                    elif place == best_bid:
-                        while best_bid >= 0 and held[2 * best_bid + 1] == 0:
-                            best_bid -= 1
-                elif lots:
-                    best_ask = min(best_ask, place)
-                elif place == best_ask:
-                    while best_ask < count and held[2 * best_ask] == 0:
-                        best_ask += 1
-            if not filling:
-                bid[group] = prices[best_bid] if known and best_bid >= 0 else -NEVER
-                ask[group] = prices[best_ask] if known and best_ask < count else NEVER
-                trust[group] = EMPTY
-                if known and best_bid >= 0 and best_ask < count:
-                    trust[group] = OK if best_bid < best_ask else CROSSED
-        if not filling:
-            first[1:] = np.cumsum(cursor[: 2 * count])
-            change_group, change_lots = np.zeros(first[-1], np.int64), np.zeros(first[-1], np.int64)
-    return first, change_group, change_lots
+    levels = len(market.level_key)
+    held = np.zeros((levels, 3), np.int64)  # of each level its size, who named it last, and how many changes it has
+    held[:, _NAMED] = -1
+    _books(group_first, group_snapshot, level_side, level_ticks, level_lots, low, place_of, held, market)
+    count = 0
+    for level in range(levels):
+        market.level_first[level] = count
+        count += held[level, _CHANGES]
+        held[level, _SIZE], held[level, _NAMED], held[level, _CHANGES] = 0, -1, market.level_first[level]
+    market.level_first[levels] = count
+    _changes(group_first, group_snapshot, level_side, level_ticks, level_lots, low, place_of, held, market)
+    return count
+
+
+def _books(
+    group_first: Ints,
+    group_snapshot: Bytes,
+    level_side: Bytes,
+    level_ticks: Ints,
+    level_lots: Ints,
+    low: int,
+    place_of: Ints32,
+    held: Ints,
+    market: Market,
+) -> None:
+    """The best prices after each group and what the book is; how many changes each level has."""
+    levels = len(held)
+    best_bid, best_ask = -1, levels >> 1
+    known = False
+    for group in range(len(group_first) - 1):
+        if group_snapshot[group]:
+            known = True
+            best_bid, best_ask = -1, levels >> 1
+            for level in range(levels):
+                if held[level, _SIZE]:
+                    held[level, _SIZE], held[level, _NAMED] = 0, group
+                    held[level, _CHANGES] += 1
+        for row in range(group_first[group], group_first[group + 1]):
+            place, lots, buys = place_of[level_ticks[row] - low], level_lots[row], level_side[row] > 0
+            level = 2 * place + buys
+            held[level, _SIZE] = lots
+            if held[level, _NAMED] != group:
+                held[level, _NAMED] = group
+                held[level, _CHANGES] += 1
+            there = lots > 0
+            if buys:
+                if place >= best_bid + there:  # seldom: better, or the best and gone
+                    best_bid = max(best_bid, place if there else -1)
+                    while best_bid >= 0 and held[2 * best_bid + 1, _SIZE] == 0:
+                        best_bid -= 1
+            elif place <= best_ask - there:
+                best_ask = min(best_ask, place if there else levels)
+                while 2 * best_ask < levels and held[2 * best_ask, _SIZE] == 0:
+                    best_ask += 1
+        bids, asks = known and best_bid >= 0, known and 2 * best_ask < levels
+        market.bid[group] = market.level_key[2 * best_bid] >> 1 if bids else -NEVER
+        market.ask[group] = market.level_key[2 * best_ask] >> 1 if asks else NEVER
+        market.trust[group] = EMPTY
+        if bids and asks:
+            market.trust[group] = OK if best_bid < best_ask else CROSSED
+
+
+def _changes(
+    group_first: Ints,
+    group_snapshot: Bytes,
+    level_side: Bytes,
+    level_ticks: Ints,
+    level_lots: Ints,
+    low: int,
+    place_of: Ints32,
+    held: Ints,
+    market: Market,
+) -> None:
+    """Put the changes of each level where its next one belongs."""
+    levels = len(held)
+    for group in range(len(group_first) - 1):
+        if group_snapshot[group]:
+            for level in range(levels):
+                if held[level, _SIZE]:
+                    at = held[level, _CHANGES]
+                    market.change_group[at], market.change_lots[at] = group, 0
+                    held[level, _SIZE], held[level, _NAMED], held[level, _CHANGES] = 0, group, at + 1
+        for row in range(group_first[group], group_first[group + 1]):
+            level = 2 * place_of[level_ticks[row] - low] + (level_side[row] > 0)
+            at = held[level, _CHANGES]
+            if held[level, _NAMED] == group:
+                at -= 1
+            held[level, _SIZE], held[level, _NAMED], held[level, _CHANGES] = level_lots[row], group, at + 1
+            market.change_group[at], market.change_lots[at] = group, level_lots[row]
 
 
 def level_at(market: Market, side: int, ticks: int) -> int:

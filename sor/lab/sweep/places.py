@@ -5,7 +5,8 @@ The estimate is that of `sor.standing`, which a live feed and the tape's keep; m
 
 from __future__ import annotations
 
-import msgspec
+from typing import Final
+
 import numpy as np
 
 from sor.ids import ClOrdId
@@ -13,9 +14,10 @@ from sor.lab.sweep.exchange import Sent
 from sor.lab.sweep.ground import Bound
 from sor.lab.sweep.kernel import Floats, Ints
 from sor.lab.sweep.steps import ORDER, SIDE, TICKS
-from sor.market import Trust
-from sor.snapshot import Resting, View
+from sor.market import MarketView, Trust
+from sor.snapshot import Resting
 
+_OK: Final = Trust.OK
 _NOTHING: Floats = np.zeros(1)
 
 
@@ -77,22 +79,17 @@ class Places:
         if place is None:
             place, anew = _Place(self._steps), True
             self._places[sent.cl_ord_id] = place
-        place.told.append((now_ns, int(sent.side), sent.price_ticks, anew, filled))
+        place.told.append((now_ns, sent.side, sent.price_ticks, anew, filled))
 
-    def show(self, view: View) -> None:
-        """Let what rests in a view tell its places; they are known while the book is sound."""
-        sound = view.market.trust is Trust.OK
-        seen = [
-            SeenResting(
-                one.cl_ord_id,
-                one.venue,
-                one.price_ticks,
-                one.leaves_lots,
-                one.since_ns,
-                one.expire_ns,
-                place=self._places[one.cl_ord_id] if sound else None,
-                now_ns=view.now_ns,
-            )
-            for one in view.resting
-        ]
-        msgspec.structs.force_setattr(view, "resting", tuple(seen))
+    def shown(self, sent: Sent, market: MarketView, now_ns: int) -> Resting:
+        """What a view says of it, with its place, which is known while the book is sound."""
+        return SeenResting(
+            sent.cl_ord_id,
+            market.venue,
+            sent.price_ticks,
+            sent.leaves_lots,
+            sent.sent_ns,
+            sent.expire_ns,
+            place=self._places[sent.cl_ord_id] if market.trust is _OK else None,
+            now_ns=now_ns,
+        )

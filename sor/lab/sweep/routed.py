@@ -12,8 +12,8 @@ fill comes before or after what else happens at that very nanosecond. Where that
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from heapq import heappop, heappush
+from struct import Struct
 from typing import Final
 
 import msgspec
@@ -28,25 +28,30 @@ from sor.lab.sweep.ground import Ground
 from sor.lab.sweep.hands import Hands
 from sor.lab.sweep.kernel import BEYOND_PLACE, BEYOND_TIE, DONE, ENDED, NEVER, UNFINISHED, Floats, Ints
 from sor.lab.sweep.places import Places
+from sor.lab.sweep.solo import ENDED as STAGE_ENDED
 from sor.lab.sweep.solo import Solo
-from sor.lab.sweep.steps import WATCH, holds
+from sor.lab.sweep.steps import WATCH
 from sor.limits import limits_of
-from sor.market import MarketView, Trust
+from sor.market import MarketView
 from sor.orders import ExecType, ParentOrder, RejectKind
 from sor.params import ParamSet
 from sor.parent import Parent
 from sor.policy import Decision, Policy
 from sor.regime import Regime
 from sor.revisit import Revisit
-from sor.snapshot import Costs, View
+from sor.snapshot import Costs, Resting, View
 from sor.units import rate_bps
 
 _REPORT: Final = 0
 _OURS: Final = 1
 _REQUEST: Final = 2
 """What a call is: a report that comes, something of our own time, a request that arrives."""
-_Call = tuple[int, int, int, int, Callable[[], None]]
-"""When, number, when it was made, what it is, and the call."""
+_Call = tuple[int, int, int, int, Callable[..., None], object]
+"""When, number, when it was made, what it is, the call, and what it is handed besides the time: quicker than many."""
+_Request = tuple[int, Callable[..., None], object]
+"""When it arrives, the call, and what it is handed besides."""
+_SET_WATCH: Final = Struct("6q2d").pack_into
+"""Writes a watch as `sor.lab.sweep.steps` has it: a third of what it takes to set an array to so many numbers."""
 SCHEDULE: Final = "immediate"
 """The schedule that the lane has."""
 _EPOCH: Final = 1
@@ -83,6 +88,47 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 class Desk:
     """Runs parents, one after another; the surroundings of each `Solo`."""
 
+    __slots__ = (
+        "_alarms_ns",
+        "_amends",
+        "_armed_ns",
+        "_arrivals_ns",
+        "_asked",
+        "_awaited",
+        "_blurred_ns",
+        "_by_regime",
+        "_calls",
+        "_cancels",
+        "_capabilities",
+        "_entry_ns",
+        "_exchange",
+        "_filled_ns",
+        "_ground",
+        "_group",
+        "_hands",
+        "_instrument",
+        "_levels",
+        "_made",
+        "_now_ns",
+        "_outward",
+        "_param_set",
+        "_params",
+        "_parent",
+        "_parents",
+        "_places",
+        "_policies",
+        "_policy",
+        "_response_ns",
+        "_serial",
+        "_solo",
+        "_stretch_ns",
+        "_watch",
+        "_watch_no",
+        "_watch_ns",
+        "_watch_room",
+        "_watched_ns",
+    )
+
     def __init__(
         self,
         ground: Ground,
@@ -96,7 +142,7 @@ class Desk:
         if min(terms.entry_ns, terms.response_ns) < 1:
             raise CallerError("the lane needs delays of at least a nanosecond each way; nothing was replayed")
         self._ground = ground
-        self._terms = terms
+        self._entry_ns, self._response_ns = terms.entry_ns, terms.response_ns
         self._stretch_ns = 2 * (terms.entry_ns + terms.response_ns)
         self._instrument = instrument
         self._param_set = param_set
@@ -105,8 +151,10 @@ class Desk:
             entry_ns=terms.entry_ns, response_ns=terms.response_ns, amends=terms.amends
         )
         self._exchange = Exchange(ground, instrument, shared=terms.shared, tell=self._answered)
-        self._levels: Floats = np.zeros(2)
         self._watch: Ints = np.zeros(WATCH, np.int64)
+        self._watch_room = self._watch.data
+        self._levels: Floats = self._watch.view(np.float64)
+        self._awaited = ground.steps.awaited
         self._parents = 0
 
     def run(self, order: ParentOrder, start_ns: int) -> Routed:
@@ -120,9 +168,8 @@ class Desk:
         try:
             solo.begin(start_ns)
             self._send()
-            while not solo.done and self._go_on():
-                pass
-            if solo.done:
+            self._go_on()
+            if solo.stage == STAGE_ENDED:
                 state = DONE if self._hands.filled_lots == self._parent.ledger.order_lots else ENDED
         except Beyond as beyond:
             state = beyond.code
@@ -177,59 +224,63 @@ class Desk:
         self._solo = Solo(self, self._hands, self._parent, params=params, limits=limits, costs=costs)
         self._exchange.begin()
         self._places = Places(self._ground.steps)
-        self._outward: list[tuple[int, Callable[[], None]]] = []
+        self._outward: list[_Request] = []
+        self._arrivals_ns: list[int] = []
         self._now_ns = start_ns
         self._calls: list[_Call] = []
         self._made = 0
         self._blurred_ns: set[int] = set()
         self._filled_ns = -1
-        self._armed_ns = 0
-        self._alarms_ns: list[int] = []
+        self._armed_ns = NEVER
+        self._alarms_ns = [NEVER]
         self._serial = 0
-        self._watch_no = self._watch_ns = self._watched_ns = 0
-        self._watching = False
+        self._watch_no = self._watch_ns = 0
+        self._watched_ns = NEVER  # how far a watch has been kept
         self._group = 0
-        self._view: MarketView | None = None
-        self._view_ns = -1
         self._asked = self._amends = self._cancels = 0
 
     # --- time -------------------------------------------------------------------------------------------------------
 
-    def _call_at(self, at_ns: int, kind: int, call: Callable[[], None], no: int = 0, made_ns: int = -1) -> None:
-        """Call at that time, in the order of the calls made; `no` and `made_ns` of one whose turn was kept for it."""
-        if not no:
-            self._made = no = self._made + 2
-        made_ns = self._now_ns if made_ns < 0 else made_ns
-        heappush(self._calls, (max(at_ns, self._now_ns), no, made_ns, kind, call))
+    def _go_on(self) -> None:
+        """Let one thing after another happen until the parent is done or the recording ends."""
+        solo, exchange, calls, blurred_ns = self._solo, self._exchange, self._calls, self._blurred_ns
+        end_ns, arrivals_ns = self._ground.end_ns, self._arrivals_ns
+        heappush(calls, (end_ns + 1, 0, -1, _OURS, self._wake, None))
+        while solo.stage != STAGE_ENDED:
+            until_ns = calls[0][0]
+            if until_ns > self._watched_ns:
+                until_ns = self._look_out(until_ns)
+            if until_ns > exchange.reached_ns:
+                # Whatever is sent from then on arrives later still; what was sent before comes first.
+                exchange.follow(arrivals_ns[0] if arrivals_ns else until_ns + self._entry_ns)
+            if until_ns >= exchange.filled_ns:
+                self._now_ns = self._filled_ns = exchange.filled_ns
+                exchange.fill()
+                continue
+            at_ns, _, made_ns, kind, call, what = heappop(calls)
+            if at_ns > end_ns:
+                return
+            if blurred_ns and made_ns in blurred_ns:
+                self._check_order(at_ns, made_ns, kind)
+            self._now_ns = at_ns
+            if kind == _REQUEST:
+                del arrivals_ns[0]
+            elif at_ns == self._filled_ns:
+                blurred_ns.add(at_ns)
+            call(at_ns, what)
+            if self._outward:
+                self._send()
 
-    def _go_on(self) -> bool:
-        """Let the next thing happen; False when nothing does, or the recording has ended before."""
-        calls = self._calls
-        until_ns = min(calls[0][0] if calls else NEVER, self._ground.end_ns)
-        if self._watching and until_ns > self._watched_ns:
-            # A stretch at once: where it is replaced before, nothing has come of it.
-            self._watched_ns = max(until_ns, self._now_ns + self._stretch_ns)
-            due_ns = int(self._ground.steps.awaited(self._watch, self._levels, self._watched_ns))
-            if due_ns < NEVER:
-                self._watching = False
-                self._call_at(due_ns, _OURS, partial(self._fire, self._serial), self._watch_no, self._watch_ns)
-                until_ns = min(until_ns, due_ns)
-        if self._exchange.levels:
-            level = self._exchange.due(until_ns)
-            if level is not None:
-                self._now_ns = self._filled_ns = level.due_ns
-                self._exchange.fill(level)
-                return True
-        if not calls or calls[0][0] > self._ground.end_ns:
-            return False
-        at_ns, _, made_ns, kind, call = heappop(calls)
-        if made_ns in self._blurred_ns:
-            self._check_order(at_ns, made_ns, kind)
-        self._now_ns = at_ns
-        if kind != _REQUEST and at_ns == self._filled_ns:
-            self._blurred_ns.add(at_ns)
-        call()
-        return True
+    def _look_out(self, until_ns: int) -> int:
+        """Call in its turn for a condition that comes true by then; when it does, `until_ns` where none does."""
+        # A stretch at once: where it is replaced before, nothing has come of it.
+        self._watched_ns = watched_ns = max(until_ns, self._now_ns + self._stretch_ns)
+        due_ns = self._awaited(self._watch, self._levels, watched_ns)
+        if due_ns == NEVER:
+            return until_ns
+        self._watched_ns = NEVER
+        heappush(self._calls, (due_ns, self._watch_no, self._watch_ns, _OURS, self._fire, self._serial))
+        return min(due_ns, until_ns)
 
     def _check_order(self, at_ns: int, made_ns: int, kind: int) -> None:
         """Raise `Beyond` where nobody can tell whether we hear of a fill before or after something else.
@@ -246,17 +297,13 @@ class Desk:
 
     def market(self) -> MarketView:
         """As known now."""
-        view = self._view
-        if view is None or self._view_ns != self._now_ns:
-            view, group = self._ground.view(self._now_ns, self._instrument, self._group)
-            self._view, self._view_ns, self._group = view, self._now_ns, group + 1
+        view, group = self._ground.view(self._now_ns, self._instrument, self._group)
+        self._group = group + 1
         return view
 
     def decided(self, view: View) -> Decision:
         """What the policy answers, after the invariants; the regime is looked for only where values depend on it."""
         self._asked += 1
-        if view.resting:
-            self._places.show(view)
         regime = self._params.regime_of(view.market.features) if self._by_regime else None
         return ruled(self._policy, view, self._params, regime)[0]
 
@@ -269,112 +316,89 @@ class Desk:
         """It is known to rest."""
         self._places.stand(sent, self._now_ns, anew=anew, filled=filled)
 
+    def resting(self, sent: Sent, market: MarketView) -> Resting:
+        """As it is shown, with a place in its queue."""
+        return self._places.shown(sent, market, self._now_ns)
+
     def place(self, sent: Sent) -> None:
         """Send a new order, once this turn is through."""
-        at_ns = self._now_ns + self._terms.entry_ns
-        self._outward.append((at_ns, partial(self._exchange.enter, sent, at_ns)))
+        at_ns = self._now_ns + self._entry_ns
+        self._outward.append((at_ns, self._exchange.enter, sent))
 
     def cancel(self, sent: Sent) -> None:
         """Ask for it to be withdrawn, once this turn is through."""
         self._cancels += 1
-        at_ns = self._now_ns + self._terms.entry_ns
-        self._outward.append((at_ns, partial(self._exchange.cancel, sent, at_ns)))
+        at_ns = self._now_ns + self._entry_ns
+        self._outward.append((at_ns, self._exchange.cancel, sent))
 
     def amend(self, sent: Sent, *, qty_lots: int, price_ticks: int) -> None:
         """Ask for other terms, once this turn is through."""
         self._amends += 1
-        at_ns = self._now_ns + self._terms.entry_ns
-        call = partial(self._exchange.amend, sent, at_ns, qty_lots=qty_lots, price_ticks=price_ticks)
-        self._outward.append((at_ns, call))
+        at_ns = self._now_ns + self._entry_ns
+        self._outward.append((at_ns, self._exchange.amend, (sent, qty_lots, price_ticks)))
 
     def _send(self) -> None:
         """The turn is through: what it wants of the venue leaves."""
-        for at_ns, call in self._outward:
-            self._call_at(at_ns, _REQUEST, call)
+        made, now_ns = self._made, self._now_ns
+        for at_ns, call, what in self._outward:
+            made += 2
+            self._arrivals_ns.append(at_ns)
+            heappush(self._calls, (at_ns, made, now_ns, _REQUEST, call, what))
+        self._made = made
         self._outward.clear()
 
     def _answered(self, sent: Sent, kind: ExecType, at_ns: int, lots: int, ticks: int, reject: RejectKind) -> None:
         """A report leaves the venue."""
-        call = partial(self._reported, sent, kind, lots, ticks, reject)
-        self._call_at(at_ns + self._terms.response_ns, _REPORT, call)
-
-    def _reported(self, sent: Sent, kind: ExecType, lots: int, ticks: int, reject: RejectKind) -> None:
-        self._solo.heard(sent, kind, self._now_ns, lots, ticks, reject)
-        self._send()
+        self._made = made = self._made + 2
+        report = sent, kind, lots, ticks, reject
+        heappush(self._calls, (at_ns + self._response_ns, made, at_ns, _REPORT, self._solo.heard, report))
 
     # --- wake-ups and conditions ------------------------------------------------------------------------------------
 
     def arm(self, at_ns: int) -> None:
         """Remember the next wake-up; a call that comes no later will look after it, as the dispatcher has it."""
         self._armed_ns = at_ns
-        if at_ns:
-            self._see_to(at_ns)
+        if at_ns < self._alarms_ns[-1]:
+            self._alarms_ns.append(at_ns)
+            self._made = made = self._made + 2
+            heappush(self._calls, (at_ns, made, self._now_ns, _OURS, self._wake, None))
 
-    def _see_to(self, at_ns: int) -> None:
-        alarms_ns = self._alarms_ns
-        if not alarms_ns or at_ns < alarms_ns[-1]:
-            alarms_ns.append(at_ns)
-            self._call_at(at_ns, _OURS, self._wake)
-
-    def _wake(self) -> None:
+    def _wake(self, now_ns: int, _: None) -> None:
         self._alarms_ns.pop()
-        armed_ns = self._armed_ns
-        if not armed_ns:
-            return
-        if armed_ns <= self._now_ns:
-            self._armed_ns = 0
-            self._solo.woke(self._now_ns)
-            self._send()
+        if self._armed_ns > now_ns:
+            self.arm(self._armed_ns)
         else:
-            self._see_to(armed_ns)
+            self._armed_ns = NEVER
+            self._solo.woke(now_ns)
 
     def watch(self, revisit: Revisit | None, seen: MarketView) -> None:
         """Wait for the market conditions of a revisit, instead of those before."""
         self._serial += 1
-        self._watching = False
         if revisit is None:
+            self._watched_ns = NEVER
             return
         if revisit.queue_ahead_below_lots:
             raise Beyond(BEYOND_PLACE)
-        self._made += 2
-        self._watch_no, self._watch_ns = self._made, self._now_ns
-        self._set_watch(revisit, seen)
-
-    def _set_watch(self, revisit: Revisit, seen: MarketView) -> None:
-        now_ns = self._now_ns
-        moved = (revisit.best_moved_ticks or 0) if seen.bids and seen.asks else 0
-        bid, ask = (seen.bids[0][0], seen.asks[0][0]) if seen.bids and seen.asks else (0, 0)
-        signs, since_ns = [0, 0], [0, 0]
-        used, other_ns = 0, NEVER
+        self._made = made = self._made + 2
+        self._watch_no, self._watch_ns = made, self._now_ns
+        one = other = 0
+        one_level, other_level = 0.0, 0.0
+        other_ns = NEVER
         for trigger in revisit.triggers:
-            if trigger.feature == "spread_bps" and used < len(signs):
-                sign = signs[used] = 1 if trigger.above else -1
-                self._levels[used] = trigger.level
-                held = seen.trust is Trust.OK and holds(sign, trigger.level, bid, ask)
-                since_ns[used] = NEVER if held else now_ns
-                used += 1
+            if trigger.feature != "spread_bps" or other:
+                other_ns = min(other_ns, self._ground.next_trigger(self._now_ns, trigger, seen))
+            elif one:
+                other, other_level = 1 if trigger.above else -1, trigger.level
             else:
-                other_ns = min(other_ns, self._ground.next_trigger(now_ns, trigger, seen))
+                one, one_level = 1 if trigger.above else -1, trigger.level
         if other_ns < NEVER:
-            self._call_at(other_ns, _OURS, partial(self._fire, self._serial), self._watch_no + 1, now_ns)
-        # As `NEXT`, `BID` and so on have them.
-        self._watch[:] = (
-            self._group,
-            bid,
-            ask,
-            moved,
-            revisit.on_untrusted,
-            signs[0],
-            since_ns[0],
-            signs[1],
-            since_ns[1],
-        )
-        self._watching = bool(revisit.on_untrusted or moved or used)
-        self._watched_ns = 0
+            heappush(self._calls, (other_ns, made + 1, self._now_ns, _OURS, self._fire, self._serial))
+        moved, untrusted = revisit.best_moved_ticks or 0, revisit.on_untrusted
+        _SET_WATCH(self._watch_room, 0, 0, self._group, moved, untrusted, one, other, one_level, other_level)
+        self._watched_ns = 0 if untrusted or moved or one else NEVER
 
-    def _fire(self, serial: int) -> None:
+    def _fire(self, now_ns: int, serial: int) -> None:
         if serial == self._serial:
             self._serial += 1
-            self._watching = False
-            self._solo.revisited(self._now_ns)
-            self._send()
+            self._watched_ns = NEVER
+            self._solo.revisited(now_ns)

@@ -8,17 +8,15 @@ again: the policy is asked by `sor.decide`, its answer goes through the invarian
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Final
 
 import msgspec
 
 from sor.deciding import HOLD_POLL_NS, MARKET_POLL_NS, MARKET_POLL_NS_MAX
-from sor.events import TradingMode
 from sor.invariants import apply as apply_invariants
-from sor.lab.sweep.exchange import AMEND, LIVE, NOTHING, OVER, PENDING, Beyond, Sent
+from sor.lab.sweep.exchange import AMEND, LIVE, NOTHING, OVER, PENDING, Beyond, Report, Sent
 from sor.lab.sweep.hands import Hands, Surroundings
-from sor.lab.sweep.kernel import BEYOND_FAULT
+from sor.lab.sweep.kernel import BEYOND_FAULT, NEVER
 from sor.limits import Limits
 from sor.market import MarketView, Trust
 from sor.orders import ExecType, OnNoMarket, RejectKind
@@ -30,25 +28,15 @@ from sor.revisit import Revisit
 from sor.snapshot import Cause, Costs, Resting, View
 from sor.units import BPS, MS
 
-
-class Stage(IntEnum):
-    """Where the parent is, as `ParentLife` has it."""
-
-    WAITING = 0
-    WORKING = 1
-    CROSSING = 2
-    STOPPING = 3
-    DONE = 4
-
+WAITING: Final = 0
+WORKING: Final = 1
+CROSSING: Final = 2
+STOPPING: Final = 3
+ENDED: Final = 4
+"""Stages of a parent, as `ParentLife` has them."""
 
 # Members by name: CPython 3.11 takes longer to read a member off its enum than to compare it.
-_WAITING: Final = Stage.WAITING
-_WORKING: Final = Stage.WORKING
-_CROSSING: Final = Stage.CROSSING
-_STOPPING: Final = Stage.STOPPING
-_DONE: Final = Stage.DONE
 _OK: Final = Trust.OK
-_ACTIVE: Final = TradingMode.ACTIVE
 _DEADLINE: Final = Cause.DEADLINE
 _TIMEOUT: Final = Cause.TIMEOUT
 _FILL: Final = Cause.FILL
@@ -65,12 +53,13 @@ _CANCEL_REJECTED: Final = ExecType.CANCEL_REJECTED
 
 
 class Solo:
-    """See the module. `done`: it has ended, and nothing of it is at the venue."""
+    """See the module. `stage`: where it is; `ENDED` when nothing of it is at the venue any more."""
 
     __slots__ = (
         "_around",
         "_costs",
         "_cross_attempts",
+        "_cross_ns",
         "_deadline_ns",
         "_denials",
         "_hands",
@@ -79,14 +68,16 @@ class Solo:
         "_market",
         "_memory",
         "_misses",
+        "_open",
         "_params",
         "_parent",
         "_refusals",
         "_replan",
         "_retry_ns",
-        "_revisit",
+        "_revisit_ns",
         "_side",
         "_total_lots",
+        "_until_ns",
         "_wake_ns",
         "_watching",
         "arrival_hticks",
@@ -100,6 +91,7 @@ class Solo:
         """`parent` carries its terms; nothing of it is changed."""
         self._around = around
         self._hands = hands
+        self._open = hands.open
         self._parent = parent
         self._side = parent.side
         self._instrument = parent.instrument
@@ -108,20 +100,18 @@ class Solo:
         self._costs = costs
         self._total_lots = parent.ledger.order_lots
         self._deadline_ns = parent.deadline_ns
+        self._cross_ns = parent.deadline_ns - limits.cross_margin_ns
+        self._until_ns = parent.deadline_ns  # when this stage is over
         self._market: MarketView | None = None
         self._memory: Memory = {}
         self._replan: Cause | None = None
-        self._revisit: Revisit | None = None
         self._watching = False
-        self._wake_ns = self._retry_ns = 0
+        self._wake_ns = NEVER  # when it is to be woken next
+        self._retry_ns = 0
+        self._revisit_ns = NEVER
         self._refusals = self._cross_attempts = self._denials = self._misses = 0
         self.arrival_hticks = self.timeouts = 0
-        self.stage = _WAITING
-
-    @property
-    def done(self) -> bool:
-        """It has ended."""
-        return self.stage is _DONE
+        self.stage = WAITING
 
     # --- what happens to it -----------------------------------------------------------------------------------------
 
@@ -132,18 +122,19 @@ class Solo:
 
     def woke(self, now_ns: int) -> None:
         """Its time has come."""
-        self._wake_ns = 0
+        self._wake_ns = NEVER
         self._settle(now_ns)
 
     def revisited(self, now_ns: int) -> None:
         """A market condition of its revisit has come true."""
         self._watching = False
-        if self.stage < _STOPPING:
+        if self.stage < STOPPING:
             self._ask(_REVISIT)
         self._settle(now_ns)
 
-    def heard(self, sent: Sent, kind: ExecType, now_ns: int, lots: int, ticks: int, reject: RejectKind) -> None:
-        """A report of one of its orders; `lots` and `ticks` of a trade, or the terms after an amend."""
+    def heard(self, now_ns: int, report: Report) -> None:
+        """A report of one of its orders."""
+        sent, kind, lots, ticks, reject = report
         if sent.life != OVER:
             if kind is _TRADE:
                 self._traded(sent, lots, now_ns)
@@ -166,6 +157,8 @@ class Solo:
     def _traded(self, sent: Sent, lots: int, now_ns: int) -> None:
         sent.counted_lots += lots
         self._hands.filled_lots += lots
+        if self._hands.filled_lots == self._total_lots and self.stage < STOPPING:
+            self._until_ns = now_ns
         self._denials = self._misses = 0
         if sent.counted_lots == lots:
             self._hands.pace.traded.add(now_ns)
@@ -177,7 +170,7 @@ class Solo:
             return
         self._set_check(sent, now_ns)
         self._follow(sent)
-        if self.stage < _STOPPING:
+        if self.stage < STOPPING:
             self._ask(_FILL)
 
     def _replaced(self, sent: Sent, lots: int, ticks: int, now_ns: int) -> None:
@@ -190,7 +183,7 @@ class Solo:
                 return
         self._set_check(sent, now_ns)
         self._follow(sent)
-        if sent.pending == NOTHING and self.stage < _STOPPING:
+        if sent.pending == NOTHING and self.stage < STOPPING:
             self._ask(_ORDER_EVENT)
 
     def _amend_refused(self, sent: Sent, now_ns: int) -> None:
@@ -202,17 +195,20 @@ class Solo:
             sent.pending = NOTHING
             sent.settle(sent.qty_lots, sent.price_ticks)
         self._set_check(sent, now_ns)
-        if sent.pending == NOTHING and self.stage < _STOPPING:
+        if sent.pending == NOTHING and self.stage < STOPPING:
             self._ask(_ORDER_EVENT)
 
     def _follow(self, sent: Sent) -> None:
         """Say where it stands, when that has changed; less at the same price keeps its place."""
         before, now = sent.stood, (sent.price_ticks, sent.qty_lots, sent.counted_lots)
-        if sent.expire_ns and now != before:
-            sent.stood = now
-            anew = before is None or before[0] != now[0] or before[1] < now[1]
-            counted_before = 0 if before is None else now[2] if anew else before[2]
-            self._around.stands(sent, anew=anew, filled=now[2] > counted_before)
+        if not sent.expire_ns or now == before:
+            return
+        sent.stood = now
+        if before is None:
+            self._around.stands(sent, anew=True, filled=sent.counted_lots > 0)
+        else:
+            anew = before[0] != now[0] or before[1] < now[1]
+            self._around.stands(sent, anew=anew, filled=not anew and now[2] > before[2])
 
     def _set_check(self, sent: Sent, now_ns: int) -> None:
         if sent.pending:
@@ -229,7 +225,7 @@ class Solo:
         if sent.timed_out:
             self.timeouts += 1
             self._misses = 0
-        if self.stage >= _STOPPING:
+        if self.stage >= STOPPING:
             return
         if refused or not (sent.counted_lots or sent.cancel_wanted):
             self._missed(now_ns)
@@ -247,24 +243,29 @@ class Solo:
             self._replan = cause
 
     def _settle(self, now_ns: int) -> None:
-        for sent in tuple(self._hands.open):
+        for sent in self._open:
             if now_ns >= sent.check_ns:
                 self._tend(sent, now_ns)
-        if self.stage < _STOPPING:
+        if now_ns >= self._until_ns or now_ns >= self._revisit_ns or self._retry_ns:
             self._look_at_time(now_ns)
-        if self.stage is _STOPPING:
-            for sent in self._hands.open:
+        self._settle_rest(now_ns)
+
+    def _settle_rest(self, now_ns: int) -> None:
+        """Let it end, let its policy look, or wait for what comes next."""
+        cause = self._replan
+        if cause is not None:
+            if now_ns >= self._retry_ns and not self._busy():
+                self._replan = None
+                self._retry_ns = 0
+                self._look(cause, now_ns)
+                return
+        elif self.stage == STOPPING:
+            for sent in self._open:
                 if not sent.cancel_wanted:
                     self._hands.withdraw(sent, now_ns)
-            if not self._hands.open:
-                self.stage = _DONE
+            if not self._open:
+                self.stage = ENDED
                 self._unwatch()
-        elif self._replan is not None and now_ns >= self._retry_ns and not self._busy():
-            cause = self._replan
-            self._replan = None
-            self._retry_ns = 0
-            self._look(cause, now_ns)
-            return
         self._rearm(now_ns)
 
     def _tend(self, sent: Sent, now_ns: int) -> None:
@@ -281,65 +282,58 @@ class Solo:
             sent.check_ns = sent.expire_ns
 
     def _look_at_time(self, now_ns: int) -> None:
-        if self._hands.filled_lots == self._total_lots or now_ns >= self._deadline_ns:
-            self._stop()
-            return
-        if self.stage is _WORKING and now_ns >= self._deadline_ns - self._limits.cross_margin_ns:
-            self.stage = _CROSSING
-            for sent in self._hands.open:
-                if sent.expire_ns and not sent.cancel_wanted:
-                    self._hands.withdraw(sent, now_ns)
-            self._retry_ns = self._denials = self._misses = 0
-            self._ask(_DEADLINE)
-        revisit = self._revisit
-        if revisit is not None and revisit.at_ns is not None and now_ns >= revisit.at_ns:
-            self._revisit = None
+        if now_ns >= self._until_ns:
+            if self.stage != WORKING or now_ns >= self._deadline_ns or self._hands.filled_lots == self._total_lots:
+                self._stop()
+                return
+            self._start_crossing(now_ns)
+        if now_ns >= self._revisit_ns:
+            self._revisit_ns = NEVER
             self._ask(_REVISIT)
         if self._retry_ns and now_ns >= self._retry_ns and self._replan is None:
             self._ask(_RETRY)
 
+    def _start_crossing(self, now_ns: int) -> None:
+        self.stage, self._until_ns = CROSSING, self._deadline_ns
+        for sent in self._open:
+            if sent.expire_ns and not sent.cancel_wanted:
+                self._hands.withdraw(sent, now_ns)
+        self._retry_ns = self._denials = self._misses = 0
+        self._ask(_DEADLINE)
+
     def _stop(self) -> None:
-        self.stage = _STOPPING
-        self._replan = self._revisit = None
+        self.stage, self._until_ns = STOPPING, NEVER
+        self._replan = None
         self._retry_ns = 0
+        self._revisit_ns = NEVER
 
     def _busy(self) -> bool:
-        crossing = self.stage is _CROSSING
-        for sent in self._hands.open:
-            if sent.life == PENDING or sent.pending or sent.cancel_wanted or crossing or not sent.expire_ns:
+        if self.stage == CROSSING:
+            return bool(self._open)
+        for sent in self._open:
+            if sent.life == PENDING or sent.pending or sent.cancel_wanted or not sent.expire_ns:
                 return True
         return False
 
     def _rearm(self, now_ns: int) -> None:
-        at_ns = 0
-        for sent in self._hands.open:
-            if not at_ns or sent.check_ns < at_ns:
-                at_ns = sent.check_ns
-        if self.stage < _STOPPING:
-            due_ns = self._deadline_ns
-            if self.stage is _WORKING:
-                due_ns -= self._limits.cross_margin_ns
-            if due_ns < at_ns or not at_ns:
-                at_ns = due_ns
-            revisit_ns = None if self._revisit is None else self._revisit.at_ns
-            if revisit_ns and revisit_ns < at_ns:
-                at_ns = revisit_ns
-            if now_ns < self._retry_ns < at_ns:
-                at_ns = self._retry_ns
-        if at_ns and at_ns <= now_ns:
+        at_ns = min(self._until_ns, self._revisit_ns)
+        for sent in self._open:
+            at_ns = min(at_ns, sent.check_ns)
+        if now_ns < self._retry_ns < at_ns:
+            at_ns = self._retry_ns
+        if at_ns <= now_ns:
             at_ns = now_ns + MS
         if at_ns != self._wake_ns:
             self._wake_ns = at_ns
             self._around.arm(at_ns)
 
     def _watch(self, revisit: Revisit, market: MarketView, now_ns: int) -> None:
-        if revisit.at_ns is not None and revisit.at_ns <= now_ns:
-            revisit = msgspec.structs.replace(revisit, at_ns=now_ns + MS)
-        self._revisit = revisit
+        at_ns = revisit.at_ns
+        self._revisit_ns = NEVER if at_ns is None else at_ns if at_ns > now_ns else now_ns + MS
         if (
-            revisit.best_moved_ticks is not None
+            revisit.on_untrusted
             or revisit.triggers
-            or revisit.on_untrusted
+            or revisit.best_moved_ticks is not None
             or revisit.queue_ahead_below_lots is not None
         ):
             self._watching = True
@@ -356,18 +350,20 @@ class Solo:
 
     def _look(self, cause: Cause, now_ns: int) -> None:
         market = self._market = self._around.market()
-        # Where there is no time for what the policy may want, settling will see to the crossing.
-        if self.stage is not _WAITING or (
-            self._known(market, now_ns) and now_ns < self._deadline_ns - self._limits.cross_margin_ns
-        ):
-            self._decide(cause, market, now_ns)
-        self._settle(now_ns)
+        if self.stage == WAITING and not (self._known(market, now_ns) and now_ns < self._cross_ns):
+            self._settle(now_ns)  # where there is no time for what the policy may want, this will see to the crossing
+            return
+        self._decide(cause, market, now_ns)
+        for sent in self._open:
+            if now_ns >= sent.check_ns:
+                self._tend(sent, now_ns)
+        self._settle_rest(now_ns)
 
     def _known(self, market: MarketView, now_ns: int) -> bool:
         """Whether a waiting parent may start working on what it sees; if not, it looks again, ever less often."""
         mid_hticks = market.mid_hticks
         if market.trust is _OK and mid_hticks is not None:
-            self.stage = _WORKING
+            self.stage, self._until_ns = WORKING, self._cross_ns
             self.arrival_hticks = mid_hticks
             return True
         if self._parent.order.on_no_market is OnNoMarket.REFUSE:
@@ -378,14 +374,15 @@ class Solo:
         return False
 
     def _decide(self, cause: Cause, market: MarketView, now_ns: int) -> None:
-        ladder = market.ladder(self._side)
         left = self._total_lots - self._hands.filled_lots
-        touch_ticks = ladder[0][0] if ladder else None
-        if not self._hands.open and left < self._instrument.least_lots(touch_ticks=touch_ticks, reduce_only=False):
-            self._stop()
-            return
+        if not self._open:
+            ladder = market.ladder(self._side)
+            touch_ticks = ladder[0][0] if ladder else None
+            if left < self._instrument.least_lots(touch_ticks=touch_ticks, reduce_only=False):
+                self._stop()
+                return
         view = self._view(cause, market, left, now_ns)
-        if self.stage is _CROSSING:
+        if self.stage == CROSSING:
             decision = apply_invariants(cross_decision(view, self._limits), view, self._params, pressed=True).decision
         else:
             decision = self._around.decided(view)
@@ -395,26 +392,18 @@ class Solo:
         self._carry_out(view, decision)
 
     def _view(self, cause: Cause, market: MarketView, left: int, now_ns: int) -> View:
-        parent, order = self._parent, self._parent.order
-        bids, asks = market.bids, market.asks
+        parent, hands = self._parent, self._hands
+        order = parent.order
+        bids, asks, arrival = market.bids, market.asks, self.arrival_hticks
         adverse = 0.0
         if bids and asks:
-            arrival = self.arrival_hticks
             adverse = BPS * self._side * (bids[0][0] + asks[0][0] - arrival) / arrival
-        resting = tuple(
-            [
-                Resting(
-                    sent.cl_ord_id,
-                    parent.venue,
-                    sent.price_ticks,
-                    sent.leaves_lots,
-                    sent.sent_ns,
-                    sent.expire_ns,
-                )
-                for sent in self._hands.open
-                if sent.expire_ns and sent.life == LIVE
-            ]
-        )
+        resting: tuple[Resting, ...] = ()
+        if self._open:
+            around = self._around
+            resting = tuple(
+                [around.resting(sent, market) for sent in self._open if sent.expire_ns and sent.life == LIVE]
+            )
         return View(
             now_ns,
             cause,
@@ -422,10 +411,10 @@ class Solo:
             self._total_lots,
             left,
             left,
-            self._hands.filled_lots,
-            self._deadline_ns - self._limits.cross_margin_ns,
+            hands.filled_lots,
+            self._cross_ns,
             self._deadline_ns,
-            self.arrival_hticks,
+            arrival,
             adverse,
             parent.limit_ticks,
             order.may_rest,
@@ -436,7 +425,7 @@ class Solo:
             False,
             resting,
             self.timeouts,
-            self._hands.requotes,
+            hands.requotes,
             self._refusals,
             market,
             self._instrument,
@@ -451,9 +440,9 @@ class Solo:
         placed, denials, cancels = self._hands.carry_out(view, decision.placements)
         if cancels:
             self._ask(_ORDER_EVENT)
-        if self.stage is _CROSSING:
+        if self.stage == CROSSING:
             self._cross_attempts += 1
-            self._revisit = None
+            self._revisit_ns = NEVER
             self._unwatch()
             if not placed and not cancels:
                 if self._cross_attempts >= self._limits.cross_attempts_max:
@@ -464,7 +453,7 @@ class Solo:
                     self._ask(_RETRY)
         else:
             revisit = decision.revisit
-            if revisit.at_ns is None and not placed and not self._hands.open:
+            if not placed and not self._open and revisit.at_ns is None:
                 revisit = msgspec.structs.replace(revisit, at_ns=now_ns + HOLD_POLL_NS)
             self._watch(revisit, view.market, now_ns)
         if denials:

@@ -5,7 +5,7 @@ rules are those of the tape-fed venue and its feed; tests hold what is seen, ask
 
 An order and a watch are arrays that these functions change, so that a call takes few arguments. What is known of an
 order's place in its queue is in (`ORDER` int64, 1 float64), what a watch waits for in (`WATCH` int64, 2 float64). The
-tables come packed into one array, with where each begins.
+tables come in one array, with where each begins and ends.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 
 from sor.lab.sweep.kernel import (
     BPS,
+    EMPTY,
     NEVER,
     OK,
-    Bytes,
     Floats,
     Ints,
     Market,
@@ -48,65 +48,63 @@ TRADE: Final = 8
 ORDER: Final = 9
 """Places in an order: its side, price and what is left of it, then as in `Place`; how many there are."""
 
-NEXT: Final = 0
-BID: Final = 1
-ASK: Final = 2
-MOVED: Final = 3
-TRUST: Final = 4
-FIRST: Final = 5
-FIRST_FROM: Final = 6
-SECOND: Final = 7
-SECOND_FROM: Final = 8
-WATCH: Final = 9
-"""Places in a watch: the next group to be judged; the best prices seen and by how many ticks one must move, 0 for
-never; 1 if a change of trust counts; twice a condition on the spread, 1 for above, -1 for below and 0 for none, and
-since when it is known not to have held, `NEVER` while it has. How many there are."""
+BEGUN: Final = 0
+NEXT: Final = 1
+MOVED: Final = 2
+TRUST: Final = 3
+FIRST: Final = 4
+SECOND: Final = 5
+LEVELS: Final = 6
+BID: Final = 8
+ASK: Final = 9
+FIRST_FROM: Final = 10
+SECOND_FROM: Final = 11
+WATCH: Final = 12
+"""Places in a watch. Set by whoever waits: 0; the next group to be judged, after the one that was seen; by how many
+ticks a best price must move, 0 for never; 1 if a change of trust counts; twice a condition on the spread, 1 for above,
+-1 for below and 0 for none; their two levels, float64. Worked out from that: 1; the best prices seen; since when each
+condition is known not to have held, `NEVER` while it has. How many there are."""
 
 
-def packed(market: Market) -> tuple[Ints, Ints]:
-    """The tables of a market in one array, and where each begins: a call is the quicker the fewer arrays it takes."""
-    columns: list[Ints | Bytes] = list(market)
-    first = np.zeros(len(columns) + 1, np.int64)
-    first[1:] = np.cumsum([len(column) for column in columns])
-    tables = np.empty(int(first[-1]), np.int64)
-    for at, column in enumerate(columns):
-        tables[first[at] : first[at + 1]] = column
-    return tables, first
+HEADER: Final = 28
+"""Where the columns of a market begin and end stands before them in the array that holds them all."""
 
 
-def opened(tables: Ints, first: Ints) -> Market:
-    """The tables that were packed."""
+def opened(tables: Ints) -> Market:
+    """The columns that one array holds: a call is the quicker the fewer arrays it takes."""
     return Market(
-        tables[first[0] : first[1]],
-        tables[first[1] : first[2]],
-        tables[first[2] : first[3]],
-        tables[first[3] : first[4]],
-        tables[first[4] : first[5]],  # type: ignore[arg-type]  # of whole numbers all the same
-        tables[first[5] : first[6]],
-        tables[first[6] : first[7]],
-        tables[first[7] : first[8]],  # type: ignore[arg-type]
-        tables[first[8] : first[9]],
-        tables[first[9] : first[10]],
-        tables[first[10] : first[11]],
-        tables[first[11] : first[12]],
-        tables[first[12] : first[13]],
-        tables[first[13] : first[14]],
+        tables[tables[0] : tables[1]],
+        tables[tables[2] : tables[3]],
+        tables[tables[4] : tables[5]],
+        tables[tables[6] : tables[7]],
+        tables[tables[8] : tables[9]],
+        tables[tables[10] : tables[11]],
+        tables[tables[12] : tables[13]],
+        tables[tables[14] : tables[15]],
+        tables[tables[16] : tables[17]],
+        tables[tables[18] : tables[19]],
+        tables[tables[20] : tables[21]],
+        tables[tables[22] : tables[23]],
+        tables[tables[24] : tables[25]],
+        tables[tables[26] : tables[27]],
     )
 
 
-def looked(tables: Ints, first: Ints, now_ns: int, low: int, levels: Ints) -> tuple[int, int, int]:
-    """The last group known at `now_ns`, -1 before the first, and how many levels of each side are in `levels`.
+def looked(tables: Ints, now_ns: int, low: int, levels: Ints) -> tuple[int, int, int, int, int]:
+    """The last group known at `now_ns`, -1 before the first.
 
-    low       no more groups than are known. levels: (4, DEPTH), prices and sizes of the bids, then of the asks.
+    low        no more groups than are known. levels: (2, DEPTH, 2), price and size of the bids, then of the asks.
+    Returns    the group, its venue time, its trust, and how many levels of each side are in `levels`.
     """
-    market = opened(tables, first)
+    market = opened(tables)
     group = past(market.group_local_ns, now_ns, low) - 1
     if group < 0:
-        return group, 0, 0
-    return group, _ladder(market, 1, group, levels, 0), _ladder(market, -1, group, levels, 2)
+        return group, 0, 0, 0, 0
+    bids, asks = _ladder(market, 1, group, levels[0]), _ladder(market, -1, group, levels[1])
+    return group, market.group_ns[group], market.trust[group], bids, asks
 
 
-def _ladder(market: Market, side: int, group: int, levels: Ints, row: int) -> int:
+def _ladder(market: Market, side: int, group: int, levels: Ints) -> int:
     """Fill in the best levels of a side after a group; how many there are."""
     best = market.bid[group] if side > 0 else market.ask[group]
     keys = market.level_key
@@ -120,25 +118,39 @@ def _ladder(market: Market, side: int, group: int, levels: Ints, row: int) -> in
             change = change_at(market, at, group)
             shown = market.change_lots[change - 1] if change > market.level_first[at] else 0
             if shown:
-                levels[row, count], levels[row + 1, count] = keys[at] >> 1, shown
+                levels[count, 0], levels[count, 1] = keys[at] >> 1, shown
                 count += 1
         at -= side
     return count
 
 
-def opposite_at(tables: Ints, first: Ints, side: int, at_ns: int, low: int) -> tuple[int, int]:
+def opposite_at(tables: Ints, side: int, at_ns: int, low: int) -> tuple[int, int]:
     """The last group in force at venue time `at_ns`, and the price x side that an order of `side` would meet there."""
-    market = opened(tables, first)
+    market = opened(tables)
     group = past(market.group_ns, at_ns, low) - 1
     if group < 0:
         return group, NEVER
     return group, market.ask[group] if side > 0 else -market.bid[group]
 
 
-def rested(tables: Ints, first: Ints, order: Ints, ahead: Floats, group: int, at_ns: int) -> None:
-    """Let an order with side, price and quantity join its queue at `at_ns`, which is after `group`."""
-    market = opened(tables, first)
-    _keep(order, ahead, joined(market, order[SIDE], order[TICKS], group, past(market.trade_ns, at_ns, 0)))
+def rested(
+    tables: Ints,
+    orders: Ints,
+    aheads: Floats,
+    row: int,
+    side: int,
+    ticks: int,
+    lots: int,
+    group: int,
+    at_ns: int,
+) -> None:
+    """Let an order join its queue at `at_ns`, which is after `group`.
+
+    orders, aheads    (N, ORDER) and (N, 1); it is put into that row of both.
+    """
+    market = opened(tables)
+    orders[row, SIDE], orders[row, TICKS], orders[row, LEFT] = side, ticks, lots
+    _keep(orders[row], aheads[row], joined(market, side, ticks, group, past(market.trade_ns, at_ns, 0)))
 
 
 def _keep(order: Ints, ahead: Floats, place: Place) -> None:
@@ -147,15 +159,13 @@ def _keep(order: Ints, ahead: Floats, place: Place) -> None:
     order[LAST], order[GROUP], order[TRADE] = place.last, place.group, place.trade
 
 
-def walked(
-    tables: Ints, first: Ints, orders: Ints, aheads: Floats, got: Ints, count: int, until_ns: int, shared: int
-) -> int:
+def walked(tables: Ints, orders: Ints, aheads: Floats, got: Ints, count: int, until_ns: int, shared: int) -> int:
     """Follow the orders at one price, oldest first, to the next fill of any by `until_ns`: when; `NEVER` for none.
 
     orders, aheads, got    (N, ORDER), (N, 1) and (N,); the first `count` rest, all as of one moment. What each is
                            filled is in `got` and is taken off it here.
     """
-    market = opened(tables, first)
+    market = opened(tables)
     got[:] = 0
     if count == 1:
         order = orders[0]
@@ -240,9 +250,14 @@ def holds(sign: int, level: float, bid: int, ask: int) -> bool:
     return bool(spread > level) if sign > 0 else bool(spread < level)
 
 
-def awaited(tables: Ints, first: Ints, watch: Ints, levels: Floats, until_ns: int) -> int:
-    """When the first condition of a watch comes true by `until_ns`, local time; `NEVER` if none does."""
-    market = opened(tables, first)
+def awaited(tables: Ints, watch: Ints, levels: Floats, until_ns: int) -> int:
+    """When the first condition of a watch comes true by `until_ns`, local time; `NEVER` if none does.
+
+    levels    the same memory as `watch`, read as float64.
+    """
+    market = opened(tables)
+    if not watch[BEGUN]:
+        _begin(market, watch, levels)
     local = market.group_local_ns
     count = len(local)
     group = watch[NEXT]
@@ -258,13 +273,13 @@ def awaited(tables: Ints, first: Ints, watch: Ints, levels: Floats, until_ns: in
         if sound and far and (abs(market.bid[group] - bid) >= far or abs(market.ask[group] - ask) >= far):
             return int(local[group])
         if one:
-            held = sound and holds(one, levels[0], market.bid[group], market.ask[group])
+            held = sound and holds(one, levels[LEVELS], market.bid[group], market.ask[group])
             if held and local[group] > watch[FIRST_FROM]:
                 return int(local[group])
             if not held and watch[FIRST_FROM] == NEVER:
                 watch[FIRST_FROM] = local[group]
         if other:
-            held = sound and holds(other, levels[1], market.bid[group], market.ask[group])
+            held = sound and holds(other, levels[LEVELS + 1], market.bid[group], market.ask[group])
             if held and local[group] > watch[SECOND_FROM]:
                 return int(local[group])
             if not held and watch[SECOND_FROM] == NEVER:
@@ -274,13 +289,29 @@ def awaited(tables: Ints, first: Ints, watch: Ints, levels: Floats, until_ns: in
     return NEVER
 
 
-def met(tables: Ints, first: Ints, side: int, group: int, limit_ticks: int, lots: int, rows: Ints) -> int:
+def _begin(market: Market, watch: Ints, levels: Floats) -> None:
+    """Note what there was to see when a watch was set."""
+    seen = watch[NEXT] - 1
+    trust = market.trust[seen] if seen >= 0 else EMPTY
+    if trust == EMPTY:
+        watch[MOVED] = 0
+    else:
+        watch[BID], watch[ASK] = market.bid[seen], market.ask[seen]
+    watch[FIRST_FROM] = watch[SECOND_FROM] = 0
+    if trust == OK and watch[FIRST] and holds(watch[FIRST], levels[LEVELS], watch[BID], watch[ASK]):
+        watch[FIRST_FROM] = NEVER
+    if trust == OK and watch[SECOND] and holds(watch[SECOND], levels[LEVELS + 1], watch[BID], watch[ASK]):
+        watch[SECOND_FROM] = NEVER
+    watch[BEGUN] = 1
+
+
+def met(tables: Ints, side: int, group: int, limit_ticks: int, lots: int, rows: Ints) -> int:
     """What an order of `side` would take from after `group`, best first, no further than its limit, up to `lots`.
 
     rows    (N, 3) price, displayed size, and a number that changes whenever the level does.
     Returns how many levels there are; N may be too few.
     """
-    market = opened(tables, first)
+    market = opened(tables)
     keys = market.level_key
     best = market.ask[group] if side > 0 else market.bid[group]
     count = 0
@@ -303,12 +334,12 @@ def met(tables: Ints, first: Ints, side: int, group: int, limit_ticks: int, lots
     return count
 
 
-def stands(tables: Ints, first: Ints, order: Ints, ahead: Floats, now_ns: int, filled: int) -> None:
+def stands(tables: Ints, order: Ints, ahead: Floats, now_ns: int, filled: int) -> None:
     """Let us begin to follow, from local time `now_ns`, the place of an order with side and price: see `sor.standing`.
 
     Its `LEFT` is then what others show at its price, -1 while that is not known.
     """
-    market = opened(tables, first)
+    market = opened(tables)
     side, ticks = order[SIDE], order[TICKS]
     group = past(market.group_local_ns, now_ns, 0) - 1
     place = joined(market, side, ticks, group, past(market.trade_local_ns, now_ns, 0))
@@ -320,9 +351,9 @@ def stands(tables: Ints, first: Ints, order: Ints, ahead: Floats, now_ns: int, f
             ahead[0] = 0.0
 
 
-def stood(tables: Ints, first: Ints, order: Ints, ahead: Floats, now_ns: int) -> int:
+def stood(tables: Ints, order: Ints, ahead: Floats, now_ns: int) -> int:
     """Lots ahead of such an order as known at `now_ns`, -1 where that is not known."""
-    market = opened(tables, first)
+    market = opened(tables)
     trades = len(market.trade_ns)
     while True:
         change, trade = order[CHANGE], order[TRADE]
@@ -381,4 +412,4 @@ def _deeper(market: Market, side: int, ticks: int, group: int) -> bool:
 
 def blank_levels() -> Ints:
     """Room for a look."""
-    return np.zeros((4, DEPTH), np.int64)
+    return np.zeros((2, DEPTH, 2), np.int64)
