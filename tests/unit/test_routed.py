@@ -195,6 +195,18 @@ def test_places_in_the_queue_are_told_and_several_orders_may_rest(policy: Policy
     assert sum(len(one.fills) for one in found) > 50
 
 
+def test_a_place_behind_the_last_level_is_not_known_to_be_the_first() -> None:
+    """Books of few levels: an order that rests deeper than all of them joins whatever is displayed there later."""
+    tape = stretched(a_market(103, 600), 7)
+    starts = starts_of(tape, 25, seed=103, deadline_s=1.5)
+    ran, found = both(tape, starts, Steps(), lots=9, deadline_s=1.5, latency_ns=3 * MS, queue="risk_averse")
+    assert all(one.state in (DONE, ENDED) for one in found)
+    shown = [msgspec.convert(view["resting"], list[dict[str, object]]) for views in ran.views for view in views]
+    ahead = [resting["ahead_lots"] for rests in shown for resting in rests]
+    assert None in ahead
+    assert len({lots for lots in ahead if lots}) > 5
+
+
 @pytest.mark.parametrize(
     ("policy", "state"), [(Queued(), BEYOND_PLACE), (Crowd(), BEYOND_TOGETHER), (Broken(), BEYOND_FAULT)]
 )

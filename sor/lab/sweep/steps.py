@@ -10,7 +10,7 @@ tables come in one array, with where each begins and ends.
 
 from __future__ import annotations
 
-from math import ceil, floor
+from math import ceil, floor, inf
 from typing import Final
 
 import numpy as np
@@ -345,10 +345,10 @@ def stands(tables: Ints, order: Ints, ahead: Floats, now_ns: int, filled: int) -
     place = joined(market, side, ticks, group, past(market.trade_local_ns, now_ns, 0))
     _keep(order, ahead, place)
     order[LEFT] = order[SHOWN] = -1
+    ahead[0] = inf
     if group >= 0 and (place.shown or _deeper(market, side, ticks, group)):
         order[LEFT] = order[SHOWN] = place.shown
-        if filled:
-            ahead[0] = 0.0
+        ahead[0] = 0.0 if filled else place.ahead
 
 
 def stood(tables: Ints, order: Ints, ahead: Floats, now_ns: int) -> int:
