@@ -85,7 +85,7 @@ class FitWatch:
 
     def __init__(self, *, orders_per_false_alarm: float = ORDERS_PER_FALSE_ALARM) -> None:
         self._bound = orders_per_false_alarm
-        self._stakes = [1.0] * len(BETS)
+        self.stakes = [1.0] * len(BETS)
         self.orders = 0
         self.filled = 0
         self.expected = 0.0
@@ -95,7 +95,7 @@ class FitWatch:
     @property
     def evidence(self) -> float:
         """Mean of the stakes."""
-        return sum(self._stakes) / len(BETS)
+        return sum(self.stakes) / len(BETS)
 
     def add(self, *, probability: float, filled: bool | None) -> bool:
         """One order that ended; `filled` is None for one that was withdrawn. Returns whether the alarm goes off."""
@@ -108,11 +108,11 @@ class FitWatch:
             self.expected += p
         for at, bet in enumerate(BETS):
             outcome = bet < 0.0 if filled is None else filled  # the worse one for this bet
-            self._stakes[at] = max(self._stakes[at], 1.0) * (1.0 + bet * (outcome - p))
+            self.stakes[at] = max(self.stakes[at], 1.0) * (1.0 + bet * (outcome - p))
         if self.evidence < self._bound:
             return False
         self.alarms += 1
-        self._stakes = [1.0] * len(BETS)
+        self.stakes = [1.0] * len(BETS)
         return True
 
     def told(self) -> str:
@@ -124,7 +124,7 @@ class FitWatch:
         )
 
 
-class _Open(msgspec.Struct):
+class OpenOrder(msgspec.Struct):
     """An order that rests: by which fit, the prediction, what is left, and whether its time is over."""
 
     fit: Fit
@@ -142,16 +142,16 @@ class FitWatches:
 
     def __init__(self, *, orders_per_false_alarm: float = ORDERS_PER_FALSE_ALARM) -> None:
         self._bound = orders_per_false_alarm
-        self._now_ns = 0
-        self._predicted: dict[int, tuple[Fit, float]] = {}
-        self._open: dict[ClOrdId, _Open] = {}
+        self.now_ns = 0
+        self.predicted: dict[int, tuple[Fit, float]] = {}
+        self.open: dict[ClOrdId, OpenOrder] = {}
         self.watches: dict[Fit, FitWatch] = {}
         self.unrecorded: dict[Fit, Doubt] = {}
 
     def see(self, record: Record) -> Doubt | None:
         """Take in one record. Returns the doubt that it raises."""
         if isinstance(record, Fact):
-            self._now_ns = record.now_ns
+            self.now_ns = record.now_ns
         if isinstance(record, Decided):
             self._decided(record)
         elif isinstance(record, Place):
@@ -159,9 +159,9 @@ class FitWatches:
         elif isinstance(record, Amend):
             return self._ended(record.ref.cl_ord_id, filled=None)
         elif isinstance(record, Cancel):
-            order = self._open.get(record.ref.cl_ord_id)
+            order = self.open.get(record.ref.cl_ord_id)
             if order is not None:
-                order.timed_out = self._now_ns >= order.expire_ns
+                order.timed_out = self.now_ns >= order.expire_ns
         elif isinstance(record, Reported):
             return self._reported(record)
         elif isinstance(record, FitContradicted):
@@ -169,23 +169,23 @@ class FitWatches:
         return None
 
     def _decided(self, record: Decided) -> None:
-        self._predicted.pop(record.parent_no, None)
+        self.predicted.pop(record.parent_no, None)
         if any(isinstance(placement, Rest) for placement in record.decision.placements):
             inputs = dict(record.decision.inputs)
             predicted = inputs.get(PREDICTION)
             if predicted is not None:
                 policy = record.by.removeprefix(PREFIX)
                 fit = Fit(policy, record.set_id, record.params_digest, inputs.get(FITTED, 0.0) > 0.0)
-                self._predicted[record.parent_no] = fit, predicted
+                self.predicted[record.parent_no] = fit, predicted
 
     def _placed(self, record: Place) -> None:
-        if record.order.post_only and record.parent_no in self._predicted:
-            fit, probability = self._predicted.pop(record.parent_no)
-            self._open[record.order.cl_ord_id] = _Open(fit, probability, record.order.qty_lots, record.expire_ns)
+        if record.order.post_only and record.parent_no in self.predicted:
+            fit, probability = self.predicted.pop(record.parent_no)
+            self.open[record.order.cl_ord_id] = OpenOrder(fit, probability, record.order.qty_lots, record.expire_ns)
 
     def _reported(self, record: Reported) -> Doubt | None:
         report = record.report
-        order = self._open.get(report.cl_ord_id)
+        order = self.open.get(report.cl_ord_id)
         if order is None:
             return None
         if report.exec_type is ExecType.TRADE:
@@ -194,11 +194,11 @@ class FitWatches:
         if report.exec_type in _ENDED:
             return self._ended(report.cl_ord_id, filled=False if order.timed_out else None)
         if report.exec_type is ExecType.REJECTED:
-            del self._open[report.cl_ord_id]  # it never rested
+            del self.open[report.cl_ord_id]  # it never rested
         return None
 
     def _ended(self, order_id: ClOrdId, *, filled: bool | None) -> Doubt | None:
-        order = self._open.pop(order_id, None)
+        order = self.open.pop(order_id, None)
         if order is None:
             return None
         fit = order.fit

@@ -60,7 +60,7 @@ class Foreign:
         self.reports = 0
         self.suspects: dict[ClOrdId, Reading] = {}
         self.missed_lots = 0
-        self._trades: dict[TradeKey, None] = {}
+        self.trades: dict[TradeKey, None] = {}
 
     # --- strays and neighbours ------------------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ class Foreign:
 
     def counted(self, venue: VenueName, symbol: Symbol, exec_id: ExecId, side: Side) -> bool:
         """Whether this trade has moved the position already."""
-        return (venue, symbol, exec_id, side) in self._trades
+        return (venue, symbol, exec_id, side) in self.trades
 
     def moved(self, fact: PositionMoved) -> None:
         """A foreign flow: the position follows, by what of it has not been counted before."""
@@ -133,11 +133,11 @@ class Foreign:
     def _count(self, fact: PositionMoved, trade: ForeignTrade) -> bool:
         """Remember a trade; False for one that is known."""
         key = (fact.venue, fact.symbol, trade.exec_id, trade.side)
-        if key in self._trades:
+        if key in self.trades:
             return False
-        self._trades[key] = None
-        if len(self._trades) > TRADES_MAX:
-            del self._trades[next(iter(self._trades))]
+        self.trades[key] = None
+        if len(self.trades) > TRADES_MAX:
+            del self.trades[next(iter(self.trades))]
         return True
 
     # --- orders of ours that the venue's books contradict ---------------------------------------------------------

@@ -35,7 +35,7 @@ class InForce:
         self.default_set = ""
         self.experiments: dict[str, Running] = {}
         self.doubted_fits: dict[tuple[str, str], FitContradicted] = {}
-        self._resolved: dict[tuple[str, VenueName, Symbol], tuple[Params, Limits]] = {}
+        self.in_use: dict[tuple[str, VenueName, Symbol], tuple[Params, Limits]] = {}
 
     # --- instruments and param-sets -------------------------------------------------------------------------------
 
@@ -60,9 +60,9 @@ class InForce:
         """
         key = (name, instrument.venue, instrument.symbol)
         params = self.sets[name].resolve(instrument.venue, instrument.symbol, now_ns=now_ns)
-        found = self._resolved.get(key)
+        found = self.in_use.get(key)
         if found is None or (found[0] is not params and not params.missing(tuple(found[0]))):
-            found = self._resolved[key] = (params, limits_of(params))
+            found = self.in_use[key] = (params, limits_of(params))
         return found
 
     def limits(self, parent: Parent, now_ns: int) -> Limits:
@@ -82,7 +82,7 @@ class InForce:
         if old is not None and old.digest != new.digest:
             for running in self.experiments.values():
                 running.set_changed(fact.name)
-        self._resolved = {key: kept for key, kept in self._resolved.items() if key[0] != fact.name}
+        self.in_use = {key: kept for key, kept in self.in_use.items() if key[0] != fact.name}
 
     # --- fits -------------------------------------------------------------------------------------------------------
 

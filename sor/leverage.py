@@ -28,7 +28,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     leverage: Decimal
 
 
-class _Share:
+class Share:
     """What one strategy has on one symbol.
 
     leverage    as it asked for last; None while it has asked for none that counts.
@@ -63,11 +63,11 @@ class _Share:
 class LeverageClaims:
     """Who holds on to which leverage: a function of the parents, in their order, and of the positions."""
 
-    __slots__ = ("_desk", "_shares")
+    __slots__ = ("_desk", "shares")
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._shares: dict[BookKey, dict[StrategyId, _Share]] = {}
+        self.shares: dict[BookKey, dict[StrategyId, Share]] = {}
 
     def against(self, key: BookKey, *, strategy: StrategyId, leverage: Decimal) -> Claim | None:
         """The first claim of another strategy that `leverage` would break, or None.
@@ -75,7 +75,7 @@ class LeverageClaims:
         Leverages are compared as venues have them, in whole numbers: 2.5 breaks no claim to 2.
         """
         book = self._desk.books.get(key)
-        for other, share in self._shares.get(key, {}).items():
+        for other, share in self.shares.get(key, {}).items():
             claimed = share.leverage
             if other == strategy or claimed is None or _whole(claimed) == _whole(leverage):
                 continue
@@ -86,10 +86,10 @@ class LeverageClaims:
     def enter(self, parent: Parent) -> None:
         """A parent was submitted."""
         order, intent = parent.order, parent.intent
-        shares = self._shares.setdefault(key_of(parent), {})
+        shares = self.shares.setdefault(key_of(parent), {})
         share = shares.get(order.strategy)
         if share is None:
-            share = shares[order.strategy] = _Share()
+            share = shares[order.strategy] = Share()
         share.parents[parent.no] = parent
         if intent is None or intent.leverage is None or intent.action is Action.EXIT:
             return
@@ -104,13 +104,13 @@ class LeverageClaims:
 
     def retire(self, parent: Parent) -> None:
         """A parent leaves working memory: what it has traded stays."""
-        share = self._shares[key_of(parent)][parent.order.strategy]
+        share = self.shares[key_of(parent)][parent.order.strategy]
         if share.parents.pop(parent.no, None) is not None:
             share.trade(parent, parent.ledger.cum_lots)
 
     def filled_late(self, parent: Parent, lots: int) -> None:
         """A parent that had been retired has filled more."""
-        self._shares[key_of(parent)][parent.order.strategy].trade(parent, lots)
+        self.shares[key_of(parent)][parent.order.strategy].trade(parent, lots)
 
 
 def _whole(leverage: Decimal) -> int:

@@ -11,6 +11,7 @@ costs are worked out from.
 from __future__ import annotations
 
 import zlib
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -31,7 +32,7 @@ PATTERN_OF: Final = 6
 venues, policies, times that begin alike) is most of them, and takes a few bytes where it stands in the pattern."""
 
 
-class _PackedChild(msgspec.Struct, frozen=True, gc=False, array_like=True):
+class PackedChild(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """The fields of `Child` that are kept, by their names."""
 
     child_no: int
@@ -76,7 +77,7 @@ class _PackedChild(msgspec.Struct, frozen=True, gc=False, array_like=True):
     held_counted: int
 
 
-class _PackedParent(msgspec.Struct, frozen=True, gc=False, array_like=True):
+class PackedParent(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """The fields of `Parent` that are kept, by their names."""
 
     order: ParentOrder
@@ -112,16 +113,17 @@ class _PackedParent(msgspec.Struct, frozen=True, gc=False, array_like=True):
 class _Content(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A parent with its markets, the columns of its ledger, and its orders."""
 
-    parent: _PackedParent
+    parent: PackedParent
     arrival_market: MarketView | None
     end_market: MarketView | None
     lots: tuple[int, ...]
-    orders: list[_PackedChild]
+    orders: list[PackedChild]
 
 
-_CHILD: Final = _PackedChild.__struct_fields__
-_PARENT: Final = _PackedParent.__struct_fields__
+_CHILD: Final = PackedChild.__struct_fields__
+_PARENT: Final = PackedParent.__struct_fields__
 _LEDGER: Final = tuple(Ledger.__slots__)
+_lots = attrgetter(*_LEDGER)
 LEFT_OUT: Final = frozenset(
     {"decided", "due", "looking", "market", "memory", "replan", "retry_ns", "revisit", "shadows"}
 )
@@ -151,25 +153,25 @@ class Packed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Packer:
-    """Packs parents one after the other, by a pattern that it takes from the first."""
+    """Packs parents one after the other, by a pattern that it takes from the `first`."""
 
     def __init__(self) -> None:
-        self._first: list[bytes] = []
-        self._pattern = b""
+        self.first: list[bytes] = []
+        self.pattern = b""
 
     def pack(self, parent: Parent, now_ns: int) -> Packed:
         """A parent that is over, packed; nothing of it may be open."""
         assert parent.ended, parent.id
         assert not parent.open_children, parent.id
         plain = _plain(parent)
-        press = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=self._pattern)
+        press = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=self.pattern)
         content = press.compress(plain) + press.flush()
-        packed = Packed(parent.id, parent.venue, parent.instrument, now_ns, self._pattern, content)
-        if not self._pattern:
-            self._first.append(plain)
-            if len(self._first) == PATTERN_OF:
-                self._pattern = b"".join(self._first)[-(1 << zlib.MAX_WBITS) :]
-                self._first.clear()
+        packed = Packed(parent.id, parent.venue, parent.instrument, now_ns, self.pattern, content)
+        if not self.pattern:
+            self.first.append(plain)
+            if len(self.first) == PATTERN_OF:
+                self.pattern = b"".join(self.first)[-(1 << zlib.MAX_WBITS) :]
+                self.first.clear()
         return packed
 
 
@@ -181,11 +183,11 @@ def kept_whole(parent: Parent, now_ns: int) -> Packed:
 def _plain(parent: Parent) -> bytes:
     lots_max = parent.ledger.order_lots
     content = _Content(
-        parent=_PackedParent(*[getattr(parent, name) for name in _PARENT]),
+        parent=PackedParent(*[getattr(parent, name) for name in _PARENT]),
         arrival_market=_cut(parent.arrival_market, parent.side, lots_max),
         end_market=_cut(parent.end_market, parent.side, lots_max),
-        lots=tuple(getattr(parent.ledger, name) for name in _LEDGER),
-        orders=[_PackedChild(*[getattr(child, name) for name in _CHILD]) for child in parent.children],
+        lots=lots_of(parent),
+        orders=[PackedChild(*[getattr(child, name) for name in _CHILD]) for child in parent.children],
     )
     return _write(content)
 
@@ -194,26 +196,48 @@ def unpack(no: int, packed: Packed) -> Parent:
     """The parent as it was, but for what only a decision reads."""
     content = _read(zlib.decompressobj(-zlib.MAX_WBITS, zdict=packed.pattern).decompress(packed.content))
     kept = content.parent
+    parent = parent_of(no, packed.venue, packed.instrument, kept, content.lots)
+    parent.arrival_market, parent.end_market = content.arrival_market, content.end_market
+    parent.children = [child_of(no, packed.venue, order) for order in content.orders]
+    return parent
+
+
+def strip(parent: Parent) -> None:
+    """Take from a parent that is over what `unpack` would not give back: whoever holds it sees what others read."""
+    parent.decided = parent.due = parent.looking = parent.market = parent.replan = parent.revisit = None
+    parent.memory, parent.shadows = {}, {}
+    parent.retry_ns = 0
+    lots_max = parent.ledger.order_lots
+    parent.arrival_market = _cut(parent.arrival_market, parent.side, lots_max)
+    parent.end_market = _cut(parent.end_market, parent.side, lots_max)
+
+
+def lots_of(parent: Parent) -> tuple[int, ...]:
+    """The columns of its ledger, as `parent_of` takes them."""
+    return _lots(parent.ledger)
+
+
+def parent_of(no: int, venue: VenueName, instrument: Instrument, kept: PackedParent, lots: tuple[int, ...]) -> Parent:
+    """A parent with the fields that were kept and the columns of its ledger; its orders are the caller's."""
     parent = Parent(
         no=no,
         order=kept.order,
         intent=kept.intent,
-        venue=packed.venue,
-        instrument=packed.instrument,
+        venue=venue,
+        instrument=instrument,
         set_name=kept.set_name,
         now_ns=kept.accepted_ns,
         assigned=kept.assigned,
     )
     for name in _PARENT:
         setattr(parent, name, getattr(kept, name))
-    parent.arrival_market, parent.end_market = content.arrival_market, content.end_market
-    for name, lots in zip(_LEDGER, content.lots, strict=True):
-        setattr(parent.ledger, name, lots)
-    parent.children = [_child(no, packed.venue, order) for order in content.orders]
+    for name, column in zip(_LEDGER, lots, strict=True):
+        setattr(parent.ledger, name, column)
     return parent
 
 
-def _child(parent_no: int, venue: VenueName, kept: _PackedChild) -> Child:
+def child_of(parent_no: int, venue: VenueName, kept: PackedChild) -> Child:
+    """An order with the fields that were kept."""
     child = Child(
         parent_no=parent_no,
         child_no=kept.child_no,
@@ -224,7 +248,7 @@ def _child(parent_no: int, venue: VenueName, kept: _PackedChild) -> Child:
         mid_hticks=kept.mid_hticks,
         mark_ticks=kept.mark_ticks,
     )
-    for name in _CHILD:
+    for name in kept.__struct_fields__:
         setattr(child, name, getattr(kept, name))
     child.by_exec = {report.exec_id: place for place, (report, _) in enumerate(kept.trades)}
     return child

@@ -93,6 +93,11 @@ class Params:
             return None
         return regime_of(features, self._thresholds)
 
+    @property
+    def regimes(self) -> Mapping[Regime, Params]:
+        """The values of those regimes that have some of their own."""
+        return self._within
+
     def within(self, regime: Regime | None) -> Params:
         """The values in force in a regime: this very object where the set has none of its own for it."""
         return self if regime is None else self._within.get(regime, self)

@@ -12,14 +12,14 @@ Reading does not recall: whoever reads a retired parent is handed what the bytes
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from hashlib import blake2b
 from weakref import WeakValueDictionary
 
 import msgspec
 
 from sor.ids import ParentId
-from sor.packed import Packed, Packer, kept_whole, unpack
+from sor.packed import Packed, Packer, kept_whole, strip, unpack
 from sor.parent import Parent
 
 
@@ -38,7 +38,7 @@ class Parents:
         self.working: dict[int, Parent] = {}
         self.at_work: dict[int, Parent] = {}
         self._keep = keep
-        self._packer = Packer()
+        self.packer = Packer()
         self._retired: OrderedDict[int, Packed] = OrderedDict()
         self._numbers: dict[ParentId, int] = {}
         self._spent: set[int] = set()
@@ -66,11 +66,13 @@ class Parents:
         return parent
 
     def __iter__(self) -> Iterator[Parent]:
-        known = {**self.working, **self._retired, **(self._whole if self._keep else {})}
-        return (parent for no in sorted(known) if (parent := self.get(no)) is not None)
+        return (parent for no in sorted(self._known()) if (parent := self.get(no)) is not None)
 
     def __len__(self) -> int:
-        return self.given if self._keep else len(self.working) + len(self._retired)
+        return len(self._known()) if self._keep else len(self.working) + len(self._retired)
+
+    def _known(self) -> Mapping[int, object]:
+        return {**self.working, **self._retired, **(self._whole if self._keep else {})}
 
     def number(self, parent_id: ParentId) -> int | None:
         """The number of an id, None for one that is forgotten, or never was."""
@@ -93,6 +95,16 @@ class Parents:
         """Number and record of the one that has been retired for longest, None without any."""
         return next(iter(self._retired.items()), None)
 
+    @property
+    def spent(self) -> Iterable[int]:
+        """Digests of the ids of those that are forgotten, in no order."""
+        return self._spent
+
+    @property
+    def keeps(self) -> bool:
+        """Whether everything is kept whole."""
+        return self._keep
+
     # --- what the router does ---------------------------------------------------------------------------------------
 
     def add(self, parent: Parent) -> None:
@@ -102,11 +114,35 @@ class Parents:
         self.working[parent.no] = self.at_work[parent.no] = parent
         self._numbers[parent.id] = parent.no
 
+    def restore(
+        self,
+        *,
+        given: int,
+        working: Iterable[Parent],
+        at_work: Iterable[int],
+        retired: Iterable[tuple[int, Packed]],
+        spent: Iterable[int],
+    ) -> None:
+        """Those of a router that went before, into what is empty. The orders are those of the mappings here."""
+        assert not self.given, self.given
+        self.given = given
+        self.working = {parent.no: parent for parent in working}
+        self.at_work = {no: self.working[no] for no in at_work}
+        self._retired = OrderedDict(retired)
+        self._spent = set(spent)
+        ids = {no: parent.id for no, parent in self.working.items()}
+        ids |= {no: packed.parent_id for no, packed in self._retired.items()}
+        self._numbers = {ids[no]: no for no in sorted(ids)}
+
     def retire(self, parent: Parent, now_ns: int) -> None:
         """It leaves working memory."""
         parent.recalled = False
         del self.working[parent.no]
-        self._retired[parent.no] = kept_whole(parent, now_ns) if self._keep else self._packer.pack(parent, now_ns)
+        if self._keep:
+            self._retired[parent.no] = kept_whole(parent, now_ns)
+        else:
+            self._retired[parent.no] = self.packer.pack(parent, now_ns)
+            strip(parent)
         self._whole[parent.no] = parent
 
     def recall(self, no: int) -> Parent | None:
@@ -126,6 +162,8 @@ class Parents:
 
     def forget(self, no: int) -> None:
         """A retired one is nobody's any more."""
+        if self._keep:
+            self.get(no)  # it may be packed still, where a checkpoint has it so
         packed = self._retired.pop(no)
         if self._keep:
             return

@@ -40,18 +40,18 @@ class Retirement:
         self._foreign = foreign
         self._claims = claims
         self.retire_ns = self.forget_ns = 0
-        self._over: list[tuple[int, int]] = []
+        self.over: list[tuple[int, int]] = []
         """A heap of parents in working memory that have ended: when something was heard of them, and their numbers."""
 
     def ended(self, parent: Parent, now: int) -> None:
         """Nothing of a parent is at a venue any more: from now on it may be retired."""
-        heappush(self._over, (now, parent.no))
+        heappush(self.over, (now, parent.no))
 
     def go_on(self, now: int) -> None:
         """Retire and forget what is due: a few at a time, so that none of what trades has to wait."""
         if not self.retire_ns:
             return
-        if self._over and now - self._over[0][0] >= self.retire_ns:
+        if self.over and now - self.over[0][0] >= self.retire_ns:
             self._retire(now)
         if self.forget_ns and self._parents.retired:
             self._forget(now)
@@ -81,7 +81,7 @@ class Retirement:
         if parent is not None:
             parent.recalled = True
             self._desk.recall(parent)
-            heappush(self._over, (now, parent_no))
+            heappush(self.over, (now, parent_no))
         return parent
 
     def filled_late(self, parent: Parent, child: Child, lots: int, now: int) -> None:
@@ -98,7 +98,7 @@ class Retirement:
 
     def _retire(self, now: int) -> None:
         """Look at parents that have been over for long."""
-        over = self._over
+        over = self.over
         for _ in range(RETIRED_AT_ONCE):
             if not over or now - over[0][0] < self.retire_ns:
                 break

@@ -19,31 +19,31 @@ WITHIN_NS_MAX: Final = 3_600 * NS
 class Tally:
     """Counts one kind of event. Tell it in the order of time."""
 
-    __slots__ = ("_before", "_count", "_steps")
+    __slots__ = ("before", "count", "steps")
 
     def __init__(self) -> None:
         # Which steps had any, and how often it had happened before each: what a time holds is then one difference.
-        self._steps: list[int] = []
-        self._before: list[int] = []
-        self._count = 0
+        self.steps: list[int] = []
+        self.before: list[int] = []
+        self.count = 0
 
     def add(self, now_ns: int) -> None:
         """It happened."""
         step = now_ns // STEP_NS
-        steps = self._steps
+        steps = self.steps
         if not steps or steps[-1] < step:
             steps.append(step)
-            self._before.append(self._count)
+            self.before.append(self.count)
             old = bisect_left(steps, step - WITHIN_NS_MAX // STEP_NS)
             if old:
-                del steps[:old], self._before[:old]
-        self._count += 1
+                del steps[:old], self.before[:old]
+        self.count += 1
 
     def fewer_than(self, count: float) -> bool:
         """Whether it cannot have happened `count` times within any time: the cheap question first."""
-        return self._count - (self._before[0] if self._before else 0) < count
+        return self.count - (self.before[0] if self.before else 0) < count
 
     def within(self, within_ns: int, now_ns: int) -> int:
         """How often it happened from `within_ns` ago on, at most `WITHIN_NS_MAX`."""
-        first = bisect_left(self._steps, (now_ns - within_ns) // STEP_NS)
-        return self._count - self._before[first] if first < len(self._before) else 0
+        first = bisect_left(self.steps, (now_ns - within_ns) // STEP_NS)
+        return self.count - self.before[first] if first < len(self.before) else 0

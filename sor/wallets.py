@@ -33,11 +33,10 @@ class Wallet:
 
     __slots__ = ("asset", "base", "base_ns", "entries", "expected", "first_ns", "flows", "read_ns")
 
-    def __init__(self, fact: WalletKnown) -> None:
-        self.asset = fact.asset
-        self.base = self.expected = fact.amount
-        self.first_ns = self.base_ns = fact.venue_ns
-        self.read_ns = fact.now_ns
+    def __init__(self, asset: str, base: Decimal) -> None:
+        self.asset = asset
+        self.base = self.expected = base
+        self.first_ns = self.base_ns = self.read_ns = 0
         self.flows: dict[MoneyCause, Decimal] = {}
         self.entries: dict[str, None] = {}
 
@@ -56,19 +55,21 @@ class Wallets:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._wallets: dict[tuple[VenueName, AccountId], Wallet] = {}
+        self.by_account: dict[tuple[VenueName, AccountId], Wallet] = {}
 
     def of(self, venue: VenueName, account: AccountId) -> Wallet | None:
         """The wallet of an account, None before its baseline."""
-        return self._wallets.get((venue, account))
+        return self.by_account.get((venue, account))
 
     def known(self, fact: WalletKnown) -> None:
         """A baseline."""
-        self._wallets[fact.venue, fact.account] = Wallet(fact)
+        wallet = self.by_account[fact.venue, fact.account] = Wallet(fact.asset, fact.amount)
+        wallet.first_ns = wallet.base_ns = fact.venue_ns
+        wallet.read_ns = fact.now_ns
 
     def moved(self, fact: WalletMoved) -> None:
         """A flow: what is expected follows, by what of it has not been counted before."""
-        wallet = self._wallets[fact.venue, fact.account]
+        wallet = self.by_account[fact.venue, fact.account]
         if fact.cause is MoneyCause.UNEXPLAINED:
             before = wallet.expected
             wallet.flow(fact.cause, fact.amount)

@@ -9,16 +9,11 @@ import pytest
 from sor.adapter import MoneyCause
 from sor.chaos.judgement import wallet_wrong
 from sor.emulation import AccountBooks
-from sor.events import WalletKnown
-from sor.ids import AccountId, VenueName
 from sor.wallets import Wallet
 
 
 def wallet(**flows: str) -> Wallet:
-    known = WalletKnown(
-        now_ns=1, venue=VenueName("v"), account=AccountId("a"), asset="USDT", amount=Decimal(100), venue_ns=1
-    )
-    found = Wallet(known)
+    found = Wallet("USDT", Decimal(100))
     for cause, amount in flows.items():
         found.flow(MoneyCause(cause), Decimal(amount))
     return found

@@ -16,7 +16,7 @@ from sor.experiment.assigned import Assigned
 from sor.ids import ClOrdId, ExecId, ParentId, VenueOrderId
 from sor.intake import admit
 from sor.orders import ExecType, OrdStatus, ParentStatus, PositionSide, RejectKind, Side
-from sor.packed import LEFT_OUT, MADE_ANEW, _PackedChild, _PackedParent
+from sor.packed import LEFT_OUT, MADE_ANEW, PackedChild, PackedParent
 from sor.parent import Parent
 from sor.recall import recalled
 from sor.records import record_of
@@ -71,9 +71,9 @@ def position(bench: Bench) -> int:
 
 
 def test_every_field_is_packed_or_somebody_has_said_why_not() -> None:
-    named = {*_PackedParent.__struct_fields__, *LEFT_OUT, *MADE_ANEW}
+    named = {*PackedParent.__struct_fields__, *LEFT_OUT, *MADE_ANEW}
     assert {*Parent.__slots__} - {"__weakref__"} - named == set()
-    assert {*Child.__slots__} - {*_PackedChild.__struct_fields__, *MADE_ANEW} == set()
+    assert {*Child.__slots__} - {*PackedChild.__struct_fields__, *MADE_ANEW} == set()
     assert {*Parent.__slots__} > LEFT_OUT
 
 
