@@ -35,7 +35,7 @@ def _plain(value: object) -> object:
 
 # Deterministic: the elements of a set in their own order would differ between two runs of the same program.
 encode = msgspec.msgpack.Encoder(order="deterministic", enc_hook=_plain).encode
-"""Records of one turn to bytes."""
+"""Records of one turn to bytes, and whatever else stands beside them."""
 
 _decoder: msgspec.msgpack.Decoder[list[Record]] = msgspec.msgpack.Decoder(list[Record])
 decode = _decoder.decode
@@ -69,15 +69,25 @@ def schema() -> dict[str, tuple[str, ...]]:
     Defaults are part of it: structs that omit them on disk mean another thing when a default changes. An enum lists
     its values.
     """
+    return _schema_of(Record)
+
+
+def _schema_of(*kinds: object) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
-    _describe(inspect.type_info(Record), found)
+    for kind in kinds:
+        _describe(inspect.type_info(kind), found)
     return dict(sorted(found.items()))
 
 
 @cache
 def fingerprint() -> bytes:
     """16 bytes that change when the types of the records do; a segment says with which it was written."""
-    return hashlib.blake2b(msgspec.json.encode(schema()), digest_size=16).digest()
+    return fingerprint_of(Record)
+
+
+def fingerprint_of(*kinds: object) -> bytes:
+    """The same for other types that bytes are made of by `encode`."""
+    return hashlib.blake2b(msgspec.json.encode(_schema_of(*kinds)), digest_size=16).digest()
 
 
 def _describe(kind: inspect.Type, found: dict[str, tuple[str, ...]]) -> str:
@@ -101,6 +111,10 @@ def _describe(kind: inspect.Type, found: dict[str, tuple[str, ...]]) -> str:
             | inspect.FrozenSetType(item_type=item)
         ):
             return f"[{_describe(item, found)}]"
+        case inspect.NamedTupleType(cls=cls):
+            if cls.__name__ not in found:
+                found[cls.__name__] = tuple(f"{f.name}: {_describe(f.type, found)}" for f in kind.fields)
+            return cls.__name__
         case inspect.TupleType(item_types=items):
             return f"({', '.join(_describe(each, found) for each in items)})"
         case inspect.DictType(key_type=key, value_type=value):

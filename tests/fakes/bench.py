@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from sor.adapter import Capabilities, Reach, Request, RequestFailed
+from sor.checkpoint import freeze, thaw
 from sor.child import Child
 from sor.commands import (
     Alarm,
@@ -43,6 +44,7 @@ from sor.events import (
     VenueUp,
     Woke,
 )
+from sor.fit_watch import FitWatches
 from sor.ids import AccountId, ClOrdId, ClOrdIdCodec, ExecId, ParentId, Symbol, VenueName, VenueOrderId
 from sor.instruments import Instrument
 from sor.market import Levels, MarketView, Trust
@@ -221,6 +223,8 @@ class Bench:
     def restart(self, *, same_accounts: bool = False, after_ns: int = 0) -> list[AnyWish]:
         """The process dies and another takes over: its state is what the journal gives, and must be the same.
 
+        It goes on from a checkpoint of that state, which must be the same as one of the state that was.
+
         after_ns    for so long there is none.
         """
         again = fold(
@@ -231,10 +235,17 @@ class Bench:
         )
         assert state_of(again) == state_of(self.core)
         assert [*again.parents.retired] == [*self.core.parents.retired]
-        again.deciding.decider = self._decider
-        self.core = again
+        self.core = self.thawed(again)
         self.now_ns += after_ns
         return self.session(same_accounts=same_accounts, last_ns=again.now_ns)
+
+    def thawed(self, core: Core) -> Core:
+        """A core out of a checkpoint of one that was folded, which must be the very one that worked."""
+        pieces = pieces_of(core)
+        assert pieces == pieces_of(self.core)
+        again, _ = thaw(pieces, policies=self.policies, schedules=self.schedules, decider=self._decider)
+        assert pieces_of(again) == pieces
+        return again
 
     def up(self, identity: str = "") -> list[AnyWish]:
         return self.post(VenueUp(now_ns=self.now_ns, venue=A, capabilities=self.capabilities, identity=identity))
@@ -347,6 +358,11 @@ class Bench:
         """A request of ours without an answer."""
         failed = RequestFailed(cl_ord_id=child.order.cl_ord_id, request=request, reach=reach)
         return self.post(RequestLost(now_ns=self.now_ns, venue=A, failed=failed))
+
+
+def pieces_of(core: Core) -> list[bytes]:
+    """All of a core's state."""
+    return list(freeze(core, FitWatches()).pieces())
 
 
 def state_of(core: Core) -> list[object]:
