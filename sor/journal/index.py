@@ -58,6 +58,7 @@ from sor.events import (
 )
 from sor.ids import ClOrdId, ParentId, Symbol, VenueName
 from sor.instruments import canonical_symbol
+from sor.journal.checkpoint import base_of
 from sor.journal.layout import INDEX_NAME, read_meta
 from sor.journal.reader import Turn, turns
 from sor.journal.records import Record
@@ -234,6 +235,11 @@ class Index:
         follows = last_turn == 0
         self.fault = None
         try:
+            base = base_of(self._directory, epoch=self._epoch)
+            if base is not None and last_turn <= base.turn:
+                # What is before it is gone from the journal, and stays here as far as it was read.
+                follows = last_turn < base.turn or chain == base.chain
+                last_turn, chain, filler.time_ns, filler.parents = base.turn, base.chain, base.now_ns, base.parents
             # The last turn that the index has is read again: a journal may lose its end when the machine loses power,
             # and then go on differently.
             for turn in turns(self._directory, from_turn=max(1, last_turn)):

@@ -3,6 +3,7 @@
 LOCK            who writes (sor.journal.lock)
 journal.json    what this journal is; never written again. The first segment's chain begins with its bytes
 000001.seg ...  the turns (sor.journal.segment)
+....checkpoint  the state behind a turn; no part of the record (sor.journal.checkpoint)
 SYNCED          where each turn is synced: how far (sor.journal.mark)
 index.sqlite    made from the segments and made anew at will (sor.journal.index); no part of the record
 """
@@ -97,13 +98,18 @@ def segment_name(number: int) -> str:
 
 def segment_paths(directory: Path) -> list[Path]:
     """Segment files in order; empty when the directory is none or holds none."""
+    return named(directory, _SEGMENT_NAME)
+
+
+def named(directory: Path, pattern: re.Pattern[str]) -> list[Path]:
+    """Files of a directory whose whole name is `pattern`, in order of name; empty when it is none."""
     try:
         names = [entry.name for entry in os.scandir(directory)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as exc:
         raise CallerError(f"{directory} cannot be read: {exc.strerror}; nothing was changed") from exc
-    return [directory / name for name in sorted(names) if _SEGMENT_NAME.fullmatch(name)]
+    return [directory / name for name in sorted(names) if pattern.fullmatch(name)]
 
 
 def check_free(directory: Path) -> None:

@@ -1,6 +1,7 @@
 """Reading a journal, also one that another process is writing: nothing here locks or changes anything.
 
-The end of the last segment is where the writer may be at work, so an unfinished turn there is no fault.
+The end of the last segment is where the writer may be at work, so an unfinished turn there is no fault. Where the first
+segments are gone, what is read begins behind the checkpoint that stands for them (`sor.journal.checkpoint`).
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from pathlib import Path
 import msgspec
 
 from sor.errors import CallerError, JournalFault
+from sor.journal.checkpoint import Head, base_of, checkpoint_paths, read_checkpoint
 from sor.journal.layout import Meta, read_meta, segment_name, segment_paths
 from sor.journal.mark import read_mark
 from sor.journal.records import Record, decode, fingerprint
-from sor.journal.segment import HEADER_SIZE, Frames, Header, damage, has_holes, read_header
+from sor.journal.segment import HEADER_SIZE, WHAT_TO_DO, Frames, Header, damage, has_holes, read_header
 
 
 class Turn(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -37,6 +39,9 @@ class Turn(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
     """What checking a whole journal found.
 
+    first_turn         1, unless the first segments are gone: of the first segment that is there.
+    checkpoints        that check and stand in these turns.
+    spare_segments     how many of the first segments no start needs, should the newest checkpoint be damaged too.
     last_chain         hexadecimal, empty after a fault. Kept elsewhere, it shows later that nothing up to here was
                        changed or left off.
     torn_tail_bytes    an unfinished turn at the end: of a writer at work, or of one that was killed. No fault.
@@ -48,6 +53,9 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     turns: int
     records: int
     segments: int
+    first_turn: int
+    checkpoints: int
+    spare_segments: int
     last_chain: str
     torn_tail_bytes: int
     faults: tuple[str, ...]
@@ -57,9 +65,10 @@ class Scan:
     """Segments of a journal from first to last, each checked against the one before; what open, read and verify share.
 
     turn_no    of the last turn that checked. chain: its chain value. torn: bytes of a torn tail.
+    base       the checkpoint at which the journal begins where its first segments are gone.
     """
 
-    __slots__ = ("_mark", "_previous", "chain", "directory", "meta", "paths", "torn", "turn_no")
+    __slots__ = ("_mark", "_previous", "base", "chain", "directory", "meta", "paths", "torn", "turn_no")
 
     def __init__(self, directory: Path, meta: Meta, paths: list[Path]) -> None:
         self.directory = directory
@@ -72,6 +81,7 @@ class Scan:
         self._mark = read_mark(directory)
         if not paths:
             raise JournalFault(f"{directory} has no segment, so turns are missing. Put the segments back from a copy")
+        self.base = base_of(directory, epoch=meta.epoch)
 
     def enter(self, path: Path, content: bytes, *, trust: bool = False) -> tuple[Header, Frames] | None:
         """Header and frames of the next segment; None for a last one whose header is torn, `torn` is then set.
@@ -87,7 +97,7 @@ class Scan:
             self.torn = len(content)
             return None
         header = read_header(content, path)
-        if trust:
+        if trust or (path == self.paths[0] and self.base is not None):
             self._previous, self.chain, self.turn_no = header.number - 1, header.chain_before, header.first_turn - 1
         if header.epoch != self.meta.epoch or path.stem != f"{header.number:06}":
             raise damage(path, 0, "the segment belongs elsewhere, its header says so")
@@ -111,17 +121,28 @@ class Scan:
             raise damage(path, 0, f"segment {mark.number:06} was synced, and is missing after it")
         return mark.end if mark.number == number else 0
 
-    def check(self) -> tuple[Header, Frames] | None:
-        """Check everything without decoding; returns the last segment, None when its header is torn."""
+    def check(self, since: Head | None = None) -> tuple[Header, Frames] | None:
+        """Check everything without decoding; returns the last segment, None when its header is torn.
+
+        since    a checkpoint that stands for everything before it: only its segment and those after it are read.
+        """
         entered = None
+        waiting = set() if since is None else {(since.turn, since.chain)}
         for path in self.paths:
-            entered = self.enter(path, read(path))
+            if since is not None and int(path.stem) < since.segment:
+                continue
+            entered = self.enter(path, read(path), trust=since is not None and int(path.stem) == since.segment)
             if entered is not None:
                 frames = entered[1]
+                waiting.discard((self.turn_no, self.chain))
                 for _ in frames:
                     self.turn_no += 1
+                    if waiting:
+                        waiting.discard((self.turn_no, frames.chain))
                 self.chain = frames.chain
                 self.torn = frames.torn
+        if waiting and since is not None:
+            raise _unfounded(self.directory, since)
         return entered
 
     def turns(
@@ -129,8 +150,13 @@ class Scan:
     ) -> Iterator[Turn]:
         """The turns of one segment from `from_turn` on, or of these the ones in `only`; others are checked, no more."""
         offset = HEADER_SIZE
+        base = self.base if self.base is not None and self.base.segment == header.number else None
+        if base is not None and self.turn_no == base.turn and self.chain != base.chain:
+            raise _unfounded(self.directory, base)
         for body in frames:
             self.turn_no += 1
+            if base is not None and self.turn_no == base.turn and frames.chain != base.chain:
+                raise _unfounded(self.directory, base)
             if self.turn_no >= from_turn and (only is None or self.turn_no in only):
                 yield Turn(
                     no=self.turn_no,
@@ -142,6 +168,21 @@ class Scan:
             offset = frames.offset
         self.chain = frames.chain
         self.torn = frames.torn
+
+
+def check_stands(path: Path, head: Head) -> None:
+    """Raise `JournalFault` unless a checkpoint of the journal at `path` stands where its turns are."""
+    paths = segment_paths(path)
+    if paths and head.segment < int(paths[0].stem):
+        raise _unfounded(path, head)
+    Scan(path, read_meta(path), paths).check(head)
+
+
+def _unfounded(directory: Path, head: Head) -> JournalFault:
+    return JournalFault(
+        f"{directory}: a checkpoint stands behind turn {head.turn}, which was safe before it was written, and there is "
+        f"no such turn. {WHAT_TO_DO}"
+    )
 
 
 def _is_begun(content: bytes, *, lossy: bool) -> bool:
@@ -175,14 +216,17 @@ def read(path: Path, size: int = -1) -> bytes:
 def turns(path: Path, *, from_turn: int = 1) -> Iterator[Turn]:
     """The turns of a journal in order, checked one by one; an unfinished one at the end is left out.
 
-    from_turn    first turn wanted; whole segments before it are not read.
+    from_turn    first turn wanted; whole segments before it are not read. Where the first segments are gone, the first
+                 there is, is the one behind the checkpoint that stands for them.
     Raises       `CallerError` when there is no journal, `JournalFault` where one does not check: after the turns
                  before it were handed out.
     """
     meta = read_meta(path)
     paths = segment_paths(path)
-    first = bisect_right(_first_turns(paths), from_turn) - 1 if from_turn > 1 else 0
     scan = Scan(path, meta, paths)
+    if scan.base is not None:
+        from_turn = max(from_turn, scan.base.turn + 1)
+    first = bisect_right(_first_turns(paths), from_turn) - 1 if from_turn > 1 else 0
     trust = first > 0
     for segment in paths[first:]:
         entered = scan.enter(segment, read(segment), trust=trust)
@@ -199,11 +243,11 @@ def pick(path: Path, numbers: Iterable[int]) -> Iterator[Turn]:
     """
     meta = read_meta(path)
     paths = segment_paths(path)
-    firsts = _first_turns(paths)
     scan = Scan(path, meta, paths)
+    firsts = _first_turns(paths)
     groups: dict[int, list[int]] = {}
     for number in sorted(set(numbers)):
-        if number > 0:
+        if number >= firsts[0]:
             groups.setdefault(bisect_right(firsts, number) - 1, []).append(number)
     for at, group in groups.items():
         entered = scan.enter(paths[at], read(paths[at]), trust=at > 0)
@@ -216,8 +260,8 @@ def pick(path: Path, numbers: Iterable[int]) -> Iterator[Turn]:
 
 def _first_turns(paths: list[Path]) -> list[int]:
     """Number of the first turn of each segment, as its header says; a last header that is torn is left out."""
-    firsts = [1]
-    for path in paths[1:]:
+    firsts = [1] if int(paths[0].stem) == 1 else []
+    for path in paths[len(firsts) :]:
         head = read(path, HEADER_SIZE)
         if path == paths[-1] and (len(head) < HEADER_SIZE or not any(head)):
             break
@@ -236,6 +280,7 @@ def verify(path: Path) -> Verification:
     turns_read = 0
     try:
         meta = read_meta(path)
+        stands = _Stands(path, meta.epoch)  # first: what a writer adds meanwhile stands in turns that are read
         scan = Scan(path, meta, segment_paths(path))
     except JournalFault as fault:
         return Verification(
@@ -244,29 +289,75 @@ def verify(path: Path) -> Verification:
             turns=0,
             records=0,
             segments=len(segment_paths(path)),
+            first_turn=1,
+            checkpoints=0,
+            spare_segments=0,
             last_chain="",
             torn_tail_bytes=0,
             faults=(str(fault),),
         )
+    stands.begin(int(scan.paths[0].stem))
     trust = False
     for segment in scan.paths:
         try:
             entered = scan.enter(segment, read(segment), trust=trust)
             trust = False
             if entered is not None:
+                stands.at(scan.turn_no, scan.chain)
                 for turn in scan.turns(segment, *entered):
                     turns_read += 1
                     records += len(turn.records)
+                    stands.at(turn.no, turn.chain)
         except JournalFault as fault:
             faults.append(str(fault))
             trust = True
+    faults += stands.faults(broken=bool(faults))
     return Verification(
         epoch=meta.epoch,
         environment=meta.environment.value,
         turns=turns_read,
         records=records,
         segments=len(scan.paths),
+        first_turn=_first_turns(scan.paths)[0] if scan.base is not None else 1,
+        checkpoints=len(stands.found),
+        spare_segments=sum(int(segment.stem) < stands.needed for segment in scan.paths),
         last_chain="" if faults else scan.chain.hex(),
         torn_tail_bytes=scan.torn,
         faults=tuple(faults),
     )
+
+
+class _Stands:
+    """Which checkpoints stand in the turns that are read; those before the first segment stand in none."""
+
+    def __init__(self, directory: Path, epoch: int) -> None:
+        self.found: list[Head] = []
+        self._directory = directory
+        self._faults: list[str] = []
+        self._waiting: dict[tuple[int, bytes], Head] = {}
+        for path in checkpoint_paths(directory):
+            try:
+                head = read_checkpoint(path, epoch=epoch)[0]
+                self._waiting[head.turn, head.chain] = head
+            except JournalFault as fault:
+                if path.exists():  # a writer removes those that nobody needs
+                    self._faults.append(str(fault))
+
+    def begin(self, first: int) -> None:
+        """Segments before number `first` are gone, and whatever stood there."""
+        self._waiting = {at: head for at, head in self._waiting.items() if head.segment >= first}
+
+    def at(self, turn_no: int, chain: bytes) -> None:
+        """The turns have come so far."""
+        head = self._waiting.pop((turn_no, chain), None)
+        if head is not None:
+            self.found.append(head)
+
+    @property
+    def needed(self) -> int:
+        """Number of the first segment that a start needs which cannot read the newest checkpoint, 0 for all of them."""
+        return self.found[-2].segment if len(self.found) > 1 else 0
+
+    def faults(self, *, broken: bool) -> list[str]:
+        """What is wrong with them. broken: turns are, and then nobody can tell what would have stood there."""
+        return self._faults + [str(_unfounded(self._directory, head)) for head in self._waiting.values() if not broken]

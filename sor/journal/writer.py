@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 
 from sor.errors import CallerError, JournalFault
 from sor.ids import EPOCH_BOUND
+from sor.journal.checkpoint import Head, newest_of, prune, write_checkpoint
 from sor.journal.layout import (
     META_NAME,
     SEGMENT_MAX,
@@ -76,6 +77,7 @@ class Journal:
         "_end",
         "_fault",
         "_fd",
+        "_grown",
         "_limit",
         "_lock_fd",
         "_mark",
@@ -108,6 +110,7 @@ class Journal:
         self._fd = -1
         self._number = 0
         self._synced_number = 1
+        self._grown = 0
         self._end = 0
         self._mark: Mark | None = None
         self._limit = 0
@@ -174,7 +177,9 @@ class Journal:
         segment_bytes: int = SEGMENT_BYTES,
         sync: Callable[[int], None] = sync_data,
     ) -> Journal:
-        """Lock a journal, check all of it, cut an unfinished turn off its end, and go on where it stops.
+        """Lock a journal, check it, cut an unfinished turn off its end, and go on where it stops.
+
+        What stands before its newest checkpoint is not read: `verify` does.
 
         environment    what the caller means to trade in: a journal of another one is refused (B7). None: any.
         Raises `CallerError` when there is none, another process has it, it is of another environment or of a newer
@@ -255,6 +260,7 @@ class Journal:
             if written == len(frame):
                 self._chain = chain
                 self._end += written
+                self._grown += written
                 if self._mark is not None:
                     self._mark.reached(self._number, self._end)
                 self._turn += 1
@@ -267,20 +273,49 @@ class Journal:
             raise
         raise self._stop(f"the disk took {written} of {len(frame)} bytes of a turn, most likely it is full")
 
+    @property
+    def grown(self) -> int:
+        """Bytes that were recorded since the newest checkpoint, since the beginning without one."""
+        return self._grown
+
+    def here(self, *, layout: bytes, version: str, now_ns: int, parents: int) -> Head:
+        """What a checkpoint of this moment stands for, between two turns; `keep` puts it down. Raises as `sync`."""
+        self._check_usable()
+        self._grown = 0
+        return Head(
+            epoch=self._meta.epoch,
+            segment=self._number,
+            offset=self._end,
+            turn=self._turn,
+            chain=self._chain,
+            layout=layout,
+            version=version,
+            now_ns=now_ns,
+            parents=parents,
+        )
+
+    def keep(self, head: Head, pieces: Iterable[bytes]) -> int:
+        """Put a checkpoint down once everything that it stands for is on stable storage; its size in bytes.
+
+        Another thread may do it while turns go on, if the journal is not closed before it returns.
+        Raises    `JournalFault`, and the journal takes nothing more, where turns do not sync; `OSError` where there is
+                  no such checkpoint, and nothing else has changed.
+        """
+        try:
+            self._sync_segments(self._synced_number, head.segment)
+        except OSError as exc:
+            raise self._stop(f"the disk does not sync: {exc.strerror}") from exc
+        size = write_checkpoint(self._directory, head, pieces)
+        prune(self._directory, epoch=self._meta.epoch)
+        return size
+
     def sync(self) -> None:
         """Bring everything recorded so far to stable storage. Raises `JournalFault`, and ever after."""
         self._check_usable()
         try:
             # The kernel may have dropped what it could not write, so a failed sync is never tried again.
-            for number in range(self._synced_number, self._number):
-                fd = os.open(self._directory / segment_name(number), os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    self._sync(fd)
-                finally:
-                    os.close(fd)
+            self._sync_segments(self._synced_number, self._number - 1)
             self._sync(self._fd)
-            if self._synced_number < self._number:
-                sync_directory(self._directory)
         except OSError as exc:
             raise self._stop(f"the disk does not sync: {exc.strerror}") from exc
         self._synced_number = self._number
@@ -300,11 +335,25 @@ class Journal:
             os.close(self._lock_fd)
             self._fd = self._lock_fd = -1
 
+    def _sync_segments(self, first: int, last: int) -> None:
+        """Bring segments that are not open here to stable storage, both included, and their names."""
+        for number in range(first, last + 1):
+            fd = os.open(self._directory / segment_name(number), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                self._sync(fd)
+            finally:
+                os.close(fd)
+        if first <= last:
+            sync_directory(self._directory)
+
     def _recover(self, scan: Scan) -> None:
         """Take over where the last writer stopped."""
-        checked = scan.check()
+        since = newest_of(self._directory, epoch=self._meta.epoch)
+        checked = scan.check(since)
         path = scan.paths[-1]
-        self._number = len(scan.paths)
+        self._number = int(path.stem)
+        # What a checkpoint stands for was synced before it was written.
+        self._synced_number = int(scan.paths[0].stem) if since is None else since.segment
         self._turn = scan.turn_no
         self._chain = scan.chain
         self.torn_tail_bytes = scan.torn
@@ -325,6 +374,9 @@ class Journal:
                     self._begin_segment()  # one segment, one set of record types
         except OSError as exc:
             raise JournalFault(f"journal {self._directory} cannot be opened for writing: {exc.strerror}") from exc
+        from_segment, from_byte = (0, 0) if since is None else (since.segment, since.offset)
+        later = [path for path in segment_paths(self._directory) if int(path.stem) >= from_segment]
+        self._grown = sum(path.stat().st_size for path in later) - from_byte
         # What is done from here on rests on turns that the writer before may not have synced.
         self.sync()
         try:
