@@ -179,6 +179,11 @@ class Dispatcher:
             raise self.fault
         self.post(fact)
 
+    @property
+    def in_turn(self) -> bool:
+        """Whether a turn is being taken in or carried out."""
+        return self._running
+
     def now_ns(self) -> int:
         """The router's clock, wall nanoseconds."""
         return self.scheduler.now_ns()

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
-from pathlib import Path
 from secrets import randbelow
 from types import TracebackType
 
@@ -45,7 +44,7 @@ from sor.handle import Handles, ParentHandle
 from sor.ids import EPOCH_BOUND, ClOrdId, ParentId, VenueName
 from sor.instruments import canonical_symbol
 from sor.intake import Foresight, as_recorded, check_amend, check_size, listed, parent_of, preview
-from sor.journal import Journal, Record, turns
+from sor.journal import Journal, Record, Turn
 from sor.market import MarketView
 from sor.orders import (
     Action,
@@ -60,7 +59,7 @@ from sor.policy import Decision
 from sor.reconciliation import Reconciled as Reconciled
 from sor.reconciliation import check_memory
 from sor.records import receipt_of
-from sor.recovery import fold
+from sor.recovery import behind, fold_on, newest
 from sor.router import Core
 from sor.session import Session
 from sor.settings import Settings as Settings
@@ -93,7 +92,8 @@ class Router:
         self._open_clock = open_clock
         self._open_journal = open_journal or journal_of
         self._store = ParamStore(*settings.param_dirs)
-        self._fits = FitWatches()
+        self.fits = FitWatches()
+        """Whether orders of this journal have filled as often as was predicted."""
         self._alarms: deque[Alarm] = deque(maxlen=1_000)
         self._listener: Listener | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
@@ -134,16 +134,16 @@ class Router:
     def _take_up(self, journal: Journal, tasks: anyio.abc.TaskGroup) -> Session:
         """Fold a journal, and put together what works on it. Raises `CallerError` where its parents cannot go on."""
         plugins = self._plugins or Plugins.installed()
-        self.core = fold(
-            self._seen_again(journal.path),
-            policies=plugins.policies,
-            schedules=plugins.schedules,
-            decisions=RecordedDecisions(),
-        )
+        decisions = RecordedDecisions()
+        begun = newest(journal.path, policies=plugins.policies, schedules=plugins.schedules, decider=decisions)
+        self.fits = begun.fits
+        self.core = fold_on(begun, self._seen_again(behind(begun, journal.path)), decisions)
         self.core.deciding.decider = decide
+        for text in begun.passed:
+            self._alarms.append(Alarm(0, VenueName(""), f"a checkpoint was passed over: {text}", halts=False))
         self._handles = Handles(self.core, cancel=self.cancel)
         self._venues.check_at_work(self.core)
-        return Session(
+        session = Session(
             self.core,
             journal,
             tasks,
@@ -151,17 +151,19 @@ class Router:
             venues=self._venues,
             scheduler=self._open_clock(self.core.now_ns),
             store=self._store,
-            fits=self._fits,
+            fits=self.fits,
             handles=self._handles,
             alarms=self._alarms,
             listener=self._listener,
         )
+        session.checkpoints.stale = bool(begun.passed)
+        return session
 
-    def _seen_again(self, path: Path) -> Iterator[list[Record]]:
+    def _seen_again(self, recorded: Iterator[Turn]) -> Iterator[list[Record]]:
         """The turns of the journal so far; fits are watched as if it had never stopped, and no alarm is repeated."""
-        for turn in turns(path):
+        for turn in recorded:
             for record in turn.records:
-                self._fits.see(record)  # what it doubts and no record has told is told by the start
+                self.fits.see(record)  # what it doubts and no record has told is told by the start
             yield turn.records
 
     async def __aexit__(
@@ -367,6 +369,17 @@ class Router:
         Raises     `NotSent` or `InDoubt` when a venue cannot be asked.
         """
         return await self._running().care.reconcile(symbol)
+
+    def checkpoint(self) -> None:
+        """Write the state down now: a start goes on from there. Everything waits for it; a router does it by itself.
+
+        Raises `CallerError` from within a turn, whose end is not on record yet, and `JournalFault` when the turns so
+        far cannot be synced; then the router has to stop.
+        """
+        session = self._running()
+        if session.dispatcher.in_turn:
+            raise CallerError("in the middle of a turn there is no state to write down; nothing was written")
+        session.checkpoints.write()
 
     def reload_params(self) -> list[Adopted | Refused]:
         """Look for changed param-set files now; a bad one is refused whole and the old set stays."""

@@ -17,6 +17,7 @@ import anyio.abc
 from sor import __version__
 from sor.adapter import Recalling, VenueAdapter
 from sor.caretaker import Caretaker, Listener, all_of, open_children
+from sor.checkpoints import Checkpoints
 from sor.clock import Clock
 from sor.commands import Alarm, Happening
 from sor.configured import Configured
@@ -105,6 +106,7 @@ class Session:
             alarm=alarms.append,
             listener=listener,
         )
+        self.checkpoints = Checkpoints(core, fits, journal, every_bytes=settings.checkpoint_bytes, alarm=self._alarm)
         self.trials = Keeper(core, post=self.dispatcher.post, scheduler=scheduler)
         self.outside = Outside(
             core,
@@ -124,6 +126,8 @@ class Session:
         Raises what connecting does, and `CallerError` where the journal's parents cannot go on here; see `abandon`.
         """
         last_ns = self._core.now_ns
+        if self.checkpoints.due:
+            self.checkpoints.write()  # of a state that every turn has led to twice, and nobody waits yet
         self._say_how_it_ended()
         sinks = [(adapter, self.dispatcher.sink(adapter)) for adapter in self._venues.adapters]
         self._store.get(self._settings.default_set, now_ns=self.dispatcher.now_ns())
@@ -239,6 +243,8 @@ class Session:
         """Go on looking at what changes without anybody saying so: files, silence, a signal."""
         if self._settings.params_poll_s:
             self._tasks.start_soon(uninterrupted(self._watch_params))
+        if self._settings.checkpoint_bytes:
+            self._tasks.start_soon(uninterrupted(self.checkpoints.keep), self.dispatcher)
         Lookout(self.dispatcher, alarm=self._alarms.append).start()
         self._tasks.start_soon(uninterrupted(self.outside.watch), self._tasks)
         if self._settings.kill_signal:

@@ -60,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                       time is over, if that is within this; else the start is refused. A process that ends instead is
                       started again by whoever looks after it, and what was a limit becomes a ban.
     shutdown_s        how long leaving waits until everything is withdrawn.
+    checkpoint_bytes  once so much was recorded since the last one, and no less than that one has, the state is written
+                      down beside the journal, which a start then goes on from instead of all turns before; 0 for never.
     switch_poll_s     how often a router looks whether somebody has asked to move the kill switch of its journal
                       (`sor kill`). kill_signal: SIGUSR1 halts it too; for one router of a process, in its main thread.
     params_poll_s     how often param-set files are looked at for changes; 0 for never.
@@ -85,6 +87,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     forget_s: float = 8 * 86_400.0
     start_patience_s: float = 600.0
     shutdown_s: float = 30.0
+    checkpoint_bytes: int = 1 << 30
     switch_poll_s: float = 0.25
     kill_signal: bool = False
     params_poll_s: float = 2.0

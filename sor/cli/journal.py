@@ -19,6 +19,7 @@ from sor.events import Fact
 from sor.ids import ParentId
 from sor.journal import Record, Turn, pick, turns, verify
 from sor.journal.index import Index
+from sor.journal.layout import segment_name, segment_paths
 from sor.journal.records import by_name, kind_of
 from sor.journal.words import Narrator, utc
 
@@ -49,12 +50,14 @@ def journal() -> None:
 @journal.command("verify")
 @journal_path
 @click.option("--decisions", is_flag=True, help="Also recompute every decision, and compare it bit for bit.")
+@click.option("--checkpoints", is_flag=True, help="Also make every checkpoint anew, and compare it bit for bit.")
 @click.pass_context
-def verify_command(ctx: click.Context, path: Path, decisions: bool) -> None:
+def verify_command(ctx: click.Context, path: Path, decisions: bool, checkpoints: bool) -> None:
     """Check every byte of the journal at PATH. Exit code 1 when it does not verify.
 
     With --decisions each decision is made anew by the policies installed here, from what it saw and the parameters of
-    then. The first that differs is named, with what differs, and the exit code is 1.
+    then. The first that differs is named, with what differs, and the exit code is 1. With --checkpoints so is the first
+    checkpoint that is not the state which the turns before it give.
     """
     found = verify(path)
     recomputed = None
@@ -62,8 +65,14 @@ def verify_command(ctx: click.Context, path: Path, decisions: bool) -> None:
         from sor.cli.story import recompute
 
         recomputed = recompute(path)
+    remade = None
+    if checkpoints and not found.faults:
+        from sor.recovery import recompute_checkpoints
+
+        remade = recompute_checkpoints(path)
     if ctx.ensure_object(Output).json:
         more = {"decisions": recomputed} if decisions else {}
+        more |= {"checkpoints_made_anew": remade} if checkpoints else {}
         say_json({"verifies": not found.faults, **msgspec.structs.asdict(found), **more})
     elif found.faults:
         click.echo(f"{path} does not verify.")
@@ -73,6 +82,11 @@ def verify_command(ctx: click.Context, path: Path, decisions: bool) -> None:
     else:
         size = f"{found.turns} turns with {found.records} records in {found.segments} segment(s)"
         click.echo(f"{path} verifies: {size}, {found.environment}, epoch {found.epoch}.")
+        if found.first_turn > 1:
+            click.echo(f"  turns before {found.first_turn} are not here; a checkpoint stands for them.")
+        if found.checkpoints:
+            spare = f"; no start needs the first {found.spare_segments} segment(s)" if found.spare_segments else ""
+            click.echo(f"  {found.checkpoints} checkpoint(s) stand in these turns{spare}.")
         click.echo(f"  last chain value {found.last_chain}; keep it elsewhere to show later that nothing was changed.")
         if found.torn_tail_bytes:
             click.echo(
@@ -81,6 +95,8 @@ def verify_command(ctx: click.Context, path: Path, decisions: bool) -> None:
             )
         if recomputed is not None:
             click.echo(f"  {recomputed} decisions were made anew, each the same bit for bit.")
+        if remade is not None:
+            click.echo(f"  {remade} checkpoint(s) were made anew, each the same bit for bit.")
     if found.faults:
         ctx.exit(1)
 
@@ -100,7 +116,7 @@ def show_command(
     ctx: click.Context, path: Path, parent_id: str | None, kinds: tuple[str, ...], limit: int | None, json: bool
 ) -> None:
     """Show the records of the journal at PATH, oldest first."""
-    found = _entries(turns(path)) if parent_id is None else _entries_of(path, ParentId(parent_id))
+    found = _entries(turns(path), _narrator(path)) if parent_id is None else _entries_of(path, ParentId(parent_id))
     wanted = (entry for entry in found if not kinds or kind_of(entry.record) in kinds)
     if json or ctx.ensure_object(Output).json:
         for entry in _last(wanted, limit or 0):
@@ -110,10 +126,19 @@ def show_command(
         _show_table(wanted, SHOWN if limit is None else limit)
 
 
-def _entries(found: Iterable[Turn]) -> Iterator[Entry]:
+def _narrator(path: Path) -> Narrator:
+    """One that knows the instruments of before the first turn that is there."""
+    if segment_paths(path)[:1] in ([], [path / segment_name(1)]):
+        return Narrator()
+    from sor.decide import Recorded
+    from sor.recovery import past
+
+    return Narrator(past(path, Recorded(), keep=False).core.in_force.instruments)
+
+
+def _entries(found: Iterable[Turn], narrator: Narrator) -> Iterator[Entry]:
     """Every record of some turns."""
     time_ns = 0
-    narrator = Narrator()
     for turn in found:
         for place, record in enumerate(turn.records):
             narrator = narrator.after(record)
@@ -130,7 +155,7 @@ def _entries_of(path: Path, parent_id: ParentId) -> Iterator[Entry]:
         fault = index.fault
     if not places and fault is None:
         raise CallerError(f"no parent {parent_id} in the journal at {path}; nothing was changed")
-    for entry in _entries(pick(path, [*context, *sorted(turn_no for turn_no, _ in places)])):
+    for entry in _entries(pick(path, [*context, *sorted(turn_no for turn_no, _ in places)]), _narrator(path)):
         if (entry.turn_no, entry.place) in places:
             yield entry
     if fault is not None:

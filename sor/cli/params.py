@@ -314,11 +314,12 @@ def outcomes(ctx: click.Context, journal: Path) -> None:
     raises the same one while it runs, and lets nothing new rest by models of a set that are contradicted. Exit code 1
     when there was one.
     """
-    from sor.fit_watch import FitWatches
+    from sor.decide import Recorded
     from sor.journal import turns
+    from sor.recovery import past
 
     output = ctx.ensure_object(Output)
-    watches = FitWatches()
+    watches = past(journal, Recorded(), keep=False).fits
     doubts = [doubt for turn in turns(journal) for doubt in map(watches.see, turn.records) if doubt is not None]
     alarms = [doubt.text for doubt in doubts]
     if output.json:

@@ -39,17 +39,16 @@ from sor.errors import CallerError
 from sor.events import Looked, ParamsAdopted, Reported, RequestLost
 from sor.ids import ParentId
 from sor.instruments import Instrument
-from sor.journal import Record, Turn, pick, turns
+from sor.journal import Record, Turn, pick
 from sor.journal.index import Index
 from sor.market import MarketView
 from sor.orders import ExecType
 from sor.param_table import Unit, definition_of
 from sor.params import Params, ParamSet, parse
 from sor.parent import Parent
-from sor.plugins import Plugins
 from sor.policy import Decision
 from sor.records import record_of
-from sor.recovery import fold
+from sor.recovery import behind, fold_on, past
 from sor.regime import Regime
 from sor.router import Core
 from sor.tca import ParentReport, report
@@ -77,15 +76,9 @@ class Story(msgspec.Struct, frozen=True):
 def read_story(journal: Path, parent_id: ParentId, *, check: bool = False) -> Story:
     """Fold a journal and pick one parent out of it. Raises `CallerError` for an unknown one."""
     decisions = Checked() if check else RecordedDecisions()
-    plugins = Plugins.installed()
-    sets: dict[str, ParamSet] = {}
-    core = fold(
-        _noting_sets(turns(journal), sets),
-        policies=plugins.policies,
-        schedules=plugins.schedules,
-        decisions=decisions,
-        keep=True,
-    )
+    begun = past(journal, decisions, keep=True)
+    sets = {one.digest: one for one in begun.core.in_force.sets.values()}
+    core = fold_on(begun, _noting_sets(behind(begun, journal), sets), decisions)
     parent = core.by_id.get(parent_id)
     if parent is None:
         raise CallerError(f"journal {journal} knows no parent {parent_id!r}; nothing was changed")
@@ -104,13 +97,8 @@ def recompute(journal: Path) -> int:
     Raises `ReplayDiverged` naming the first that is not.
     """
     decisions = Checked()
-    plugins = Plugins.installed()
-    fold(
-        (list(turn.records) for turn in turns(journal)),
-        policies=plugins.policies,
-        schedules=plugins.schedules,
-        decisions=decisions,
-    )
+    begun = past(journal, decisions, keep=False)
+    fold_on(begun, (list(turn.records) for turn in behind(begun, journal)), decisions)
     return decisions.count
 
 

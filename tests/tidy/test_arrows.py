@@ -52,6 +52,7 @@ MAY_SEE = {
 LOOPS = (
     "sor/engine*",
     "sor/caretaker*",
+    "sor/checkpoints*",
     "sor/clock*",
     "sor/handle*",
     "sor/kill*",

@@ -86,7 +86,7 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     entries = [entry for group in GROUPS for entry in entry_points(group=group)]
     entries.append(EntryPoint("hopeful", f"{__name__}:Hopeful", "sor.policies"))
     monkeypatch.setattr(Plugins, "installed", lambda: Plugins(entries))
-    monkeypatch.setattr("sor.engine.FitWatches", partial(FitWatches, orders_per_false_alarm=2))
+    monkeypatch.setattr("sor.recovery.FitWatches", partial(FitWatches, orders_per_false_alarm=2))
     return tmp_path / "j"
 
 
