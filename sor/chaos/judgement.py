@@ -24,7 +24,7 @@ from sor.ids import AccountId, VenueName
 from sor.instruments import Instrument, canonical_symbol
 from sor.journal import verify
 from sor.orders import FeeSource, OrdStatus, PositionSide
-from sor.recovery import folded
+from sor.recovery import folded, recompute_checkpoints
 from sor.router import Core
 from sor.sim.oracle import Asked, Claimed, judge
 from sor.sim.storm import Findings
@@ -70,6 +70,7 @@ def examine(
     try:
         unsafe += [f"the journal: {fault}" for fault in verify(journal).faults]
         core = folded(journal)
+        recompute_checkpoints(journal)
     except (JournalFault, ReplayDiverged) as error:
         unsafe.append(f"the journal: {error}")
         return Count(orders=len(books.orders))

@@ -43,6 +43,8 @@ from sor.wallets import Wallet
 
 EXIT_AGAIN = 75
 """It could not come up, as the venue could not be asked: whoever started it may try again."""
+CHECKPOINT_BYTES = 20_000
+"""So often that kills strike while a checkpoint is written, and that starts go on from one."""
 FEES_S = 2.5
 """How long it waits for fees that are not settled yet, once everything has ended."""
 POSITIONS_S = 2.5
@@ -142,6 +144,7 @@ class Worker:
             reconcile_s=7.0,
             start_patience_s=0.0,  # limits are forgiven once it is calm, which nobody tells who waits
             params_poll_s=0.0,
+            checkpoint_bytes=CHECKPOINT_BYTES,
         )
         router = Router(settings, venues=[adapter])
         try:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import warnings
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ from typing import Protocol, TypeVar
 import anyio
 
 from sor.adapter import Scheduler, VenueAdapter
+from sor.checkpoint import freeze, thaw
 from sor.commands import Alarm, Recorded
 from sor.decide import Recorded as RecordedDecisions
 from sor.decide import decide
@@ -34,10 +36,12 @@ from sor.events import (
     SessionStarted,
     Submitted,
 )
+from sor.fit_watch import FitWatches
 from sor.handle import ParentHandle
 from sor.ids import ParentId
 from sor.intake import admit, check_amend
 from sor.journal import Journal, turns
+from sor.journal.checkpoint import checkpoint_paths
 from sor.journal.layout import segment_paths
 from sor.journal.records import encode
 from sor.market import MarketView
@@ -45,8 +49,8 @@ from sor.orders import ParentOrder, PositionSide
 from sor.params import ParamSet, ParamStore
 from sor.parent import Parent
 from sor.plugins import Plugins
-from sor.recovery import fold
-from sor.rig import Rig
+from sor.recovery import Begun, fold, fold_on
+from sor.rig import Draw, Rig
 from sor.router import Core
 from sor.settings import Settings
 from sor.sim.disk import Disk
@@ -91,11 +95,22 @@ def folded(turns: Iterator[Turn], *, keep: bool = False) -> Core:
     return core
 
 
+def _watched(turns: Iterator[Turn], fits: FitWatches) -> Iterator[Turn]:
+    for turn in turns:
+        for record in turn:
+            fits.see(record)
+        yield turn
+
+
 class Tape:
-    """A journal in memory."""
+    """A journal in memory.
+
+    kept    after how many turns the state was written down, and as what; the newest last. None: it cannot be read.
+    """
 
     def __init__(self) -> None:
         self.turns: list[Turn] = []
+        self.kept: list[tuple[int, list[bytes] | None]] = []
 
     def append(self, records: Sequence[AnyFact | Recorded]) -> int:
         """Keep one turn."""
@@ -193,8 +208,17 @@ class Life(Protocol):
     def unanswered(self) -> Sequence[ParentId]:
         """Parents that have ended, and whoever waits for that was not told."""
 
+    def checkpoint(self, way: str, draw: Draw) -> None:
+        """Write the state down: "whole", "cut" somewhere, or "damaged" afterwards."""
+
+    def state(self) -> tuple[Core, FitWatches]:
+        """All that a checkpoint is made of."""
+
+    def refolded(self) -> tuple[Core, FitWatches]:
+        """The same as the whole journal gives it."""
+
     def turns(self) -> Iterator[Turn]:
-        """The journal, turn by turn."""
+        """The journal, turn by turn, from the first on."""
 
     def recorded(self) -> Iterator[bytes]:
         """The journal as it would be, or is, on a disk."""
@@ -238,7 +262,7 @@ class CoreLife:
 
     def __init__(self, ground: CoreGround) -> None:
         self.ground = ground
-        self.core = folded(iter(ground.tape.turns))
+        self.core = self._recovered(ground.tape)
         self.time = Lifetime(ground.clock)
         self.venue = ground.rig.adapter()
         self._alarms: list[Alarm] = []
@@ -302,6 +326,33 @@ class CoreLife:
     def turns(self) -> Iterator[Turn]:
         """Of the tape."""
         return iter(self.ground.tape.turns)
+
+    @staticmethod
+    def _recovered(tape: Tape) -> Core:
+        """From the newest state that can be read, or from the first turn on."""
+        for turn, pieces in reversed(tape.kept):
+            if pieces is not None:
+                plugins, decisions = installed(), RecordedDecisions()
+                core, fits = thaw(pieces, policies=plugins.policies, schedules=plugins.schedules, decider=decisions)
+                core = fold_on(Begun(core, fits, turn), tape.turns[turn:], decisions)
+                core.deciding.decider = decide
+                return core
+        return folded(iter(tape.turns))
+
+    def checkpoint(self, way: str, draw: Draw) -> None:
+        """Beside the tape."""
+        del draw
+        if way != "cut":
+            pieces = list(freeze(*self.state()).pieces())
+            self.ground.tape.kept.append((len(self.ground.tape.turns), pieces if way == "whole" else None))
+
+    def state(self) -> tuple[Core, FitWatches]:
+        """Nobody watches fits."""
+        return self.core, FitWatches()
+
+    def refolded(self) -> tuple[Core, FitWatches]:
+        """From the first turn on."""
+        return folded(self.turns()), FitWatches()
 
     def recorded(self) -> Iterator[bytes]:
         """The bytes that a journal would hold."""
@@ -469,6 +520,30 @@ class StackLife:
     def turns(self) -> Iterator[Turn]:
         """Read as a new process reads them."""
         return (turn.records for turn in turns(self.ground.router_settings.journal))
+
+    def checkpoint(self, way: str, draw: Draw) -> None:
+        """As the router does it; then what a `kill -9` leaves of one, or a disk."""
+        self.router.checkpoint()
+        path = checkpoint_paths(self.ground.router_settings.journal)[-1]
+        at = int(path.stat().st_size * draw.random())
+        if way == "cut":
+            os.truncate(path, at)
+            os.replace(path, path.with_name(f"{path.name}.new"))
+        elif way == "damaged":
+            with path.open("r+b") as file:
+                file.seek(at)
+                (byte,) = file.read(1)
+                file.seek(at)
+                file.write(bytes([byte ^ 1 << int(8 * draw.random())]))
+
+    def state(self) -> tuple[Core, FitWatches]:
+        """The router's."""
+        return self.router.core, self.router.fits
+
+    def refolded(self) -> tuple[Core, FitWatches]:
+        """From the first turn on, and fits with it."""
+        fits = FitWatches()
+        return folded(_watched(self.turns(), fits)), fits
 
     def recorded(self) -> Iterator[bytes]:
         """Segment by segment."""

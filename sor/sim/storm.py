@@ -19,6 +19,7 @@ from random import Random
 import msgspec
 
 from sor.adapter import VenueOrder
+from sor.checkpoint import freeze
 from sor.commands import Alarm
 from sor.errors import CallerError, SorError, VenueFault
 from sor.ids import ParentId
@@ -32,7 +33,7 @@ from sor.rig import Books, Fault, FaultKind, OpenRig
 from sor.router import Core
 from sor.settings import Settings
 from sor.sim.disk import Disk
-from sor.sim.faults import CRASH, POWER, brew, only
+from sor.sim.faults import CHECKPOINT, CRASH, POWER, brew, only
 from sor.sim.lives import START_NS, STARTS_MAX, CoreLife, Life, OpenLife, StackLife, Tape, folded
 from sor.sim.oracle import Verdict, judge
 from sor.sim.reckoning import Told, reckon, unfounded, unsettled
@@ -55,7 +56,7 @@ class Level(StrEnum):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How a level is simulated: its usual rig, what a process is and what ends it, and how large a storm is."""
+    """How a level is simulated: its usual rig, what a process is, what ends it or is kept of it, and a storm's size."""
 
     rig: str
     life: OpenLife
@@ -67,7 +68,7 @@ PLANS: Mapping[Level, Plan] = {
     Level.CORE: Plan(
         rig="simulated",
         life=CoreLife,
-        deaths=(CRASH,),
+        deaths=(CRASH, CHECKPOINT),
         shape=Shape(
             parents=4, storm_s=6.0, deadlines_s=(1.5, 3.0, 6.0), first_s=0.5, settled_s=0.5, sizes=(3, 30, 300)
         ),
@@ -75,7 +76,7 @@ PLANS: Mapping[Level, Plan] = {
     Level.STACK: Plan(
         rig="bingx",
         life=StackLife,
-        deaths=(CRASH, POWER),
+        deaths=(CRASH, POWER, CHECKPOINT),
         shape=Shape(
             parents=14,
             storm_s=45.0,
@@ -114,6 +115,8 @@ class Storm:
     deadlines_ns    the latest deadline that each ever had.
     crashes         what would have ended a live router.
     unfounded       what was said to be in force and was not.
+    kept            checkpoints that were written, by way.
+    unlike          where the state was not what all turns from the first on give.
     """
 
     def __init__(
@@ -155,6 +158,8 @@ class Storm:
         self._haggled: ParentId | None = None
         self.unfounded: list[str] = []
         self.died: Counter[str] = Counter()
+        self.kept: Counter[str] = Counter()
+        self.unlike: list[str] = []
         self._whole: tuple[int, Core] | None = None
         self.calm_ns = 0
         for fault in self.faults:
@@ -179,6 +184,10 @@ class Storm:
 
     def struck(self) -> dict[str, int]:
         """How often each kind of fault has struck."""
+        kept = {CHECKPOINT.name: self.kept.total()} if self.kept else {}
+        return dict(sorted({**self._struck(), **kept}.items()))
+
+    def _struck(self) -> dict[str, int]:
         return dict(sorted({**self.rig.struck(), **self.died}.items()))
 
     # --- the course of it -------------------------------------------------------------------------------------------
@@ -239,7 +248,11 @@ class Storm:
 
     def _strike(self, fault: Fault) -> None:
         """Something goes wrong now."""
-        if fault.kind in (CRASH.name, POWER.name):
+        if fault.kind == CHECKPOINT.name:
+            self.kept[fault.way] += 1
+            self.life.checkpoint(fault.way, Random(fault.seed))
+        elif fault.kind in (CRASH.name, POWER.name):
+            self.unlike += self._unlike()
             self.died[fault.kind] += 1
             self.life.kill()
             if fault.kind == POWER.name:
@@ -388,7 +401,7 @@ class Storm:
                 *[alarm.text for alarm in (*self.alarms, *self.life.alarms()) if _is_wrong(alarm)],
             ],
             stuck=[*self._unended(), *self._untold(), *self._market_lost(), *self._unsettled()],
-            crashed=[*self._left(), *self._replayed()],
+            crashed=[*self._left(), *self._replayed(), *self.unlike, *self._unlike()],
         )
 
     def digest(self) -> str:
@@ -397,7 +410,7 @@ class Storm:
         for piece in self.life.recorded():
             digest.update(piece)
         digest.update(self.rig.wire().encode())
-        digest.update(msgspec.json.encode([self.rig.books(), self.struck()], order="deterministic"))
+        digest.update(msgspec.json.encode([self.rig.books(), self._struck()], order="deterministic"))
         return digest.hexdigest()
 
     def whole(self) -> Core:
@@ -460,6 +473,14 @@ class Storm:
             for other in (core.parents[parent.no - 1],)
             if (parent.status, repr(parent.ledger)) != (other.status, repr(other.ledger))
         ]
+
+    def _unlike(self) -> list[str]:
+        """All of the state is what the whole journal gives, to the bit, whatever checkpoints it has come by."""
+        now, again = (list(freeze(core, fits).pieces()) for core, fits in (self.life.state(), self.life.refolded()))
+        if now == again:
+            return []
+        after_s = (self.clock.now_ns() - START_NS) / NS
+        return [f"after {after_s:.3f} s the state is another than what all turns from the first on give"]
 
     def _asked_the_venue(self, books: Books) -> list[str]:
         """What the adapter says when it is asked now: positions as in the books, and nothing that rests."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import sor.checkpoint.thawing
 import sor.child
 import sor.desk
 import sor.packed
@@ -41,8 +42,10 @@ from sor.parent import Parent, ParentLife
 from sor.parents import Parents
 from sor.reasons import EndReason
 from sor.retirement import Retirement
+from sor.rig import Draw
 from sor.settling import Settling
 from sor.sim.lives import CoreLife
+from sor.tally import Tally
 from sor.tca.money import scale_of
 from sor.units import NS
 
@@ -455,7 +458,7 @@ def retire_in_doubt(patch: pytest.MonkeyPatch) -> None:
         return kept_whole(parent, now_ns)
 
     def finish(self: Settling, parent: Parent, now: int) -> None:
-        over = self._retirement._over
+        over = self._retirement.over
         over[:] = sorted(one for one in over if one[1] != parent.no)
         true_finish(self, parent, now)
 
@@ -469,14 +472,14 @@ def retire_in_doubt(patch: pytest.MonkeyPatch) -> None:
 
 def retired_orders_forget_their_fills(patch: pytest.MonkeyPatch) -> None:
     """Of the fills of a retired parent the sum is kept, and not which they were."""
-    original = sor.packed._child
+    original = sor.packed.child_of
 
-    def child(parent_no: int, venue: VenueName, kept: sor.packed._PackedChild) -> Child:
+    def child(parent_no: int, venue: VenueName, kept: sor.packed.PackedChild) -> Child:
         found = original(parent_no, venue, kept)
         found.by_exec.clear()
         return found
 
-    patch.setattr(sor.packed, "_child", child)
+    patch.setattr(sor.packed, "child_of", child)
 
 
 def forget_at_work(patch: pytest.MonkeyPatch) -> None:
@@ -520,8 +523,42 @@ def forgotten_orders_trade_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Foreign, "reported", reported)
 
 
+def checkpoints_are_of_another_turn(patch: pytest.MonkeyPatch) -> None:
+    """A checkpoint is taken for one of the turn before."""
+    original = CoreLife.checkpoint
+
+    def checkpoint(self: CoreLife, way: str, draw: Draw) -> None:
+        original(self, way, draw)
+        kept = self.ground.tape.kept
+        if kept:
+            turn, pieces = kept[-1]
+            kept[-1] = turn - 1, pieces
+
+    patch.setattr(CoreLife, "checkpoint", checkpoint)
+
+
+def checkpoints_forget_who_was_heard_of(patch: pytest.MonkeyPatch) -> None:
+    """Whoever goes on from a checkpoint does not know that a venue has shown that it knows an order."""
+    original = sor.packed.child_of
+
+    def child(parent_no: int, venue: VenueName, kept: sor.packed.PackedChild) -> Child:
+        found = original(parent_no, venue, kept)
+        found.heard = False
+        return found
+
+    patch.setattr(sor.checkpoint.thawing, "child_of", child)
+
+
+def checkpoints_forget_the_pace(patch: pytest.MonkeyPatch) -> None:
+    """Whoever goes on from a checkpoint has cancelled nothing yet, as far as he knows."""
+    patch.setattr(sor.checkpoint.thawing, "_tally", lambda shape: Tally())
+
+
 STACK_MUTATIONS: tuple[Plant, ...] = (turns_are_not_synced, callers_are_not_told)
 MUTATIONS: tuple[Plant, ...] = (
+    checkpoints_are_of_another_turn,
+    checkpoints_forget_who_was_heard_of,
+    checkpoints_forget_the_pace,
     retry_blindly,
     doubt_is_free,
     not_found_is_absence,
