@@ -17,12 +17,17 @@ from benchmarks.journal_append import routed
 from benchmarks.order_round import ours as route
 from benchmarks.rig import EPOCH, WrongWork
 from benchmarks.rows import Bar, Row, measured
+from sor import __version__
+from sor.checkpoint import freeze, layout
 from sor.decide import Recorded as RecordedDecisions
+from sor.decide import decide
+from sor.fit_watch import FitWatches
 from sor.journal import Durability, Environment, Journal, turns, verify
 from sor.journal.records import decode, encode
 from sor.journal.segment import FRAME_HEAD
 from sor.plugins import Plugins
-from sor.recovery import fold
+from sor.recovery import fold, newest
+from sor.router import Core
 
 SYNC_BAR = Bar(0.5, at_least=True)
 FOLD_BAR = Bar(0.25, at_least=True)
@@ -89,16 +94,44 @@ class Folded:
         self._bodies = [encode(turn.records) for turn in turns(self._path)]
         self._orders = orders
 
+    def keep(self) -> None:
+        """Write the state behind the last turn down, as a router does."""
+        core, fits = self._folded(), FitWatches()
+        core.deciding.decider = decide
+        with Journal.open(self._path) as journal:
+            frozen = freeze(core, fits)
+            head = journal.here(layout=layout(), version=__version__, now_ns=frozen.now_ns, parents=frozen.given)
+            journal.keep(head, frozen.pieces())
+
     def fold(self) -> Sequence[float]:
         """Turns a second: read, check the chain, decode, step, and demand that every recorded wish comes out again."""
         begun_ns = process_time_ns()
-        core = fold(
+        core = self._folded()
+        return self._rate(core, process_time_ns() - begun_ns)
+
+    def go_on(self) -> Sequence[float]:
+        """Turns a second that a start makes up for which reads the checkpoint behind them."""
+        begun_ns = process_time_ns()
+        begun = newest(
+            self._path,
+            policies=self._plugins.policies,
+            schedules=self._plugins.schedules,
+            decider=RecordedDecisions(),
+        )
+        taken_ns = process_time_ns() - begun_ns
+        if begun.turn != len(self._bodies):
+            raise WrongWork(f"the checkpoint stands behind turn {begun.turn}, not behind {len(self._bodies)}")
+        return self._rate(begun.core, taken_ns)
+
+    def _folded(self) -> Core:
+        return fold(
             (turn.records for turn in turns(self._path)),
             policies=self._plugins.policies,
             schedules=self._plugins.schedules,
             decisions=RecordedDecisions(),
         )
-        taken_ns = process_time_ns() - begun_ns
+
+    def _rate(self, core: Core, taken_ns: int) -> Sequence[float]:
         if len(core.parents) < self._orders or not all(parent.ended for parent in core.parents):
             raise WrongWork(f"{len(core.parents)} parents came out, not {self._orders} that have ended")
         return [len(self._bodies) * NS_S / taken_ns]
@@ -112,7 +145,10 @@ class Folded:
 
 
 def rows(*, count: int, orders: int, rounds: int, progress: Callable[[str], None]) -> list[Row]:
-    """Both goals. count: fills of one round that are synced; orders: routed parents that are folded."""
+    """Both goals, and what a checkpoint spares.
+
+    count    fills of one round that are synced. orders: routed parents that are folded.
+    """
     durable = _synced_row(
         "g12",
         f"{IN_FLIGHT} fills that came together: Journal.append of their turn, synced; wall time",
@@ -144,7 +180,19 @@ def rows(*, count: int, orders: int, rounds: int, progress: Callable[[str], None
             progress=progress,
             bar=FOLD_BAR,
         )
-    return [durable, by_turns, recovered]
+        folded.keep()
+        kept = measured(
+            name="g13-checkpoint",
+            what="the same state out of a checkpoint behind the last turn, every parent of it in working memory",
+            baseline="the fold of all turns (g13)",
+            unit="turns/s",
+            ours=folded.go_on,
+            theirs=folded.fold,
+            rounds=rounds,
+            checked=f"{orders} parents, all ended",
+            progress=progress,
+        )
+    return [durable, by_turns, recovered, kept]
 
 
 def _synced_row(
