@@ -29,7 +29,7 @@ import msgspec
 from sor.errors import JournalFault
 from sor.journal.layout import named, segment_paths, sync_directory
 from sor.journal.records import encode
-from sor.journal.segment import WHAT_TO_DO, damage
+from sor.journal.segment import WHAT_TO_DO
 
 FORMAT: Final = 1
 KEPT: Final = 2
@@ -89,7 +89,7 @@ def read_checkpoint(path: Path, *, epoch: int) -> tuple[Head, list[bytes]]:
     whole = memoryview(content)
     end = len(content) - _DIGEST
     if end < at or blake2b(whole[:end], digest_size=_DIGEST).digest() != content[end:]:
-        raise damage(path, at, "the checkpoint does not match its digest")
+        raise _damage(path, at, "the checkpoint does not match its digest")
     pieces: list[bytes] = []
     while True:
         (length,) = _U32.unpack_from(content, at)
@@ -188,20 +188,27 @@ def prune(directory: Path, *, epoch: int) -> None:
 def _head(content: bytes, path: Path, epoch: int) -> tuple[Head, int]:
     """The head, and where the pieces begin."""
     if len(content) < _FIXED.size:
-        raise damage(path, 0, f"the checkpoint's head has {len(content)} of {_FIXED.size} bytes")
+        raise _damage(path, 0, f"the checkpoint's head has {len(content)} of {_FIXED.size} bytes")
     magic, layout, _, length = _FIXED.unpack_from(content)
     end = _FIXED.size + length
     if magic != _MAGIC or length > _HEAD_MAX or content[end : end + _U32.size] != _U32.pack(crc32(content[:end])):
-        raise damage(path, 0, "the checkpoint's head does not match its checksum")
+        raise _damage(path, 0, "the checkpoint's head does not match its checksum")
     if layout != FORMAT:
-        raise damage(path, 0, f"the checkpoint has format {layout}, and this program reads {FORMAT}")
+        raise _damage(path, 0, f"the checkpoint has format {layout}, and this program reads {FORMAT}")
     try:
         head = msgspec.msgpack.decode(content[_FIXED.size : end], type=Head)
     except ValueError as exc:
-        raise damage(path, 0, f"the checkpoint's head is none that this program knows ({exc})") from exc
+        raise _damage(path, 0, f"the checkpoint's head is none that this program knows ({exc})") from exc
     if head.epoch != epoch or path.name != f"{head.turn:016}{_SUFFIX}":
-        raise damage(path, 0, "the checkpoint belongs elsewhere, its head says so")
+        raise _damage(path, 0, "the checkpoint belongs elsewhere, its head says so")
     return head, end + _U32.size
+
+
+def _damage(path: Path, at: int, what: str) -> JournalFault:
+    return JournalFault(
+        f"{path}, byte {at}: {what}. While all segments are there it can be removed: a start goes on from the "
+        "checkpoint before it, or reads the turns. Else put it back from a copy"
+    )
 
 
 def _unreadable(path: Path, exc: OSError) -> JournalFault:
