@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from threading import Lock
 from typing import Final
 
 import anyio
@@ -44,6 +45,7 @@ class Checkpoints:
         self._every_bytes = every_bytes
         self._alarm = alarm
         self._size = 0
+        self._writing = Lock()  # a router's own may be under way in its thread when somebody asks for one
         self.stale = False
         """The newest cannot be read here, so that another one is due."""
 
@@ -80,7 +82,8 @@ class Checkpoints:
     def _put(self, frozen: Frozen, head: Head) -> OSError | None:
         """Perhaps in a thread of its own."""
         try:
-            self._size = self._journal.keep(head, frozen.pieces())
+            with self._writing:
+                self._size = self._journal.keep(head, frozen.pieces())
         except OSError as error:
             return error
         return None

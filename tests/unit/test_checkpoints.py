@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -147,6 +148,28 @@ async def test_no_less_is_recorded_than_the_last_one_has(tmp_path: Path, monkeyp
         await trade(router, "four")
         await anyio.sleep(0.05)
     assert len(written) == 1
+
+
+@pytest.mark.usefixtures("quick")
+async def test_one_that_is_asked_for_waits_for_the_one_that_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    keep = Journal.keep
+
+    def slow(self: Journal, head: Head, pieces: Iterable[bytes]) -> int:
+        said.append("begins")
+        time.sleep(0.2)
+        size = keep(self, head, pieces)
+        said.append("ends")
+        return size
+
+    monkeypatch.setattr(Journal, "keep", slow)
+    async with router_on(tmp_path / "j", checkpoint_bytes=1_000) as router:
+        await until(lambda: bool(said))
+        router.checkpoint()
+        assert said == ["begins", "ends"] * 2
+        assert router.alarms() == ()
 
 
 @pytest.mark.usefixtures("quick")
