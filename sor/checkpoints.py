@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from threading import Lock
 from typing import Final
 
 import anyio
@@ -45,7 +44,6 @@ class Checkpoints:
         self._every_bytes = every_bytes
         self._alarm = alarm
         self._size = 0
-        self._writing = Lock()  # a router's own may be under way in its thread when somebody asks for one
         self.stale = False
         """The newest cannot be read here, so that another one is due."""
 
@@ -82,8 +80,7 @@ class Checkpoints:
     def _put(self, frozen: Frozen, head: Head) -> OSError | None:
         """Perhaps in a thread of its own."""
         try:
-            with self._writing:
-                self._size = self._journal.keep(head, frozen.pieces())
+            self._size = self._journal.keep(head, frozen.pieces())
         except OSError as error:
             return error
         return None

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 
 from sor.errors import CallerError, JournalFault
@@ -78,6 +79,7 @@ class Journal:
         "_fault",
         "_fd",
         "_grown",
+        "_keeping",
         "_limit",
         "_lock_fd",
         "_mark",
@@ -111,6 +113,7 @@ class Journal:
         self._number = 0
         self._synced_number = 1
         self._grown = 0
+        self._keeping = Lock()
         self._end = 0
         self._mark: Mark | None = None
         self._limit = 0
@@ -297,7 +300,8 @@ class Journal:
     def keep(self, head: Head, pieces: Iterable[bytes]) -> int:
         """Put a checkpoint down once everything that it stands for is on stable storage; its size in bytes.
 
-        Another thread may do it while turns go on, if the journal is not closed before it returns.
+        Another thread may do it while turns go on, if the journal is not closed before it returns; one waits for
+        another.
         Raises    `JournalFault`, and the journal takes nothing more, where turns do not sync; `OSError` where there is
                   no such checkpoint, and nothing else has changed.
         """
@@ -305,8 +309,9 @@ class Journal:
             self._sync_segments(self._synced_number, head.segment)
         except OSError as exc:
             raise self._stop(f"the disk does not sync: {exc.strerror}") from exc
-        size = write_checkpoint(self._directory, head, pieces)
-        prune(self._directory, epoch=self._meta.epoch)
+        with self._keeping:  # what is tidied away would be the other's unfinished file
+            size = write_checkpoint(self._directory, head, pieces)
+            prune(self._directory, epoch=self._meta.epoch)
         return size
 
     def sync(self) -> None:

@@ -26,7 +26,7 @@ from sor.events import AnyFact
 from sor.ids import ParentId
 from sor.journal import Journal, Record, turns, verify
 from sor.journal import writer as writer_module
-from sor.journal.checkpoint import Head, checkpoint_paths, read_head
+from sor.journal.checkpoint import Head, checkpoint_paths, prune, read_head
 from sor.journal.index import Index
 from sor.journal.layout import read_meta, segment_paths
 from sor.orders import OrdStatus, ParentStatus
@@ -155,16 +155,14 @@ async def test_one_that_is_asked_for_waits_for_the_one_that_is_being_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    keep = Journal.keep
 
-    def slow(self: Journal, head: Head, pieces: Iterable[bytes]) -> int:
+    def slow(directory: Path, *, epoch: int) -> None:
         said.append("begins")
         time.sleep(0.2)
-        size = keep(self, head, pieces)
+        prune(directory, epoch=epoch)
         said.append("ends")
-        return size
 
-    monkeypatch.setattr(Journal, "keep", slow)
+    monkeypatch.setattr(writer_module, "prune", slow)
     async with router_on(tmp_path / "j", checkpoint_bytes=1_000) as router:
         await until(lambda: bool(said))
         router.checkpoint()
